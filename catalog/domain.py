@@ -1,0 +1,140 @@
+"""What exists, as plain values: the typed shape of DuckLake 1.0 metadata at one snapshot.
+
+Source: the DuckLake 1.0 specification, https://ducklake.select/docs/stable/specification/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from governance.domain import Securable, SecurableKind
+
+
+class BucketKind(StrEnum):
+    """Whose storage it is."""
+
+    CUSTOMER = "customer"
+    HOSTED = "hosted"
+
+
+class JobKind(StrEnum):
+    """What the single writer can be asked to do."""
+
+    APPEND = "append"
+    CREATE_SCHEMA = "create_schema"
+    CREATE_TABLE = "create_table"
+    DROP_CATALOG = "drop_catalog"
+    INITIALIZE = "initialize"
+    STATEMENTS = "statements"
+
+
+class JobState(StrEnum):
+    """Where a writer job stands."""
+
+    FAILED = "failed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One row of `ducklake_snapshot`."""
+
+    snapshot_id: int
+    snapshot_time: datetime
+    schema_version: int
+    next_catalog_id: int
+    next_file_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One live column of a table; nested columns name their parent.
+
+    `column_id` is the field id: it survives renames. `ducklake_type` is the specification's
+    spelling (`int32`, `decimal(12,2)`, `struct`, …), `duckdb_type` the engine's, nested included.
+    """
+
+    column_id: int
+    order: int
+    name: str
+    ducklake_type: str
+    duckdb_type: str
+    nulls_allowed: bool
+    parent_id: int | None = None
+    initial_default: str | None = None
+    default_value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table at one snapshot. `columns` are all live ones, nested included, in order."""
+
+    catalog_id: UUID
+    catalog_name: str
+    table_id: int
+    table_uuid: UUID
+    schema_name: str
+    name: str
+    prefix: str
+    columns: tuple[Column, ...]
+    record_count: int
+    file_count: int
+    file_size_bytes: int
+
+    @property
+    def key(self) -> str:
+        """Return the securable's key: stable through renames."""
+        return f"table:{self.catalog_id}/{self.table_uuid}"
+
+    @property
+    def label(self) -> str:
+        """Return the name people read and SQL uses."""
+        return f"{self.catalog_name}.{self.schema_name}.{self.name}"
+
+    @property
+    def top_columns(self) -> tuple[Column, ...]:
+        """Return the columns SQL sees, in order."""
+        return tuple(c for c in self.columns if c.parent_id is None)
+
+    def securable(self, catalog: Securable) -> Securable:
+        """Return the table as something a policy can name, below its catalog."""
+        return Securable(
+            SecurableKind.TABLE,
+            self.key,
+            self.label,
+            catalog.organization_id,
+            catalog.workspace_id,
+            catalog,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One live data file. `key` is the canonical object key, checked to lie under the prefix."""
+
+    data_file_id: int
+    table_id: int
+    key: str
+    record_count: int
+    file_size_bytes: int
+    footer_size: int
+    begin_snapshot: int
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """Statistics of one column in one file; `min_value`/`max_value` are text, cast by type."""
+
+    data_file_id: int
+    column_id: int
+    column_size_bytes: int
+    value_count: int
+    null_count: int
+    min_value: str | None
+    max_value: str | None
+    contains_nan: bool | None

@@ -1,0 +1,257 @@
+"""What runs, as plain values: places, plans, estimates, placements, states.
+
+Steps 1 to 6 of a query produce one frozen `Plan`; explain renders it, run carries it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from governance.domain import Decision
+
+
+class Place(StrEnum):
+    """Where a query runs. The browser and the cluster come later; the plan has room for them."""
+
+    LOCAL = "local"
+    SERVER = "server"
+
+
+class RequestedPlace(StrEnum):
+    """What the person asked for."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    SERVER = "server"
+
+
+class QueryState(StrEnum):
+    """Where a query stands. `delegated`: a manifest is out, the receipt is not back yet."""
+
+    CANCELLED = "cancelled"
+    DELEGATED = "delegated"
+    FAILED = "failed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether nothing will change any more."""
+        return self in {QueryState.CANCELLED, QueryState.FAILED, QueryState.SUCCEEDED}
+
+
+class ResultFormat(StrEnum):
+    """The forms a result can be fetched in."""
+
+    ARROW = "arrow"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table as the SQL text spells it: missing parts are empty. Compared case-folded."""
+
+    catalog: str
+    schema: str
+    table: str
+
+    @property
+    def text(self) -> str:
+        """Return the dotted spelling."""
+        return ".".join(part for part in (self.catalog, self.schema, self.table) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class GatedQuery:
+    """Text that passed the gate: one SELECT of listed functions over named tables.
+
+    `canonical_sql` is the engine's own rendering of the checked syntax tree: what will run, and
+    the key for caches. `tables` are the names as spelled, CTEs excluded, without duplicates.
+    """
+
+    sql: str
+    canonical_sql: str
+    tables: tuple[TableName, ...]
+    functions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFilter:
+    """A pushed-down conjunct of known shape on one column.
+
+    `operator` is one of `=`, `<`, `<=`, `>`, `>=`, `in`, `is_null`, `is_not_null`; `values` are
+    the constants as DuckDB text (empty for the null tests).
+    """
+
+    column: str
+    operator: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan in the bound plan: which table, the columns it reads, the filters pushed down.
+
+    `unknown_filters` are pushed down too but prune nothing. `table_key` names the securable.
+    """
+
+    table_key: str
+    columns: tuple[str, ...]
+    filters: tuple[ColumnFilter, ...] = ()
+    unknown_filters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableEstimate:
+    """What the query would read of one table; bytes are compressed bytes in the bucket."""
+
+    table_key: str
+    label: str
+    columns: tuple[str, ...]
+    scan_bytes: int
+    total_bytes: int
+    files: int
+    total_files: int
+    rows: int
+    data_file_ids: tuple[int, ...]
+    filters: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data without the file ids."""
+        return {
+            "table": self.label,
+            "columns": list(self.columns),
+            "scan_bytes": self.scan_bytes,
+            "total_bytes": self.total_bytes,
+            "files": self.files,
+            "total_files": self.total_files,
+            "rows": self.rows,
+            "filters": list(self.filters),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the whole query would read and hold."""
+
+    tables: tuple[TableEstimate, ...]
+    joins: int
+    memory_bytes: int
+
+    @property
+    def scan_bytes(self) -> int:
+        """Return the bytes to fetch from the bucket."""
+        return sum(t.scan_bytes for t in self.tables)
+
+    @property
+    def total_bytes(self) -> int:
+        """Return the bytes of all columns of all files of the tables named."""
+        return sum(t.total_bytes for t in self.tables)
+
+    @property
+    def files(self) -> int:
+        """Return the number of data files to open."""
+        return sum(t.files for t in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that placement weighed: a stable code and a sentence for a person.
+
+    `favours` is the place it speaks for; `decisive` marks what settled it.
+    """
+
+    code: str
+    text: str
+    favours: Place | None = None
+    decisive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where it runs and every reason weighed, in the order they were weighed.
+
+    `place` is None when the place that was asked for is not allowed: then `refusal` says why.
+    """
+
+    place: Place | None
+    reasons: tuple[Reason, ...]
+    local_allowed: bool
+    server_seconds: float
+    local_seconds: float | None
+    refusal: Reason | None = None
+
+    @property
+    def why(self) -> str:
+        """Return the sentence that settled it."""
+        if self.refusal:
+            return self.refusal.text
+        return next((r.text for r in self.reasons if r.decisive), "")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogPin:
+    """One catalog at the snapshot that every place will read."""
+
+    catalog_id: UUID
+    name: str
+    snapshot_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a query would touch and cost, what governance says, where it would run and why."""
+
+    query: GatedQuery
+    pins: tuple[CatalogPin, ...]
+    scans: tuple[Scan, ...]
+    decisions: tuple[Decision, ...]
+    local_decisions: tuple[Decision, ...]
+    estimate: Estimate
+    placement: Placement
+    requested: RequestedPlace
+    default_catalog: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as the API's JSON and the ledger's record."""
+        placement = self.placement
+        return {
+            "sql": self.query.sql,
+            "place": placement.place.value if placement.place else None,
+            "requested": self.requested.value,
+            "why": placement.why,
+            "reasons": [
+                {
+                    "code": r.code,
+                    "text": r.text,
+                    "favours": r.favours.value if r.favours else None,
+                    "decisive": r.decisive,
+                }
+                for r in placement.reasons
+            ],
+            "refusal": (
+                {"code": placement.refusal.code, "text": placement.refusal.text}
+                if placement.refusal
+                else None
+            ),
+            "local_allowed": placement.local_allowed,
+            "server_seconds": placement.server_seconds,
+            "local_seconds": placement.local_seconds,
+            "scan_bytes": self.estimate.scan_bytes,
+            "total_bytes": self.estimate.total_bytes,
+            "files": self.estimate.files,
+            "joins": self.estimate.joins,
+            "memory_bytes": self.estimate.memory_bytes,
+            "tables": [t.as_dict() for t in self.estimate.tables],
+            "snapshots": {p.name: p.snapshot_id for p in self.pins},
+            "decisions": [d.as_dict() for d in self.decisions],
+            "local_decisions": [d.as_dict() for d in self.local_decisions],
+            "columns": [{"name": n, "type": t} for n, t in self.columns],
+        }

@@ -1,0 +1,151 @@
+"""The state of what runs: queries, the grants and files of local runs, saved queries."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.domain import Actor, PrincipalKind
+from accounts.models import Device, ServiceAccount, User
+from execution.domain import Place, QueryState
+from workspaces.domain import WorkspaceRole
+from workspaces.models import Membership, Workspace
+
+
+class QueryQuerySet(models.QuerySet["Query"]):
+    """Reads of queries."""
+
+    def visible_to(self, actor: Actor) -> QueryQuerySet:
+        """Return the actor's own queries, and all of the workspaces they own or steward."""
+        if actor.organization_id is None:
+            return self.none()
+        stewarded = Membership.objects.of(actor).filter(
+            role__in=[WorkspaceRole.OWNER, WorkspaceRole.STEWARD, WorkspaceRole.AUDITOR]
+        )
+        own = (
+            models.Q(user_id=actor.id)
+            if actor.kind is PrincipalKind.USER
+            else models.Q(service_account_id=actor.id)
+        )
+        return self.filter(
+            own | models.Q(workspace__in=stewarded.values("workspace_id")),
+            workspace__organization_id=actor.organization_id,
+        )
+
+
+class Query(models.Model):
+    """One run of a plan. The row is the queue: the broker only says "look now"."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="queries")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="queries")
+    service_account = models.ForeignKey(
+        ServiceAccount, on_delete=models.PROTECT, null=True, related_name="queries"
+    )
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, null=True, related_name="queries")
+    sql = models.TextField()
+    canonical_sql = models.TextField()
+    plan = models.JSONField(help_text="The plan as shown, `Plan.as_dict()`.")
+    execution = models.JSONField(help_text="What run needs to rebuild the slice exactly.")
+    place = models.CharField(max_length=12, choices=[(p.value, p.value) for p in Place])
+    state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in QueryState])
+    idempotency_key = models.CharField(max_length=120, blank=True)
+    request_digest = models.CharField(max_length=64, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=120, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    progress = models.JSONField(default=dict, help_text="percent, rows, bytes.")
+    problem = models.JSONField(null=True, help_text="Problem document of a failure.")
+    columns = models.JSONField(default=list, help_text="[{name, type}] as DuckDB spells types.")
+    row_count = models.BigIntegerField(null=True)
+    result_bytes = models.BigIntegerField(null=True)
+    result_key = models.CharField(max_length=400, blank=True)
+    result_expires_at = models.DateTimeField(null=True)
+    truncated = models.BooleanField(default=False)
+    bytes_read = models.BigIntegerField(null=True, help_text="Fetched from the bucket.")
+    engine_seconds = models.FloatField(null=True)
+    receipt = models.JSONField(null=True, help_text="Verified receipt of a local run.")
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    objects = QueryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["workspace", "-created_at"]),
+            models.Index(fields=["state", "heartbeat_at"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "user", "service_account", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                nulls_distinct=False,
+                name="query_idempotency_key_unique",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.state}"
+
+
+class Grant(models.Model):
+    """What one manifest entitles one device to fetch, until it expires or is revoked."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    query = models.OneToOneField(Query, on_delete=models.CASCADE, related_name="grant")
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, related_name="grants")
+    bearer_digest = models.CharField(max_length=64, help_text="SHA-256 of the file bearer.")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"grant {self.id}"
+
+
+class GrantedFile(models.Model):
+    """One file of a grant: `/files/<grant>/<ordinal>` stands for `key` in `bucket_name`."""
+
+    grant = models.ForeignKey(Grant, on_delete=models.CASCADE, related_name="files")
+    ordinal = models.PositiveIntegerField()
+    catalog_id = models.UUIDField()
+    table_key = models.CharField(max_length=200)
+    bucket_name = models.CharField(max_length=120)
+    key = models.CharField(max_length=1024)
+    size_bytes = models.BigIntegerField()
+    first_fetched_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["grant", "ordinal"], name="granted_file_ordinal")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.grant_id}/{self.ordinal}"
+
+
+class SavedQuery(models.Model):
+    """A named query with a permalink, shared with the workspace."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="saved_queries")
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    sql = models.TextField()
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "name"], name="saved_query_name_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

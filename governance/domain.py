@@ -1,0 +1,139 @@
+"""Who may do what, and why, as plain values: actions, securables, decisions, obligations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Action(StrEnum):
+    """Everything that can be allowed, `noun.verb`, alphabetised. Mirrored in schema.cedarschema."""
+
+    AUDIT_READ = "audit.read"
+    CATALOG_BROWSE = "catalog.browse"
+    CATALOG_CREATE = "catalog.create"
+    CATALOG_MANAGE = "catalog.manage"
+    DEVICE_MANAGE = "device.manage"
+    MEMBER_MANAGE = "member.manage"
+    QUERY_MANAGE = "query.manage"
+    TABLE_APPEND = "table.append"
+    TABLE_CREATE = "table.create"
+    TABLE_MATERIALIZE_LOCALLY = "table.materialize_locally"
+    TABLE_QUERY = "table.query"
+    TABLE_TAG = "table.tag"
+    WORKSPACE_MANAGE = "workspace.manage"
+    WORKSPACE_QUERY = "workspace.query"
+
+
+class SecurableKind(StrEnum):
+    """What a policy can name."""
+
+    CATALOG = "Catalog"
+    ORGANIZATION = "Organization"
+    TABLE = "Table"
+    WORKSPACE = "Workspace"
+
+
+@dataclass(frozen=True, slots=True)
+class Securable:
+    """A thing with an owner and tags that a decision is about.
+
+    `key` is stable through renames: `workspace:<uuid>`, `catalog:<uuid>`,
+    `table:<catalog uuid>/<DuckLake table uuid>`. `parent` leads up to the organization.
+    """
+
+    kind: SecurableKind
+    key: str
+    label: str
+    organization_id: UUID
+    workspace_id: UUID | None = None
+    parent: Securable | None = None
+
+    @property
+    def ancestors(self) -> tuple[Securable, ...]:
+        """Return the parents, nearest first."""
+        found: list[Securable] = []
+        node = self.parent
+        while node is not None:
+            found.append(node)
+            node = node.parent
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMask:
+    """A column whose values are replaced by `expression` before anyone sees them."""
+
+    column: str
+    expression: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """A predicate that rows must satisfy before anyone sees them."""
+
+    predicate: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Obligations:
+    """What must be applied when the allowed action is carried out."""
+
+    masks: tuple[ColumnMask, ...] = ()
+    row_filters: tuple[RowFilter, ...] = ()
+    hidden_columns: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the principal may see all of the securable, unchanged."""
+        return not (self.masks or self.row_filters or self.hidden_columns)
+
+
+NO_OBLIGATIONS = Obligations()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReference:
+    """A policy that determined a decision: its name, version and plain-sentence summary."""
+
+    name: str
+    version: int
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to principal x action x securable x context.
+
+    `reason` is one sentence for the person asking; `remedy` says what would change the answer.
+    """
+
+    allowed: bool
+    action: Action
+    securable_key: str
+    securable_label: str
+    reason: str
+    determined_by: tuple[PolicyReference, ...] = ()
+    remedy: str = ""
+    obligations: Obligations = field(default=NO_OBLIGATIONS)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the decision as JSON-ready data for plans and the ledger."""
+        return {
+            "allowed": self.allowed,
+            "action": self.action.value,
+            "securable": {"key": self.securable_key, "label": self.securable_label},
+            "reason": self.reason,
+            "determined_by": [
+                {"name": p.name, "version": p.version, "summary": p.summary}
+                for p in self.determined_by
+            ],
+            "remedy": self.remedy,
+            "masks": [m.column for m in self.obligations.masks],
+            "row_filters": [f.policy for f in self.obligations.row_filters],
+            "hidden_columns": sorted(self.obligations.hidden_columns),
+        }

@@ -1,0 +1,46 @@
+"""The list of everything that is recorded."""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """What happened, `noun.verb`, alphabetised. Documented in docs/reference/events.md."""
+
+    CATALOG_CREATED = "catalog.created"
+    CATALOG_DROPPED = "catalog.dropped"
+    DECISION_DENIED = "decision.denied"
+    DEVICE_APPROVED = "device.approved"
+    DEVICE_ENROLLED = "device.enrolled"
+    DEVICE_REVOKED = "device.revoked"
+    FILE_GRANTED = "file.granted"
+    FILE_REFUSED = "file.refused"
+    GRANT_ISSUED = "grant.issued"
+    GRANT_REVOKED = "grant.revoked"
+    JOB_FAILED = "job.failed"
+    JOB_QUEUED = "job.queued"
+    JOB_SUCCEEDED = "job.succeeded"
+    MEMBERSHIP_GRANTED = "membership.granted"
+    MEMBERSHIP_REVOKED = "membership.revoked"
+    ORGANIZATION_CREATED = "organization.created"
+    PLAN_REFUSED = "plan.refused"
+    QUERY_CANCELLED = "query.cancelled"
+    QUERY_FAILED = "query.failed"
+    QUERY_RETRIED = "query.retried"
+    QUERY_STARTED = "query.started"
+    QUERY_SUBMITTED = "query.submitted"
+    QUERY_SUCCEEDED = "query.succeeded"
+    RECEIPT_ACCEPTED = "receipt.accepted"
+    RESULT_READ = "result.read"
+    SAVED_QUERY_CHANGED = "saved_query.changed"
+    SAVED_QUERY_DELETED = "saved_query.deleted"
+    SERVICE_ACCOUNT_CREATED = "service_account.created"
+    SERVICE_ACCOUNT_DISABLED = "service_account.disabled"
+    SIGNING_KEY_CREATED = "signing_key.created"
+    TABLE_UPLOADED = "table.uploaded"
+    TAG_ASSIGNED = "tag.assigned"
+    TAG_REMOVED = "tag.removed"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - an event's name
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - an event's name
+    USER_CREATED = "user.created"
+    USER_LOGGED_IN = "user.logged_in"
+    WORKSPACE_CREATED = "workspace.created"

@@ -1,0 +1,5 @@
+"""Console addresses of this room."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,11 @@
+"""The Celery application that both kinds of worker and beat run."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("upend")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

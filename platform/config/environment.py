@@ -1,0 +1,45 @@
+"""Every setting Upend reads from its environment, typed, in one place (docs/reference/settings.md)."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+
+def text(name: str, default: str = "") -> str:
+    """Return `UPEND_<name>`, or `default` where it is unset or empty."""
+    return os.environ.get(f"UPEND_{name}") or default
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """Return `UPEND_<name>` as a boolean: 1, true, yes and on are true."""
+    value = text(name)
+    return default if not value else value.lower() in {"1", "true", "yes", "on"}
+
+
+def number(name: str, default: int) -> int:
+    """Return `UPEND_<name>` as a whole number."""
+    return int(text(name, str(default)))
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's database settings for a libpq URL, Unix sockets included."""
+    parts = conninfo_to_dict(url)
+    known = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
+    settings: dict[str, Any] = {
+        ours: str(parts.pop(theirs, "") or "") for theirs, ours in known.items()
+    }
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {key: value for key, value in parts.items() if value is not None},
+    } | settings

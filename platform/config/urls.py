@@ -1,0 +1,20 @@
+"""Every address of Upend; each room brings its own, this file only puts them together."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("", include("allauth.idp.urls")),
+    path("", include("api.urls")),
+    path("api/v1/", include("accounts.urls.api")),
+    path("api/v1/", include("workspaces.urls.api")),
+    path("api/v1/", include("audit.urls.api")),
+    path("api/v1/", include("catalog.urls.api")),
+    path("api/v1/", include("execution.urls.api")),
+    path("", include("execution.urls.files")),
+    path("", include("console.urls")),
+    path("", include("catalog.urls.console")),
+    path("", include("execution.urls.console")),
+    path("", include("audit.urls.console")),
+    path("", include("accounts.urls.console")),
+]
