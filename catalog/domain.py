@@ -138,3 +138,31 @@ class ColumnStatistics:
     min_value: str | None
     max_value: str | None
     contains_nan: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFilter:
+    """A pushed-down conjunct of known shape on one column.
+
+    `operator` is one of `=`, `<`, `<=`, `>`, `>=`, `in`, `is_null`, `is_not_null`; `values` are
+    the constants as DuckDB text (empty for the null tests).
+    """
+
+    column: str
+    operator: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedFiles:
+    """What is left of a table's data files after pruning, and what its columns weigh.
+
+    `scan_bytes` sums `column_size_bytes` of the asked columns, plus footers, of the files that
+    survive, and the whole of their delete files; `total_bytes` is all files, all columns.
+    """
+
+    data_file_ids: tuple[int, ...]
+    scan_bytes: int
+    rows: int
+    total_files: int
+    total_bytes: int

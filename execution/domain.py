@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from catalog.domain import ColumnFilter
 from governance.domain import Decision
 
 
@@ -79,19 +80,6 @@ class GatedQuery:
     canonical_sql: str
     tables: tuple[TableName, ...]
     functions: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnFilter:
-    """A pushed-down conjunct of known shape on one column.
-
-    `operator` is one of `=`, `<`, `<=`, `>`, `>=`, `in`, `is_null`, `is_not_null`; `values` are
-    the constants as DuckDB text (empty for the null tests).
-    """
-
-    column: str
-    operator: str
-    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Carry the id through one request."""
         offered = request.headers.get("X-Request-Id", "")
         request_id = offered if WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Every setting Upend reads from its environment, typed, in one place (docs/reference/settings.md)."""
+"""Every setting that Upend reads from its environment (docs/reference/settings.md)."""
 
 from __future__ import annotations
 
