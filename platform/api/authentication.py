@@ -9,7 +9,7 @@ from rest_framework.request import Request
 class BearerAuthentication(BaseAuthentication):
     """`Authorization: Bearer` with an API token or an OAuth access token."""
 
-    def authenticate(self, request: Request) -> None:
+    def authenticate(self, request: Request) -> None:  # noqa: ARG002
         """Not written yet."""
         return
 
@@ -17,6 +17,6 @@ class BearerAuthentication(BaseAuthentication):
 class SessionAuthentication(BaseAuthentication):
     """The console's session, with CSRF protection."""
 
-    def authenticate(self, request: Request) -> None:
+    def authenticate(self, request: Request) -> None:  # noqa: ARG002
         """Not written yet."""
         return
