@@ -1,0 +1,55 @@
+"""Free TCP ports, remembered per installation so that addresses survive a restart."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+from pathlib import Path
+
+LOWEST, HIGHEST = 20_000, 32_000
+"""Below Linux's range of outgoing ports, so that no client connection takes one by accident."""
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Tell whether a server could listen on `port` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+class PortBook:
+    """The ports of one installation, kept in a JSON file in its data directory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._chosen: dict[str, int] = {}
+
+    def choose(self, name: str, preferred: int | None = None) -> int:
+        """Return last time's port for `name` where it is free, else `preferred`, else any."""
+        book = self._read()
+        others = {port for owner, port in self._chosen.items() if owner != name}
+        wanted = [book.get(name), preferred]
+        port = next((p for p in wanted if p and p not in others and is_free(p)), None)
+        book[name] = self._chosen[name] = port or _any_but(others | set(book.values()))
+        self._path.write_text(json.dumps(book, indent=1, sort_keys=True))
+        return book[name]
+
+    def _read(self) -> dict[str, int]:
+        try:
+            return dict(json.loads(self._path.read_text()))
+        except (FileNotFoundError, ValueError):  # a torn write only costs the memory of ports
+            return {}
+
+
+def _any_but(avoided: set[int]) -> int:
+    for _ in range(1000):
+        port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - a port is no secret
+        if port not in avoided and is_free(port):
+            return port
+    message = f"no free TCP port between {LOWEST} and {HIGHEST}"
+    raise OSError(message)

@@ -1,0 +1,61 @@
+"""Starts PostgreSQL, Valkey and S3 for the tests before Django reads its settings.
+
+Loaded by `-p tests.plugin`, because Django's settings read the environment when imported. Every
+run has servers, ports and a directory of its own, so several runs share a machine. The servers
+die with this process, however it dies; a later run removes the directory of a killed one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from embedded.keyring import Keyring
+from embedded.parts import backing_services
+from embedded.ports import PortBook
+from embedded.process import Identity
+from embedded.service import start_all, stop_all
+
+PREFIX = "upend-test-"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Start the services, then let pytest-django import the settings."""
+    remove_leftovers(Path(tempfile.gettempdir()))
+    start(early_config)
+    yield
+
+
+def start(config: pytest.Config) -> None:
+    """Bring the services up in a fresh directory and put their settings into the environment."""
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+    config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+    run = uuid.uuid4().hex
+    Identity.of(os.getpid(), run).write(directory / "owner.pid")
+    keys, ports = Keyring(directory / "keys"), PortBook(directory / "ports.json")
+    services = backing_services(
+        directory, run=run, environment=os.environ, keys=keys, ports=ports, durable=False
+    )
+    config.add_cleanup(lambda: stop_all(services))
+    start_all(services)
+    (directory / "static").mkdir()  # WhiteNoise warns where it is missing
+    os.environ.update(keys.environment())
+    os.environ["UPEND_DATA_DIR"] = str(directory)
+    os.environ["UPEND_DEBUG"] = "1"  # static files by their plain names; pytest-django resets DEBUG
+    for service in services:
+        os.environ.update(service.environment)
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove the directories of earlier runs that were killed before they could."""
+    for directory in parent.glob(f"{PREFIX}*"):
+        owner = Identity.read(directory / "owner.pid")
+        if owner is not None and owner.process() is None:
+            shutil.rmtree(directory, ignore_errors=True)
