@@ -31,6 +31,25 @@ class DeviceStatus(StrEnum):
     REVOKED = "revoked"
 
 
+class Scope(StrEnum):
+    """What a token may be used for, at most; roles and policies narrow it further."""
+
+    ADMIN = "admin"
+    AUDIT_READ = "audit:read"
+    CATALOG_READ = "catalog:read"
+    CATALOG_WRITE = "catalog:write"
+    DEVICE_ENROLL = "device:enroll"
+    QUERY_RUN = "query:run"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIdentity:
+    """The bearer token a request came with, and what it narrows its principal to."""
+
+    id: UUID
+    scopes: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
     """The device that proved its key on this request (DPoP, RFC 9449)."""

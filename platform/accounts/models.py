@@ -11,7 +11,10 @@ from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
 from django.utils import timezone
 
-from accounts.domain import DeviceStatus, OrganizationRole
+from accounts.domain import Actor, DeviceIdentity, DeviceStatus, OrganizationRole
+
+OVERSEERS = frozenset({OrganizationRole.ADMIN, OrganizationRole.AUDITOR})
+"""Who sees what belongs to others of their organization."""
 
 
 class Organization(models.Model):
@@ -101,6 +104,21 @@ class Group(models.Model):
         return self.name
 
 
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """Reads of API tokens."""
+
+    def visible_to(self, actor: Actor) -> ApiTokenQuerySet:
+        """Return a person's own tokens; administrators and auditors see the organization's."""
+        if not actor.is_person or actor.organization_id is None:
+            return self.none()
+        if actor.organization_role not in OVERSEERS:
+            return self.filter(user_id=actor.id)
+        return self.filter(
+            models.Q(user__organization_id=actor.organization_id)
+            | models.Q(service_account__organization_id=actor.organization_id)
+        )
+
+
 class ApiToken(models.Model):
     """A bearer token: only its SHA-256 is kept, the secret is shown once.
 
@@ -123,6 +141,8 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    objects = ApiTokenQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -137,6 +157,25 @@ class ApiToken(models.Model):
     def is_live(self, now: datetime) -> bool:
         """Tell whether the token may be used at `now`."""
         return self.revoked_at is None and self.expires_at > now
+
+    @property
+    def owner(self) -> User | ServiceAccount:
+        """Return the principal that the token acts for."""
+        owner = self.user or self.service_account
+        assert owner is not None  # noqa: S101 - the constraint api_token_has_one_principal
+        return owner
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    """Reads of devices."""
+
+    def visible_to(self, actor: Actor) -> DeviceQuerySet:
+        """Return a person's own devices; administrators and auditors see the organization's."""
+        if not actor.is_person or actor.organization_id is None:
+            return self.none()
+        if actor.organization_role not in OVERSEERS:
+            return self.filter(user_id=actor.id)
+        return self.filter(user__organization_id=actor.organization_id)
 
 
 class Device(models.Model):
@@ -162,11 +201,24 @@ class Device(models.Model):
     )
     last_seen_at = models.DateTimeField(null=True, blank=True)
 
+    objects = DeviceQuerySet.as_manager()
+
     class Meta:
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.thumbprint[:8]})"
+
+    @property
+    def identity(self) -> DeviceIdentity:
+        """Return the device as a decision sees it."""
+        return DeviceIdentity(
+            id=self.id,
+            name=self.name,
+            thumbprint=self.thumbprint,
+            status=DeviceStatus(self.status),
+            memory_bytes=self.memory_bytes,
+        )
 
 
 class SigningKey(models.Model):

@@ -16,6 +16,8 @@ class Event(StrEnum):
     FILE_REFUSED = "file.refused"
     GRANT_ISSUED = "grant.issued"
     GRANT_REVOKED = "grant.revoked"
+    GROUP_CHANGED = "group.changed"
+    GROUP_CREATED = "group.created"
     JOB_FAILED = "job.failed"
     JOB_QUEUED = "job.queued"
     JOB_SUCCEEDED = "job.succeeded"

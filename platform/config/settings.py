@@ -21,7 +21,10 @@ SESSION_COOKIE_NAME = "upend_session"
 CSRF_COOKIE_NAME = "upend_csrf"
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY") else None
+BEHIND_PROXY = env.flag("BEHIND_PROXY")
+"""One trusted reverse proxy is in front and sets X-Forwarded-Proto and X-Forwarded-For."""
+ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 KEY_FILE = Path(env.text("KEY_FILE", str(DATA_DIR / "keys" / "key-encryption.key")))
@@ -156,6 +159,8 @@ IDP_OIDC_PRIVATE_KEY = (
     if (DATA_DIR / "keys" / "oidc.pem").exists()
     else ""
 )
+TOKEN_MAX_DAYS = env.number("TOKEN_MAX_DAYS", 365)
+"""No API token lives longer than this."""
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # --- API ------------------------------------------------------------------------------------

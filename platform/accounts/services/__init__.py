@@ -1,0 +1,30 @@
+"""Every write to who acts, split by noun."""
+
+from accounts.services.organizations import create_organization, create_signing_key
+from accounts.services.principals import (
+    add_to_group,
+    create_group,
+    create_service_account,
+    create_user,
+    disable_service_account,
+)
+from accounts.services.tokens import (
+    IssuedToken,
+    create_token,
+    note_token_use,
+    revoke_token,
+)
+
+__all__ = [
+    "IssuedToken",
+    "add_to_group",
+    "create_group",
+    "create_organization",
+    "create_service_account",
+    "create_signing_key",
+    "create_token",
+    "create_user",
+    "disable_service_account",
+    "note_token_use",
+    "revoke_token",
+]
