@@ -23,6 +23,15 @@ class OrganizationRole(StrEnum):
     MEMBER = "member"
 
 
+class Scope(StrEnum):
+    """What a token may be narrowed to; which actions each covers is Cedar text in governance."""
+
+    MANAGE = "manage"
+    QUERY = "query"
+    READ = "read"
+    WRITE = "write"
+
+
 class DeviceStatus(StrEnum):
     """Where an enrolled device stands."""
 
@@ -70,7 +79,8 @@ class DeviceIdentity:
 class Actor:
     """The principal behind one request, with everything a decision may look at.
 
-    `scopes` is None for a browser session (all that the person may do); a token narrows it.
+    `scopes` is None for a browser session (all that the person may do); a token narrows it to
+    the values of `Scope` it holds, and an empty set allows nothing.
     """
 
     kind: PrincipalKind

@@ -24,6 +24,7 @@ class Event(StrEnum):
     MEMBERSHIP_GRANTED = "membership.granted"
     MEMBERSHIP_REVOKED = "membership.revoked"
     ORGANIZATION_CREATED = "organization.created"
+    OWNER_CHANGED = "owner.changed"
     PLAN_REFUSED = "plan.refused"
     QUERY_CANCELLED = "query.cancelled"
     QUERY_FAILED = "query.failed"
