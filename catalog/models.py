@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.domain import Actor
 from accounts.models import User
 from catalog.domain import BucketKind, JobKind, JobState
+from governance import securables
 from governance.domain import Securable, SecurableKind
 from workspaces.models import Workspace
 
@@ -77,27 +78,13 @@ class Catalog(models.Model):
     @property
     def securable(self) -> Securable:
         """Return the catalog as something a policy can name."""
-        workspace = self.workspace
-        organization = Securable(
-            SecurableKind.ORGANIZATION,
-            f"organization:{workspace.organization_id}",
-            "organization",
-            workspace.organization_id,
-        )
-        parent = Securable(
-            SecurableKind.WORKSPACE,
-            f"workspace:{workspace.id}",
-            workspace.name,
-            workspace.organization_id,
-            workspace.id,
-            organization,
-        )
+        parent = securables.workspace(self.workspace)
         return Securable(
             SecurableKind.CATALOG,
             f"catalog:{self.id}",
             self.name,
-            workspace.organization_id,
-            workspace.id,
+            parent.organization_id,
+            parent.workspace_id,
             parent,
         )
 

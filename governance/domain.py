@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -63,6 +64,26 @@ class Securable:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """One question of a batch: whether the principal may do `action` on `securable`."""
+
+    action: Action
+    securable: Securable
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionContext:
+    """The circumstances a caller knows and the actor does not carry.
+
+    `place` is "server", "local", or empty when nothing runs; `now` defaults to the present. The
+    device, the token, MFA and the organization's local mode are looked up, never passed in.
+    """
+
+    place: str = ""
+    now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnMask:
     """A column whose values are replaced by `expression` before anyone sees them."""
 
@@ -98,11 +119,15 @@ NO_OBLIGATIONS = Obligations()
 
 @dataclass(frozen=True, slots=True)
 class PolicyReference:
-    """A policy that determined a decision: its name, version and plain-sentence summary."""
+    """A policy that determined a decision: its name, version and plain-sentence summary.
+
+    `remedy` says what would change the answer, where the policy forbids.
+    """
 
     name: str
     version: int
     summary: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

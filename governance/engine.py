@@ -1,0 +1,116 @@
+"""Cedar, asked in batches: pure evaluation over values, with policies parsed once per version.
+
+Whatever cannot be evaluated is denied. Cedar itself skips a policy that errs, so that a `forbid`
+with an error would let the request through: here every error denies.
+
+Source: https://docs.cedarpolicy.com/auth/authorization.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+
+import cedarpy
+import structlog
+
+from governance.domain import PolicyReference
+
+logger = structlog.get_logger(__name__)
+
+ROLE_DEFAULTS_VERSION = 1
+"""The version of `cedar/role_defaults.cedar` that decisions name; a test pins the text to it."""
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicyBundle:
+    """Parsed policies with their schema, and what each is called. Compared by identity."""
+
+    version: int
+    policies: cedarpy.PolicySet
+    schema: cedarpy.Schema
+    references: Mapping[str, PolicyReference]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Cedar said to one request. `is_evaluated` is False where it could not say anything."""
+
+    allowed: bool
+    determined_by: tuple[PolicyReference, ...]
+    is_evaluated: bool = True
+
+
+NOT_EVALUATED = Verdict(allowed=False, determined_by=(), is_evaluated=False)
+
+
+def source(name: str) -> str:
+    """Return the text of one of the files in `governance/cedar`."""
+    return (files("governance") / "cedar" / name).read_text(encoding="utf-8")
+
+
+@cache
+def schema() -> cedarpy.Schema:
+    """Return the schema, parsed once per process."""
+    return cedarpy.Schema.from_str(source("schema.cedarschema"))
+
+
+@lru_cache(maxsize=256)
+def parse(text: str, version: int) -> PolicyBundle:
+    """Parse Cedar `text` once per process and version.
+
+    Raises `ValueError` where the text does not parse, or a policy has no @id or no @summary.
+    """
+    policies = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
+    references = {key: _reference(body, version) for key, body in policies.items()}
+    return PolicyBundle(version, cedarpy.PolicySet.from_str(text), schema(), references)
+
+
+@cache
+def role_defaults() -> PolicyBundle:
+    """Return what the roles may do before anyone writes a policy."""
+    return parse(source("role_defaults.cedar"), ROLE_DEFAULTS_VERSION)
+
+
+def evaluate(
+    bundle: PolicyBundle, requests: Sequence[Json], entities: Sequence[Json]
+) -> list[Verdict]:
+    """Return one verdict per request, in order; errors deny and are logged, never raised."""
+    if not requests:
+        return []
+    try:
+        answers = cedarpy.is_authorized_batch(
+            list(requests), bundle.policies, json.dumps(list(entities)), bundle.schema
+        )
+    except (ValueError, TypeError) as error:
+        logger.exception("policies could not be evaluated", version=bundle.version, error=error)
+        return [NOT_EVALUATED] * len(requests)
+    return [_verdict(bundle, answer) for answer in answers]
+
+
+def _reference(policy: Json, version: int) -> PolicyReference:
+    annotations = policy.get("annotations") or {}
+    if not isinstance(annotations, dict) or not {"id", "summary"} <= annotations.keys():
+        message = "Every policy needs an @id and a @summary."
+        raise ValueError(message)
+    return PolicyReference(
+        annotations["id"], version, annotations["summary"], annotations.get("remedy", "")
+    )
+
+
+def _verdict(bundle: PolicyBundle, answer: cedarpy.AuthzResult) -> Verdict:
+    diagnostics = answer.diagnostics
+    if diagnostics.errors or answer.decision is cedarpy.Decision.NoDecision:
+        logger.error(
+            "policy could not be evaluated", version=bundle.version, errors=diagnostics.errors
+        )
+        return NOT_EVALUATED
+    determined_by = tuple(
+        ref for key, ref in bundle.references.items() if key in diagnostics.reasons
+    )
+    return Verdict(answer.allowed, determined_by)

@@ -1,0 +1,138 @@
+"""From the values of this code base to Cedar's entities and requests, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from accounts.domain import Actor, PrincipalKind
+from governance.domain import Action, DecisionContext, Request, Securable
+from governance.engine import Json
+from workspaces.domain import WorkspaceRole
+
+TYPES = {
+    PrincipalKind.SERVICE_ACCOUNT: "ServiceAccount",
+    PrincipalKind.SYSTEM: "System",
+    PrincipalKind.USER: "User",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who answers for a securable, and how to reach them."""
+
+    id: UUID
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the database knows that a batch of requests needs.
+
+    `tags` and `owners` are by securable key, before inheritance; `roles` by workspace.
+    """
+
+    roles: Mapping[UUID, frozenset[WorkspaceRole]]
+    tags: Mapping[str, frozenset[str]]
+    owners: Mapping[str, Owner]
+    local_mode_enabled: bool
+
+    def tags_of(self, securable: Securable) -> frozenset[str]:
+        """Return the securable's tags with those it inherits."""
+        empty: frozenset[str] = frozenset()
+        chain = (securable, *securable.ancestors)
+        return empty.union(*(self.tags.get(node.key, empty) for node in chain))
+
+    def roles_in(self, workspace_id: UUID | None) -> frozenset[WorkspaceRole]:
+        """Return the principal's roles in one workspace; none outside any."""
+        return self.roles.get(workspace_id, frozenset()) if workspace_id else frozenset()
+
+    def owner_of(self, securable: Securable) -> Owner | None:
+        """Return who answers for the securable: its owner, else its nearest ancestor's."""
+        chain = (securable, *securable.ancestors)
+        return next((self.owners[n.key] for n in chain if n.key in self.owners), None)
+
+
+def principal(actor: Actor, roles: Iterable[WorkspaceRole]) -> Json:
+    """Return the actor as an entity, with the roles of the workspace in question."""
+    attributes: Json = {
+        "organization_role": actor.organization_role.value,
+        "workspace_roles": sorted(roles),
+    }
+    if actor.organization_id is not None:
+        attributes["organization"] = {"__entity": _organization(actor.organization_id)}
+    entity: Json = {
+        "uid": _principal_uid(actor),
+        "attrs": attributes,
+        "parents": [_uid("Group", str(group)) for group in sorted(actor.group_ids)],
+    }
+    if actor.attributes:
+        entity["tags"] = dict(actor.attributes)
+    return entity
+
+
+def resources(securables: Iterable[Securable], facts: Facts) -> list[Json]:
+    """Return the securables and all their ancestors as entities, each once."""
+    nodes = {node.key: node for s in securables for node in (s, *s.ancestors)}
+    return [_resource(node, facts) for node in nodes.values()]
+
+
+def request(actor: Actor, asked: Request, circumstances: Json) -> Json:
+    """Return one question in Cedar's form."""
+    return {
+        "principal": _principal_uid(actor),
+        "action": _uid("Action", Action(asked.action).value),
+        "resource": _uid(asked.securable.kind.value, asked.securable.key),
+        "context": circumstances,
+    }
+
+
+def circumstances(actor: Actor, context: DecisionContext, facts: Facts) -> Json:
+    """Return Cedar's context: where, when, on which device, with which token."""
+    now = (context.now or datetime.now(UTC)).astimezone(UTC)
+    instant = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    device = actor.device
+    return {
+        "place": context.place,
+        "now": {"__extn": {"fn": "datetime", "arg": instant}},
+        "mfa": actor.mfa,
+        "local_mode_enabled": facts.local_mode_enabled,
+        "device": {
+            "present": device is not None,
+            "approved": device is not None and device.is_approved,
+        },
+        "token": {
+            "present": actor.scopes is not None,
+            "scopes": sorted(actor.scopes or ()),
+        },
+    }
+
+
+def _resource(securable: Securable, facts: Facts) -> Json:
+    attributes: Json = {
+        "organization": {"__entity": _organization(securable.organization_id)},
+        "tags": sorted(facts.tags_of(securable)),
+    }
+    if owner := facts.owners.get(securable.key):
+        attributes["owner"] = {"__entity": _uid("User", str(owner.id))}
+    parent = securable.parent
+    return {
+        "uid": _uid(securable.kind.value, securable.key),
+        "attrs": attributes,
+        "parents": [_uid(parent.kind.value, parent.key)] if parent else [],
+    }
+
+
+def _principal_uid(actor: Actor) -> Json:
+    return _uid(TYPES[actor.kind], str(actor.id))
+
+
+def _organization(identifier: UUID) -> Json:
+    return _uid("Organization", f"organization:{identifier}")
+
+
+def _uid(kind: str, identifier: str) -> Json:
+    return {"type": kind, "id": identifier}

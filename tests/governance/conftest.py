@@ -1,0 +1,122 @@
+"""A small organization to decide about: one workspace, one catalog, every role."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+
+import pytest
+
+from accounts.domain import Actor, DeviceIdentity, DeviceStatus, OrganizationRole, PrincipalKind
+from accounts.models import Organization, ServiceAccount, User
+from catalog.domain import Table
+from catalog.models import Bucket, Catalog
+from governance import securables
+from governance.domain import Securable
+from workspaces.domain import WorkspaceRole
+from workspaces.models import Membership, Workspace
+
+APPROVED = DeviceIdentity(uuid.uuid4(), "laptop", "thumb", DeviceStatus.APPROVED)
+PENDING = replace(APPROVED, status=DeviceStatus.PENDING)
+REVOKED = replace(APPROVED, status=DeviceStatus.REVOKED)
+
+
+@dataclass
+class Company:
+    """One tenant with a workspace, a catalog, and a person for every role."""
+
+    organization: Organization
+    workspace: Workspace
+    catalog: Catalog
+    actors: dict[str, Actor]
+    users: dict[str, User]
+
+    def table(self, name: str = "flights") -> Securable:
+        """Return a table of the catalog; the same name is the same table."""
+        identifier = uuid.uuid5(self.catalog.id, name)
+        table = Table(
+            catalog_id=self.catalog.id,
+            catalog_name=self.catalog.name,
+            table_id=1,
+            table_uuid=identifier,
+            schema_name="main",
+            name=name,
+            prefix="",
+            columns=(),
+            record_count=0,
+            file_count=0,
+            file_size_bytes=0,
+        )
+        return table.securable(self.catalog.securable)
+
+    def securable(self, kind: str) -> Securable:
+        """Return the company's one securable of a kind."""
+        return {
+            "organization": lambda: securables.organization(self.organization),
+            "workspace": lambda: securables.workspace(self.workspace),
+            "catalog": lambda: self.catalog.securable,
+            "table": self.table,
+        }[kind]()
+
+    def on(self, role: str, device: DeviceIdentity | None) -> Actor:
+        """Return an actor who asks from `device`."""
+        return replace(self.actors[role], device=device)
+
+
+def build_company(slug: str) -> Company:
+    """Create a tenant in the database."""
+    organization = Organization.objects.create(name=slug.title(), slug=slug)
+    workspace = Workspace.objects.create(organization=organization, name="Ops", slug="ops")
+    bucket = Bucket.objects.create(workspace=workspace, name="b", bucket_name="b", prefix="p/")
+    catalog = Catalog.objects.create(
+        workspace=workspace,
+        bucket=bucket,
+        name="flights",
+        metadata_schema=f"lake_{slug}",
+        prefix=f"p/{slug}/",
+    )
+    company = Company(organization, workspace, catalog, {}, {})
+    for role in WorkspaceRole:
+        _person(company, role.value, OrganizationRole.MEMBER, role)
+    _person(company, "member", OrganizationRole.MEMBER, None)
+    _person(company, "admin", OrganizationRole.ADMIN, None)
+    _person(company, "organization_auditor", OrganizationRole.AUDITOR, None)
+    agent = ServiceAccount.objects.create(
+        organization=organization, name="agent", created_by=company.users["owner"]
+    )
+    Membership.objects.create(
+        workspace=workspace, service_account=agent, role=WorkspaceRole.ANALYST
+    )
+    company.actors["agent"] = Actor(
+        PrincipalKind.SERVICE_ACCOUNT, agent.id, agent.name, organization.id
+    )
+    return company
+
+
+def _person(
+    company: Company, name: str, organization_role: OrganizationRole, role: WorkspaceRole | None
+) -> None:
+    slug = company.organization.slug
+    user = User.objects.create(
+        username=f"{name}@{slug}",
+        email=f"{name}@{slug}.example",
+        organization=company.organization,
+        organization_role=organization_role,
+    )
+    if role:
+        Membership.objects.create(workspace=company.workspace, user=user, role=role)
+    company.users[name] = user
+    company.actors[name] = Actor(
+        PrincipalKind.USER, user.id, user.email, company.organization.id, organization_role
+    )
+
+
+@pytest.fixture
+def company(db: None) -> Company:
+    return build_company("air")
+
+
+@pytest.fixture
+def stranger(db: None) -> Actor:
+    """Return the owner of another organization's workspace."""
+    return build_company("rail").actors["owner"]
