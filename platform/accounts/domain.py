@@ -23,15 +23,6 @@ class OrganizationRole(StrEnum):
     MEMBER = "member"
 
 
-class Scope(StrEnum):
-    """What a token may be narrowed to; which actions each covers is Cedar text in governance."""
-
-    MANAGE = "manage"
-    QUERY = "query"
-    READ = "read"
-    WRITE = "write"
-
-
 class DeviceStatus(StrEnum):
     """Where an enrolled device stands."""
 
