@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psycopg
@@ -81,7 +82,6 @@ class Postgres:
             "unix_socket_permissions": "0700",
             "max_connections": "200",
             "log_line_prefix": "%m [%p] ",
-            "log_checkpoints": "off",
         } | ({} if self._durable else _THROWAWAY)
         options = [part for pair in settings.items() for part in ("-c", "{}={}".format(*pair))]
         self._child.spawn(
@@ -124,9 +124,7 @@ class Postgres:
             "--no-sync",
             "--no-instructions",
         ]
-        log_file = self.log.with_name("initdb.log")
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        with log_file.open("ab") as log:
+        with self.log_file() as log:
             subprocess.run(
                 command,
                 check=True,
@@ -138,6 +136,11 @@ class Postgres:
                 cwd=partial,
             )
         partial.rename(self._data)
+
+    def log_file(self) -> IO[bytes]:
+        """Open the log for appending."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        return self.log.open("ab")
 
     def _socket_directory(self) -> Path:
         if len(str(self._data)) <= _LONGEST_SOCKET_DIRECTORY:

@@ -1,0 +1,222 @@
+"""Speaks to the control plane: credentials and device proof on every request, clear errors back."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import httpx
+
+from upend import __version__
+from upend.device import DeviceKey
+from upend.errors import NotLoggedIn, Unreachable, UpendError, of_problem
+
+ATTEMPTS = 4
+LONGEST_WAIT_SECONDS = 30.0
+PASSING_FAILURES = frozenset({429, 502, 503, 504})
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+JSON = dict[str, Any]
+
+
+class TokenSource(Protocol):
+    """Where the bearer token of a request comes from."""
+
+    def current(self) -> str:
+        """Return a token that should be good, '' for an anonymous request."""
+
+    def renewed(self) -> str | None:
+        """Return a fresh token after the server refused the current one; None if there is none."""
+
+
+class FixedToken:
+    """A token that somebody handed over (UPEND_TOKEN, an API token): nothing renews it."""
+
+    def __init__(self, token: str = "") -> None:
+        self._token = token
+
+    def current(self) -> str:
+        """Return the token."""
+        return self._token
+
+    def renewed(self) -> str | None:
+        """Return None: a new one must be asked for."""
+        return None
+
+
+class Api:
+    """A connection to one server.
+
+    Requests that may be repeated safely are repeated: GET always, POST when it carries an
+    idempotency key. Every other failure is raised at once as an `UpendError`.
+    """
+
+    def __init__(
+        self, url: str, *, tokens: TokenSource | None = None, device: DeviceKey | None = None
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.device = device
+        self._tokens = tokens or FixedToken()
+        agent = {"User-Agent": f"upend/{__version__}", "Accept": "application/json"}
+        self._http = httpx.Client(headers=agent, timeout=TIMEOUT)
+        self._storage = httpx.Client(headers={"User-Agent": agent["User-Agent"]}, timeout=TIMEOUT)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+        self._storage.close()
+
+    def get(self, path: str, **params: str | int) -> Any:
+        """Return the JSON at `path`."""
+        return self.request("GET", path, params=params).json()
+
+    def post(self, path: str, body: JSON | None = None, *, idempotent: bool = False) -> Any:
+        """Send `body` to `path` and return the JSON answered, None if there is none.
+
+        With `idempotent` the request carries a fresh Idempotency-Key and is safely repeated.
+        """
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if idempotent else {}
+        answer = self.request("POST", path, json=body or {}, headers=headers)
+        return answer.json() if answer.content else None
+
+    def form(self, path: str, data: dict[str, str]) -> httpx.Response:
+        """Send a form without credentials and return the answer, whatever its status (OAuth)."""
+        return self._attempt("POST", path, anonymous=True, data=data)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str | int] | None = None,
+        json: JSON | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """Return the answer to an authenticated request; raise what the server refuses."""
+        headers = headers or {}
+        repeatable = method == "GET" or "Idempotency-Key" in headers
+        attempts = ATTEMPTS if repeatable else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                answer = self._authorized(method, path, params=params, json=json, headers=headers)
+            except Unreachable:
+                if attempt == attempts:
+                    raise
+                time.sleep(_backoff(attempt))
+                continue
+            if answer.status_code not in PASSING_FAILURES or attempt == attempts:
+                return _checked(answer)
+            time.sleep(_retry_after(answer) or _backoff(attempt))
+        raise AssertionError("the loop returns or raises")  # pragma: no cover
+
+    @contextmanager
+    def download(self, path: str, **params: str | int) -> Iterator[Iterator[bytes]]:
+        """Yield the bytes at `path`, following one redirect to storage.
+
+        Neither the token nor the device proof goes to the storage: its URL is the whole permit.
+        """
+        answer = self.request("GET", path, params=params)
+        target = answer.headers.get("Location")
+        if not answer.is_redirect or not target:
+            yield answer.iter_bytes()
+            return
+        try:
+            with self._storage.stream("GET", httpx.URL(answer.url).join(target)) as stored:
+                if stored.status_code != HTTPStatus.OK:
+                    raise _storage_refused(stored.status_code)
+                yield stored.iter_bytes(1 << 20)
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"The storage that holds the result could not be reached ({error}).",
+                code="storage-unreachable",
+                hint="The result stays there until it expires; check the network and try again.",
+            ) from error
+
+    def probe(self, url: str, *, bearer: str) -> httpx.Response:
+        """Ask what the server says about a file now, without following it to the storage."""
+        try:
+            return self._storage.get(
+                url, headers={"Authorization": f"Bearer {bearer}", "Range": "bytes=0-0"}
+            )
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        return Unreachable(
+            f"{self.url} could not be reached ({_cause(error)}).",
+            code="server-unreachable",
+            hint="Check the address and the network; `upend whoami` shows the server in use.",
+        )
+
+    def _authorized(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        answer = self._attempt(method, path, **arguments)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED and self._tokens.renewed():
+            answer = self._attempt(method, path, **arguments)
+        return answer
+
+    def _attempt(
+        self, method: str, path: str, *, anonymous: bool = False, **arguments: Any
+    ) -> httpx.Response:
+        url = path if path.startswith(("http://", "https://")) else f"{self.url}{path}"
+        token = "" if anonymous else self._tokens.current()
+        headers = dict(arguments.pop("headers", None) or {})
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if self.device and not anonymous:
+            headers["DPoP"] = self.device.proof(method, url, token)
+        try:
+            return self._http.request(method, url, headers=headers, **arguments)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+
+def _cause(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return str(error) or type(error).__name__
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if answer.status_code < HTTPStatus.BAD_REQUEST:
+        return answer
+    error = of_problem(
+        answer.status_code, _document(answer), answer.headers.get("X-Request-Id", "")
+    )
+    if isinstance(error, NotLoggedIn) and not error.hint:
+        error.hint = "upend login"
+    raise error
+
+
+def _document(answer: httpx.Response) -> JSON:
+    """Return the problem document of `answer`, or one made from what came instead."""
+    try:
+        document = answer.json()
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        return document
+    detail = f"The server answered {answer.status_code} {answer.reason_phrase}."
+    return {"code": f"http-{answer.status_code}", "detail": detail}
+
+
+def _storage_refused(status: int) -> UpendError:
+    return Unreachable(
+        f"The storage that holds the result answered {status}.",
+        code="storage-refused",
+        hint="Its link is valid for a minute: try again. If it persists, tell an administrator.",
+    )
+
+
+def _backoff(attempt: int) -> float:
+    """Return seconds to wait: doubling, with jitter so that clients do not return together."""
+    return 0.2 * 2.0**attempt * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Return the seconds the server asked for (RFC 9110 section 10.2.3), no more than we wait."""
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), LONGEST_WAIT_SECONDS) if text.isdigit() else None

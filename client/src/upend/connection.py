@@ -1,0 +1,182 @@
+"""The Python way in: `upend.connect(url).sql("…")`."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from upend.api import Api, FixedToken, TokenSource
+from upend.device import DeviceKey
+from upend.errors import NotLoggedIn, UsageError
+from upend.login import Session
+from upend.profile import Profile, Store, choose
+from upend.query import OnProgress, Request, Runner, ignore
+
+if TYPE_CHECKING:
+    from upend.result import Result
+
+PLACES = ("auto", "server", "local")
+Document = dict[str, Any]
+
+
+class Connection:
+    """One workspace on one server, as one person or program."""
+
+    def __init__(self, api: Api, store: Store, profile: Profile, workspace: str = "") -> None:
+        self.api = api
+        self.store = store
+        self.profile = profile
+        self._workspace = workspace
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection to the server."""
+        self.api.close()
+
+    @property
+    def workspace(self) -> str:
+        """Return the workspace in use: the one asked for, or the only one there is."""
+        if not self._workspace:
+            self._workspace = _only_workspace(self.workspaces())
+        return self._workspace
+
+    def sql(
+        self,
+        sql: str,
+        *,
+        on: str = "auto",
+        catalog: str | None = None,
+        snapshots: dict[str, int] | None = None,
+        timeout: float | None = None,
+        on_progress: OnProgress = ignore,
+    ) -> Result:
+        """Run one SELECT and return its result.
+
+        `on` is where: `auto` lets the plan decide, `server` and `local` insist. `catalog` is where
+        names without one are looked up. `snapshots` maps catalogs to the snapshot to read. After
+        `timeout` seconds the query is cancelled. Raises `UpendError`.
+        """
+        request = request_of(sql, on=on, catalog=catalog, snapshots=snapshots)
+        return self.runner.run(request, on_progress=on_progress, timeout=timeout)
+
+    def explain(
+        self,
+        sql: str,
+        *,
+        on: str = "auto",
+        catalog: str | None = None,
+        snapshots: dict[str, int] | None = None,
+    ) -> Document:
+        """Return the plan: what would be read, what governance says, where it would run and why."""
+        request = request_of(sql, on=on, catalog=catalog, snapshots=snapshots)
+        return self.runner.explain(request)
+
+    def workspaces(self) -> list[Document]:
+        """Return the workspaces one may see."""
+        return _items(self.api.get("/api/v1/workspaces"))
+
+    def catalogs(self) -> list[Document]:
+        """Return the catalogs of the workspace that one may see."""
+        return _items(self.api.get(f"/api/v1/workspaces/{self.workspace}/catalogs"))
+
+    def tables(self, catalog: str | None = None) -> list[Document]:
+        """Return the tables one may see, each with its `catalog`; of one catalog if named."""
+        names = [catalog] if catalog else [str(one["name"]) for one in self.catalogs()]
+        base = f"/api/v1/workspaces/{self.workspace}/catalogs"
+        return [
+            {"catalog": name} | table
+            for name in names
+            for table in _items(self.api.get(f"{base}/{name}/tables"))
+        ]
+
+    @property
+    def runner(self) -> Runner:
+        """Return what carries queries out."""
+        from upend.manifest import KEYS_PATH, ServerKeys  # noqa: PLC0415  # local runs only
+
+        path = self.store.server_keys_path(self.api.url)
+        keys = ServerKeys(path, lambda: dict(self.api.get(KEYS_PATH)))
+        return Runner(self.api, self.workspace, keys)
+
+
+def connect(
+    url: str | None = None,
+    token: str | None = None,
+    profile: str | None = None,
+    *,
+    workspace: str | None = None,
+) -> Connection:
+    """Connect to a server: with the login of `upend login`, or with a `token`.
+
+    What is not given comes from UPEND_URL, UPEND_TOKEN and UPEND_WORKSPACE, then from the
+    profile. Raises NotLoggedIn if there are no credentials; the server is not asked yet.
+    """
+    store = Store()
+    chosen = choose(store, url=url, name=profile)
+    tokens = _tokens(store, chosen, token or os.environ.get("UPEND_TOKEN") or "")
+    device = DeviceKey.load(store.device_path(chosen))
+    name = workspace or os.environ.get("UPEND_WORKSPACE") or chosen.workspace
+    return Connection(Api(chosen.url, tokens=tokens, device=device), store, chosen, name)
+
+
+def request_of(
+    sql: str, *, on: str, catalog: str | None, snapshots: dict[str, int] | None
+) -> Request:
+    """Return the checked request; raise UsageError if the call itself is wrong."""
+    text = sql.strip()
+    if not text:
+        raise UsageError(
+            "There is no SQL to run.", code="empty-query", hint='upend query "SELECT 1"'
+        )
+    if on not in PLACES:
+        raise UsageError(
+            f"{on!r} is not a place to run at.", code="unknown-place", hint=f"One of {PLACES}."
+        )
+    return Request(text, on, catalog or "", snapshots or {})
+
+
+def _tokens(store: Store, profile: Profile, token: str) -> TokenSource:
+    if token:
+        return FixedToken(token)
+    credentials = store.credentials(profile)
+    if credentials is None:
+        raise NotLoggedIn(
+            f"You are not logged in to {profile.url}.",
+            code="not-logged-in",
+            hint=f"upend login {profile.url}",
+        )
+    return Session(store, profile, credentials)
+
+
+def _only_workspace(workspaces: list[Document]) -> str:
+    names = [str(one["slug"]) for one in workspaces]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError(
+            "You are not a member of any workspace.",
+            code="no-workspace",
+            hint="Ask an owner of a workspace to add you.",
+        )
+    raise UsageError(
+        f"You are a member of several workspaces: {', '.join(sorted(names))}.",
+        code="which-workspace",
+        hint="Name one with --workspace, or once with `upend login --workspace NAME`.",
+    )
+
+
+def _items(page: Any) -> list[Document]:
+    """Return the items of a page of the API, or of a plain list."""
+    found: list[Document] = page["results"] if isinstance(page, dict) else page
+    return found

@@ -1,0 +1,224 @@
+"""Runs a verified manifest on this machine: the same slice, the same SQL, the same engine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+
+from upend import machine, slices
+from upend.errors import QueryCancelled, QueryFailed, Unreachable, UpendError
+from upend.manifest import Manifest
+from upend.result import Column, columns_of
+
+SHARE_OF_MEMORY = 0.7
+POLL_SECONDS = 0.05
+ROWS_PER_BATCH = 122_880
+GIVE_UP_SECONDS = 5.0
+"""How long an interrupted engine may take to stop: a few functions do not look at interrupts."""
+
+
+@dataclass(slots=True)
+class LocalRun:
+    """One run, as it went: what the receipt says."""
+
+    table: pa.Table | None = None
+    columns: list[Column] = field(default_factory=list)
+    bytes_read: int = 0
+    engine_seconds: float = 0.0
+    truncated: bool = False
+    error: UpendError | None = None
+
+
+OnProgress = Callable[[float], None]
+
+
+def run(
+    manifest: Manifest, sql: str, *, on_progress: OnProgress, deadline: float | None = None
+) -> LocalRun:
+    """Run `sql` on the slices of `manifest`; failures are in the returned run, not raised.
+
+    `on_progress` hears percentages. `deadline` is on the monotonic clock. Only KeyboardInterrupt
+    is handled like a failure too: the run says `cancelled`.
+    """
+    outcome = LocalRun()
+    started = time.monotonic()
+    deadline = _earlier(deadline, started, manifest.limit("timeout_seconds"))
+    with tempfile.TemporaryDirectory(prefix="upend-", ignore_cleanup_errors=True) as spill:
+        try:
+            con = _engine(manifest, spill)
+        except (duckdb.Error, slices.InvalidSlice, UpendError) as error:
+            outcome.error = _failure(error)
+            return outcome
+        job = _Job(con, sql, manifest.limit("max_rows"))
+        try:
+            job.follow(on_progress, deadline)
+        except KeyboardInterrupt:
+            job.stop()
+            outcome.error = _cancelled()
+        else:
+            outcome.table, outcome.columns = job.table, job.columns
+            outcome.truncated = job.truncated
+            outcome.error = _failure(job.error) if job.error else None
+        outcome.bytes_read = _bytes_fetched(con)
+        if job.is_over:
+            con.close()
+    outcome.engine_seconds = time.monotonic() - started
+    return outcome
+
+
+def _earlier(deadline: float | None, started: float, limit: int | None) -> float | None:
+    """Return the caller's deadline or the server's, whichever comes first."""
+    ends = [moment for moment in (deadline, started + limit if limit else None) if moment]
+    return min(ends, default=None)
+
+
+def _engine(manifest: Manifest, spill: str) -> duckdb.DuckDBPyConnection:
+    _check_version(manifest)
+    own = int(machine.memory_bytes() * SHARE_OF_MEMORY)
+    con = slices.connect(
+        memory_bytes=min(own, manifest.limit("memory_bytes") or own),
+        threads=os.cpu_count() or 1,
+        temp_directory=spill,
+    )
+    con.execute("SET arrow_lossless_conversion=true")
+    con.execute("SET enable_progress_bar=true")
+    con.execute("SET enable_progress_bar_print=false")
+    con.execute("SET progress_bar_time=0")
+    con.execute("CALL enable_logging('HTTP', storage := 'memory')")
+    body = manifest.body
+    slices.present_bearer(con, base_url=manifest.base_url, bearer=manifest.bearer)
+    slices.attach(con, body["slices"], body["query"]["search_path"])
+    slices.lock(con, manifest.paths)
+    return con
+
+
+def _check_version(manifest: Manifest) -> None:
+    wanted = manifest.body["engine"]["duckdb"]
+    if duckdb.__version__ != wanted:
+        raise QueryFailed(
+            f"The server runs DuckDB {wanted}, this machine has {duckdb.__version__}: "
+            "rows could differ, so nothing ran.",
+            code="engine-version",
+            hint=f"pip install duckdb=={wanted} (or --upgrade upend); or run with --on server.",
+        )
+
+
+class _Job:
+    """The engine's thread, so that this one can show progress and hear Ctrl-C."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, sql: str, max_rows: int | None) -> None:
+        self.table: pa.Table | None = None
+        self.columns: list[Column] = []
+        self.truncated = False
+        self.error: Exception | None = None
+        self._con = con
+        self._sql = sql
+        self._max_rows = max_rows
+        self._thread = threading.Thread(target=self._work, name="upend-engine", daemon=True)
+
+    def _work(self) -> None:
+        try:
+            self._con.execute(self._sql)
+            self.columns = columns_of(self._con)
+            self._read(self._con.to_arrow_reader(ROWS_PER_BATCH))
+        except Exception as error:  # noqa: BLE001  # carried to the thread that waits
+            self.error = error
+
+    def _read(self, reader: pa.RecordBatchReader) -> None:
+        """Keep rows until the end, or until the next one would be one too many."""
+        batches, room = [], self._max_rows
+        for batch in reader:
+            if room is not None and batch.num_rows > room:
+                batches.append(batch.slice(0, room))
+                self.truncated = True
+                break
+            batches.append(batch)
+            room = None if room is None else room - batch.num_rows
+        self.table = pa.Table.from_batches(batches, schema=reader.schema)
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def follow(self, on_progress: OnProgress, deadline: float | None) -> None:
+        """Wait for the end, telling the progress; past `deadline` stop with a clear error."""
+        self._thread.start()
+        while not self.is_over:
+            self._thread.join(POLL_SECONDS)
+            on_progress(max(0.0, self._con.query_progress()))
+            if deadline and time.monotonic() > deadline:
+                self.stop()
+                self.error = timed_out()
+                return
+
+    def stop(self) -> None:
+        """Interrupt the engine until it stops, or until it evidently will not."""
+        until = time.monotonic() + GIVE_UP_SECONDS
+        while not self.is_over and time.monotonic() < until:
+            self._con.interrupt()
+            self._thread.join(POLL_SECONDS)
+
+
+def _bytes_fetched(con: duckdb.DuckDBPyConnection) -> int:
+    """Return the bytes of all bodies that the engine fetched, from its own HTTP log."""
+    sql = """
+        SELECT coalesce(sum(TRY_CAST(response.headers['Content-Length'] AS BIGINT)), 0)
+        FROM duckdb_logs_parsed('HTTP')
+        WHERE request.type = 'GET' AND response.status IN ('OK_200', 'PartialContent_206')
+    """
+    try:
+        row = con.cursor().execute(sql).fetchone()
+    except duckdb.Error:  # an engine that ran out of memory may not answer any more
+        return 0
+    return int(row[0]) if row else 0
+
+
+def _failure(error: Exception) -> UpendError:
+    """Return what to tell a person about an exception of the engine."""
+    if isinstance(error, UpendError):
+        return error
+    if isinstance(error, duckdb.InterruptException):
+        return _cancelled()
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return QueryFailed(
+            "The query needs more memory than this machine gives it.",
+            code="local-memory",
+            hint="Run it with --on server, or read less.",
+        )
+    if isinstance(error, duckdb.HTTPException | duckdb.IOException):
+        return Unreachable(
+            f"A file of the lake could not be read: {_first_line(error)}",
+            code="files-unreachable",
+            hint="Run it with --on server.",
+        )
+    if isinstance(error, duckdb.Error):
+        return QueryFailed(_first_line(error), code="engine-error", hint="")
+    return QueryFailed(
+        f"This client could not run the manifest: {type(error).__name__}: {_first_line(error)}",
+        code="client-error",
+        hint="Run it with --on server, and tell an administrator.",
+    )
+
+
+def timed_out() -> QueryFailed:
+    """Return the error of a query that took longer than its caller would wait."""
+    return QueryFailed(
+        "The query took longer than the time limit and was cancelled.",
+        code="timeout",
+        hint="Give it more time (--timeout), or read less.",
+    )
+
+
+def _cancelled() -> QueryCancelled:
+    return QueryCancelled("The query was cancelled.", code="cancelled")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

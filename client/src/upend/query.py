@@ -1,0 +1,329 @@
+"""One query from submission to result, wherever the server's plan says that it runs."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from upend import __version__
+from upend.api import Api
+from upend.errors import (
+    QueryCancelled,
+    QueryFailed,
+    Refused,
+    Unreachable,
+    UpendError,
+    of_problem,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+    from upend.local import LocalRun
+    from upend.manifest import Manifest, ServerKeys
+    from upend.result import Facts, Result
+
+FIRST_POLL_SECONDS = 0.05
+SLOWEST_POLL_SECONDS = 1.0
+FINAL = frozenset({"cancelled", "failed", "succeeded"})
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: `place` is `auto`, `server` or `local`; `snapshots` pins catalogs."""
+
+    sql: str
+    place: str = "auto"
+    catalog: str = ""
+    snapshots: dict[str, int] = field(default_factory=dict)
+
+    def as_body(self) -> Document:
+        """Return the JSON that plans and queries are asked with."""
+        body: Document = {"sql": self.sql, "place": self.place}
+        if self.catalog:
+            body["catalog"] = self.catalog
+        if self.snapshots:
+            body["snapshots"] = self.snapshots
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a query is: `state` as the server names it, `percent` 0 to 100 where known."""
+
+    state: str
+    place: str
+    why: str = ""
+    percent: float | None = None
+    rows: int | None = None
+    bytes_read: int | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def ignore(progress: Progress) -> None:
+    """Take no notice of progress."""
+
+
+class Runner:
+    """Carries queries out against one workspace of one server."""
+
+    def __init__(self, api: Api, workspace: str, keys: ServerKeys) -> None:
+        self._api = api
+        self._base = f"/api/v1/workspaces/{workspace}"
+        self._keys = keys
+
+    def explain(self, request: Request) -> Document:
+        """Return the plan of `request`; nothing runs."""
+        plan: Document = self._api.post(f"{self._base}/plans", request.as_body(), idempotent=True)
+        return plan
+
+    def run(
+        self,
+        request: Request,
+        *,
+        on_progress: OnProgress = ignore,
+        timeout: float | None = None,
+    ) -> Result:
+        """Run `request` and return its result; Ctrl-C cancels it, here and on the server."""
+        deadline = time.monotonic() + timeout if timeout else None
+        document = self._api.post(f"{self._base}/queries", request.as_body(), idempotent=True)
+        try:
+            if document["place"] == "local":
+                return self._run_here(document, request, on_progress, deadline)
+            return self._await(document, on_progress, deadline)
+        except KeyboardInterrupt:
+            self.cancel(str(document["id"]))
+            raise
+
+    def cancel(self, query_id: str) -> None:
+        """Ask the server to stop a query; a query that is over stays as it is."""
+        try:
+            self._api.post(f"{self._base}/queries/{query_id}/cancel")
+        except Refused as refusal:
+            if refusal.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+                raise
+
+    def history(self, limit: int) -> list[Document]:
+        """Return the newest queries first."""
+        page = self._api.get(f"{self._base}/queries", limit=limit)
+        found: list[Document] = page["results"] if isinstance(page, dict) else page
+        return found[:limit]
+
+    # --- On the server ------------------------------------------------------------------------
+    def _await(self, document: Document, on_progress: OnProgress, deadline: float | None) -> Result:
+        query_id, pause = str(document["id"]), FIRST_POLL_SECONDS
+        while document["state"] not in FINAL:
+            on_progress(_progress_of(document))
+            if deadline and time.monotonic() > deadline:
+                from upend.local import timed_out  # noqa: PLC0415  # brings the engine with it
+
+                self.cancel(query_id)
+                raise timed_out()
+            time.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+            document = self._api.get(f"{self._base}/queries/{query_id}")
+        on_progress(_progress_of(document))
+        if document["state"] != "succeeded":
+            raise _ended(document)
+        return self._fetch(document)
+
+    def _fetch(self, document: Document) -> Result:
+        import pyarrow as pa  # noqa: PLC0415  # slow to import, and not every command needs it
+
+        from upend.result import Column, Result  # noqa: PLC0415
+
+        path = f"{self._base}/queries/{document['id']}/result"
+        with tempfile.TemporaryFile(prefix="upend-") as file:
+            with self._api.download(path, format="arrow") as chunks:
+                for chunk in chunks:
+                    file.write(chunk)
+            file.seek(0)
+            try:
+                table = pa.ipc.open_stream(file).read_all()
+            except pa.ArrowInvalid as error:
+                raise Unreachable(
+                    "The result arrived damaged.",
+                    code="result-damaged",
+                    hint="It is kept on the server until it expires: try again.",
+                ) from error
+        columns = [Column(c["name"], c["type"]) for c in document["columns"]]
+        return Result(table, columns, _facts(document))
+
+    # --- On this machine ----------------------------------------------------------------------
+    def _run_here(
+        self,
+        document: Document,
+        request: Request,
+        on_progress: OnProgress,
+        deadline: float | None,
+    ) -> Result:
+        from upend import local  # noqa: PLC0415  # brings the engine with it
+        from upend.result import Result  # noqa: PLC0415
+
+        progress = _progress_of(document)
+        on_progress(replace(progress, state="verifying"))
+        try:
+            manifest = self._manifest(document, request)
+        except UpendError as error:
+            self._report(document, local.LocalRun(error=error))
+            raise
+        run = local.run(
+            manifest,
+            request.sql,
+            on_progress=lambda percent: on_progress(
+                replace(progress, state="running", percent=percent)
+            ),
+            deadline=deadline,
+        )
+        if run.error is not None:
+            run.error = self._explained(run.error, manifest)
+        notice = self._report(document, run)
+        if isinstance(run.error, QueryCancelled):
+            raise KeyboardInterrupt
+        if run.error is not None:
+            raise run.error
+        facts = replace(
+            _facts(document),
+            bytes_read=run.bytes_read,
+            engine_seconds=run.engine_seconds,
+            truncated=run.truncated,
+            notice=notice,
+        )
+        return Result(run.table, run.columns, facts)
+
+    def _manifest(self, document: Document, request: Request) -> Manifest:
+        from upend.manifest import Expectation, verify  # noqa: PLC0415
+
+        if self._api.device is None:
+            raise Refused(
+                "The server sent this query here, but this machine has no device key.",
+                code="no-device",
+                hint="upend login enrols it; or run the query with --on server.",
+            )
+        answer = self._api.request("GET", f"{self._base}/queries/{document['id']}/manifest")
+        expected = Expectation(
+            server_url=self._api.url,
+            device_thumbprint=self._api.device.thumbprint,
+            query_id=str(document["id"]),
+            sql=request.sql,
+        )
+        return verify(answer.text.strip(), expected=expected, keys=self._keys)
+
+    def _explained(self, error: UpendError, manifest: Manifest) -> UpendError:
+        """Return `error`, or the server's own reason when it stopped serving the files."""
+        if error.code != "files-unreachable":
+            return error
+        try:
+            answer = self._api.probe(manifest.paths[0], bearer=manifest.bearer)
+        except Unreachable as unreachable:
+            return unreachable
+        return _file_problem(answer) or error
+
+    def _report(self, document: Document, run: LocalRun) -> str:
+        """Send the signed receipt; return a notice if the server did not take it.
+
+        The run is in the ledger since its manifest was issued, so a lost receipt costs measures,
+        not the record: the person keeps the rows.
+        """
+        device = self._api.device
+        if device is None:
+            return ""
+        receipt = device.sign_receipt(receipt_claims(str(document["id"]), run))
+        path = f"{self._base}/queries/{document['id']}/receipt"
+        try:
+            self._api.post(path, {"receipt": receipt}, idempotent=True)
+        except UpendError as error:
+            return f"The receipt of this run was not accepted: {error.detail}"
+        return ""
+
+
+def receipt_claims(query_id: str, run: LocalRun) -> Document:
+    """Return what this device says about a run: no values of the data, only its measures."""
+    import duckdb  # noqa: PLC0415  # slow to import, and only local runs need it
+
+    outcome = "succeeded"
+    if run.error is not None:
+        outcome = "cancelled" if isinstance(run.error, QueryCancelled) else "failed"
+    claims: Document = {
+        "query_id": query_id,
+        "outcome": outcome,
+        "bytes_read": run.bytes_read,
+        "row_count": run.table.num_rows if run.table is not None else None,
+        "engine_seconds": round(run.engine_seconds, 6),
+        "columns": [{"name": c.name, "type": c.type} for c in run.columns],
+        "engine": f"duckdb {duckdb.__version__}",
+        "client": f"upend {__version__}",
+        "iat": int(time.time()),
+    }
+    if run.error is not None:
+        # The engine's own text may quote values, so only the code leaves the machine.
+        claims["problem"] = {"code": run.error.code}
+    return claims
+
+
+def _file_problem(answer: httpx.Response) -> UpendError | None:
+    if answer.status_code < HTTPStatus.BAD_REQUEST:
+        return Unreachable(
+            "The server still permits the files, but their storage did not serve one.",
+            code="bucket-unreachable",
+            hint="Check that this machine can reach the storage; or run it with --on server.",
+        )
+    try:
+        document = answer.json()
+    except ValueError:
+        document = {}
+    problem = of_problem(answer.status_code, document, answer.headers.get("X-Request-Id", ""))
+    return QueryFailed(
+        f"The server stopped serving the files while the query ran: {problem.detail}",
+        code=problem.code,
+        hint=problem.hint or "Run the query again, or with --on server.",
+        request_id=problem.request_id,
+    )
+
+
+def _progress_of(document: Document) -> Progress:
+    numbers = document.get("progress") or {}
+    return Progress(
+        state=str(document["state"]),
+        place=str(document.get("place", "")),
+        why=str((document.get("plan") or {}).get("why", "")),
+        percent=numbers.get("percent"),
+        rows=numbers.get("rows"),
+        bytes_read=numbers.get("bytes"),
+    )
+
+
+def _facts(document: Document) -> Facts:
+    from upend.result import Facts  # noqa: PLC0415  # brings the engine with it
+
+    plan = document.get("plan") or {}
+    return Facts(
+        query_id=str(document["id"]),
+        place=str(document["place"]),
+        why=str(plan.get("why", "")),
+        plan=plan,
+        bytes_read=document.get("bytes_read"),
+        engine_seconds=document.get("engine_seconds"),
+        truncated=bool(document.get("truncated")),
+        notice=str(document.get("notice") or ""),
+    )
+
+
+def _ended(document: Document) -> UpendError:
+    """Return the error of a query that did not succeed."""
+    if document["state"] == "cancelled":
+        return QueryCancelled("The query was cancelled on the server.", code="cancelled", hint="")
+    problem = document.get("problem") or {}
+    return QueryFailed(
+        str(problem.get("detail") or problem.get("title") or "The query failed on the server."),
+        code=str(problem.get("code") or "query-failed"),
+        hint=str(problem.get("hint") or ""),
+        extra={"query_id": str(document["id"])},
+    )

@@ -1,0 +1,178 @@
+"""One kind of result, wherever the query ran: same rows, same types, same Python values.
+
+Every result travels as Arrow with DuckDB's lossless extension types, together with the DuckDB
+types the engine reported. Reading it back through DuckDB with casts to those types gives what the
+engine itself would have given, to the last digit and time zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from upend.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result; `type` as DuckDB spells it, such as `DECIMAL(15,2)`."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about the run that made a result."""
+
+    query_id: str = ""
+    place: str = ""
+    why: str = ""
+    plan: dict[str, Any] = field(default_factory=dict)
+    bytes_read: int | None = None
+    engine_seconds: float | None = None
+    truncated: bool = False
+    notice: str = ""
+
+
+class Result:
+    """The rows of one query."""
+
+    def __init__(self, table: pa.Table, columns: list[Column], facts: Facts) -> None:
+        self._table = table
+        self._columns = columns
+        self._cursor: duckdb.DuckDBPyConnection | None = None
+        self.facts = facts
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.fetchall())
+
+    def __repr__(self) -> str:
+        shape = f"{len(self)} rows x {len(self._columns)} columns"
+        return f"<upend.Result {shape}, ran on {self.place or 'unknown'}, query {self.query_id}>"
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the column names, in order; they may repeat."""
+        return [column.name for column in self._columns]
+
+    @property
+    def types(self) -> list[str]:
+        """Return the DuckDB types, in the order of the columns."""
+        return [column.type for column in self._columns]
+
+    @property
+    def place(self) -> str:
+        """Return where the query ran: `server` or `local`."""
+        return self.facts.place
+
+    @property
+    def query_id(self) -> str:
+        """Return the id under which the server keeps the query."""
+        return self.facts.query_id
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Return the plan that was carried out, as `explain` shows it."""
+        return self.facts.plan
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return all rows as tuples of Python values, the same ones DuckDB itself gives."""
+        return self._read().fetchall()
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the next row, None after the last one."""
+        if self._cursor is None:
+            self._cursor = self._read()
+        row: tuple[Any, ...] | None = self._cursor.fetchone()
+        return row
+
+    def arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table, with the Arrow types DuckDB itself gives."""
+        return self._read(lossless=False).to_arrow_table()
+
+    def df(self) -> pd.DataFrame:
+        """Return the rows as a pandas data frame."""
+        _require("pandas")
+        return self._read(lossless=False).df()
+
+    def pl(self) -> pl.DataFrame:
+        """Return the rows as a polars data frame."""
+        _require("polars")
+        return self._read(lossless=False).pl()
+
+    def head(self, rows: int) -> Result:
+        """Return a result of the first `rows` rows."""
+        return Result(self._table.slice(0, rows), self._columns, self.facts)
+
+    def batches(self, size: int) -> Iterator[Result]:
+        """Return results of at most `size` rows each, for writing large ones piece by piece."""
+        for start in range(0, len(self), size):
+            yield Result(self._table.slice(start, size), self._columns, self.facts)
+
+    def read(self, expressions: list[str] | None = None) -> duckdb.DuckDBPyConnection:
+        """Open a fresh engine over the rows; `expressions` say what of `c0`, `c1`, … to select."""
+        return self._read(expressions=expressions)
+
+    def _read(
+        self, *, lossless: bool = True, expressions: list[str] | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        con = _reader(lossless=lossless)
+        # Columns by position: names may repeat.
+        names = [f"c{position}" for position in range(len(self._columns))]
+        con.register("result_in", self._table.rename_columns(names))
+        casts = ", ".join(
+            f"CAST({name} AS {column.type}) AS {name}" if column.type != '"NULL"' else name
+            for name, column in zip(names, self._columns, strict=True)
+        )
+        chosen = expressions or [
+            f"{name} AS {quoted(column.name)}"
+            for name, column in zip(names, self._columns, strict=True)
+        ]
+        # Names are quoted and types are the engine's own, in an engine that reaches nothing else.
+        sql = f"SELECT {', '.join(chosen)} FROM (SELECT {casts} FROM result_in)"  # noqa: S608
+        return con.execute(sql)
+
+
+def columns_of(con: duckdb.DuckDBPyConnection) -> list[Column]:
+    """Return the columns of the query that `con` has just executed."""
+    return [Column(str(item[0]), str(item[1])) for item in con.description or []]
+
+
+def quoted(identifier: str) -> str:
+    """Return `identifier` quoted for SQL."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _reader(*, lossless: bool) -> duckdb.DuckDBPyConnection:
+    """Open an engine that can do nothing but read what it is given."""
+    con = duckdb.connect(
+        config={
+            "allow_persistent_secrets": "false",
+            "enable_external_access": "false",
+            "python_enable_replacements": "false",
+        }
+    )
+    con.execute("SET TimeZone='UTC'")
+    con.execute(f"SET arrow_lossless_conversion={str(lossless).lower()}")
+    return con
+
+
+def _require(module: str) -> None:
+    try:
+        __import__(module)
+    except ImportError as error:
+        raise UsageError(
+            f"{module} is not installed.", code="missing-package", hint=f"pip install {module}"
+        ) from error

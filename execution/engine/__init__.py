@@ -1,1 +1,0 @@
-"""The process boundary: tenant SQL runs in a one-shot process that holds nothing but its slice."""
