@@ -72,7 +72,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table at one snapshot. `columns` are all live ones, nested included, in order."""
+    """One table at one snapshot. `columns` are all live ones, nested included, in order.
+
+    `inlined_count` rows of `record_count` are in the metadata, not in files.
+    """
 
     catalog_id: UUID
     catalog_name: str
@@ -85,6 +88,7 @@ class Table:
     record_count: int
     file_count: int
     file_size_bytes: int
+    inlined_count: int = 0
 
     @property
     def key(self) -> str:

@@ -1,0 +1,43 @@
+"""The one place that knows the DuckLake 1.0 specification: a typed reader by SQL.
+
+Every read names its snapshot. Nothing is cached or mirrored, so nothing can drift.
+"""
+
+from catalog.lake.indexes import create_indexes
+from catalog.lake.inlined import InlinedRows
+from catalog.lake.metadata import CatalogNotReady
+from catalog.lake.paths import PathOutsidePrefix, key_of
+from catalog.lake.pruning import prune
+from catalog.lake.slicing import MetadataRows, Selection, SliceRows, slice_rows
+from catalog.lake.snapshots import (
+    Change,
+    UnknownSnapshot,
+    committed_with,
+    latest_snapshot,
+    snapshot,
+    snapshots,
+)
+from catalog.lake.tables import schemas, table, table_by_uuid, tables
+
+__all__ = [
+    "CatalogNotReady",
+    "Change",
+    "InlinedRows",
+    "MetadataRows",
+    "PathOutsidePrefix",
+    "Selection",
+    "SliceRows",
+    "UnknownSnapshot",
+    "committed_with",
+    "create_indexes",
+    "key_of",
+    "latest_snapshot",
+    "prune",
+    "schemas",
+    "slice_rows",
+    "snapshot",
+    "snapshots",
+    "table",
+    "table_by_uuid",
+    "tables",
+]

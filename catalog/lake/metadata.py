@@ -1,0 +1,92 @@
+"""Runs SQL over one lake's metadata tables, with every name quoted and the lake's state checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import Any, LiteralString
+
+import psycopg.errors
+from django.db import ProgrammingError, connection
+from psycopg import sql
+
+from catalog.models import Catalog
+from problems import Problem
+
+Row = tuple[Any, ...]
+
+LIVE = sql.SQL("begin_snapshot <= %(snapshot)s AND coalesce(end_snapshot > %(snapshot)s, true)")
+"""What was there at a snapshot. `{live}` in a query's text; qualify it with `live_as`."""
+
+
+class CatalogNotReady(Problem):
+    """The lake's metadata tables are not there (yet, or any more)."""
+
+    code = "catalog-not-ready"
+    status = 409
+    title = "The catalog is not ready"
+
+
+def live_as(alias: LiteralString) -> sql.Composed:
+    """Return the condition that rows of `alias` were live at `%(snapshot)s`."""
+    name = sql.Identifier(alias)
+    text = sql.SQL(
+        "({0}.begin_snapshot <= %(snapshot)s"
+        " AND ({0}.end_snapshot IS NULL OR {0}.end_snapshot > %(snapshot)s))"
+    )
+    return text.format(name)
+
+
+def relation(catalog: Catalog, name: str) -> sql.Identifier:
+    """Return the quoted, qualified name of one metadata table."""
+    return sql.Identifier(catalog.metadata_schema, name)
+
+
+def compose(catalog: Catalog, text: LiteralString, **parts: sql.Composable) -> sql.Composed:
+    """Return `text` with each `{ducklake_…}` qualified and `parts` put in."""
+    known: dict[str, sql.Composable] = {"live": LIVE} | parts
+    for _, field, _, _ in Formatter().parse(text):
+        if field and field not in known:
+            known[field] = relation(catalog, field)
+    return sql.SQL(text).format(**known)
+
+
+def rows(
+    catalog: Catalog,
+    text: LiteralString,
+    parameters: Mapping[str, Any] | None = None,
+    **parts: sql.Composable,
+) -> list[Row]:
+    """Run one query over the lake's metadata and return its rows.
+
+    Raises `CatalogNotReady` where the lake has no metadata tables.
+    """
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(compose(catalog, text, **parts), parameters or {})
+        except ProgrammingError as error:
+            if isinstance(error.__cause__, psycopg.errors.UndefinedTable):
+                raise not_ready(catalog) from error
+            raise
+        found: list[Row] = cursor.fetchall()
+        return found
+
+
+def existing(catalog: Catalog, names: list[str]) -> frozenset[str]:
+    """Return which of the named metadata tables exist."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND c.relname = ANY(%s)",
+            [catalog.metadata_schema, names],
+        )
+        return frozenset(name for (name,) in cursor.fetchall())
+
+
+def not_ready(catalog: Catalog) -> CatalogNotReady:
+    """Return the refusal for a lake without metadata tables."""
+    return CatalogNotReady(
+        f"Catalog {catalog.name} has no tables to read: it is still being created, or its"
+        " creation failed.",
+        hint="Look at the catalog's jobs; the first one, “initialize”, says what happened.",
+    )

@@ -1,0 +1,67 @@
+"""Turns DuckLake's paths into canonical object keys, and refuses any outside the catalog's prefix.
+
+A lake's metadata is data that others may have written: a hostile catalog can list another
+tenant's file. The registered prefix, never the lake's own `data_path`, is the authority.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catalog.models import Catalog
+from problems import Problem
+
+UNSAFE = frozenset('\\?#*"<>|\x7f') | {chr(code) for code in range(32)}
+
+
+class PathOutsidePrefix(Problem):
+    """A lake lists a file that is not under its catalog's prefix."""
+
+    code = "path-outside-prefix"
+    status = 409
+    title = "The catalog lists a file that is not its own"
+
+
+@dataclass(frozen=True, slots=True)
+class LakePath:
+    """A path as DuckLake stores it: absolute, or relative to its parent's."""
+
+    path: str | None
+    is_relative: bool | None
+
+    def below(self, parent: str) -> str:
+        """Return the path joined to its parent's, as the specification joins them."""
+        if self.path is None:
+            return parent
+        return parent + self.path if self.is_relative else self.path
+
+
+def root(catalog: Catalog) -> str:
+    """Return the URL of the registered prefix, which ends with a slash."""
+    return f"s3://{catalog.bucket.bucket_name}/{catalog.prefix}"
+
+
+def key_of(catalog: Catalog, url: str) -> str:
+    """Return the canonical object key of `url`. Raises `PathOutsidePrefix`."""
+    base = root(catalog)
+    if not url.startswith(base):
+        raise refused(catalog)
+    rest = url.removeprefix(base)
+    segments = rest.split("/")
+    if any(part in {"", ".", ".."} for part in segments) or UNSAFE.intersection(rest):
+        raise refused(catalog)
+    return catalog.prefix + rest
+
+
+def prefix_of(catalog: Catalog, url: str) -> str:
+    """Return the canonical key prefix of the directory `url`. Raises `PathOutsidePrefix`."""
+    directory = url if url.endswith("/") else f"{url}/"
+    return catalog.prefix if directory == root(catalog) else key_of(catalog, directory[:-1]) + "/"
+
+
+def refused(catalog: Catalog) -> PathOutsidePrefix:
+    """Return the refusal; it does not repeat the path, which may be another tenant's."""
+    return PathOutsidePrefix(
+        f"Catalog {catalog.name} lists a file outside its own storage prefix; nothing was read.",
+        hint="Its metadata was changed by something other than Upend. Restore it from a backup.",
+    )

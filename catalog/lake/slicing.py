@@ -1,0 +1,243 @@
+"""Reads the metadata rows of a slice: only the tables, files and columns that were granted.
+
+A slice is built fresh from what is named here, never copied and trimmed: other tables, older
+snapshots, commit messages, views, macros and encryption keys do not exist in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from catalog.domain import Column, Snapshot, Table
+from catalog.lake.inlined import InlinedRows, deletes_table, inlined_rows
+from catalog.lake.metadata import Row, compose, existing, live_as, relation, rows
+from catalog.lake.paths import LakePath, key_of, root
+from catalog.models import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One table of a slice: all its columns or some, all its live files or some."""
+
+    table: Table
+    columns: frozenset[str] | None = None
+    data_file_ids: tuple[int, ...] | None = None
+
+    @property
+    def selected_columns(self) -> tuple[Column, ...]:
+        """Return the selected columns with everything nested in them."""
+        if self.columns is None:
+            return self.table.columns
+        names = {name.lower() for name in self.columns}
+        found: dict[int, Column] = {}
+        for column in self.table.columns:
+            is_asked = column.parent_id is None and column.name.lower() in names
+            if is_asked or column.parent_id in found:
+                found[column.column_id] = column
+        return tuple(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataRows:
+    """Rows of one metadata table, with the names of their columns."""
+
+    columns: tuple[str, ...]
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRows:
+    """Everything a slice of one catalog needs, by metadata table.
+
+    In `ducklake_data_file` and `ducklake_delete_file`, `path` is the canonical object key and
+    `path_is_relative` is false; encryption keys are left out. `ducklake_inlined_delete_<t>`
+    tables are among `tables`; inlined inserts are in `inlined`, as text.
+    """
+
+    snapshot: Snapshot
+    tables: dict[str, MetadataRows]
+    inlined: tuple[InlinedRows, ...]
+
+
+COLUMNS: dict[str, LiteralString] = {
+    "ducklake_column": "column_id, begin_snapshot, end_snapshot, table_id, column_order,"
+    " column_name, column_type, initial_default, default_value, nulls_allowed, parent_column,"
+    " default_value_type, default_value_dialect",
+    "ducklake_column_mapping": "mapping_id, table_id, type",
+    "ducklake_data_file": "data_file_id, table_id, begin_snapshot, end_snapshot, file_order, path,"
+    " path_is_relative, file_format, record_count, file_size_bytes, footer_size, row_id_start,"
+    " partition_id, encryption_key, mapping_id, partial_max",
+    "ducklake_delete_file": "delete_file_id, table_id, begin_snapshot, end_snapshot, data_file_id,"
+    " path, path_is_relative, format, delete_count, file_size_bytes, footer_size, encryption_key,"
+    " partial_max",
+    "ducklake_file_column_stats": "data_file_id, table_id, column_id, column_size_bytes,"
+    " value_count, null_count, min_value, max_value, contains_nan, extra_stats",
+    "ducklake_file_partition_value": "data_file_id, table_id, partition_key_index, partition_value",
+    "ducklake_name_mapping": "mapping_id, column_id, source_name, target_field_id, parent_column,"
+    " is_partition",
+    "ducklake_partition_column": (
+        "partition_id, table_id, partition_key_index, column_id, transform"
+    ),
+    "ducklake_partition_info": "partition_id, table_id, begin_snapshot, end_snapshot",
+    "ducklake_schema": "schema_id, schema_uuid, begin_snapshot, end_snapshot, schema_name, path,"
+    " path_is_relative",
+    "ducklake_schema_versions": "begin_snapshot, schema_version, table_id",
+    "ducklake_snapshot": "snapshot_id, snapshot_time, schema_version, next_catalog_id,"
+    " next_file_id",
+    "ducklake_sort_info": "sort_id, table_id, begin_snapshot, end_snapshot",
+    "ducklake_table": "table_id, table_uuid, begin_snapshot, end_snapshot, schema_id, table_name,"
+    " path, path_is_relative",
+    "ducklake_table_column_stats": "table_id, column_id, contains_null, contains_nan, min_value,"
+    " max_value, extra_stats",
+    "ducklake_table_stats": "table_id, record_count, next_row_id, file_size_bytes",
+}
+"""The columns of each metadata table, in the specification's order."""
+
+OF_TABLES: LiteralString = "x.table_id = ANY(%(tables)s)"
+OF_COLUMNS: LiteralString = (
+    "(x.table_id, x.column_id) IN"
+    " (SELECT * FROM unnest(%(column_tables)s::bigint[], %(column_ids)s::bigint[]))"
+)
+OF_FILES: LiteralString = "x.table_id = ANY(%(tables)s) AND x.data_file_id = ANY(%(files)s)"
+OF_PARTITIONS: LiteralString = (
+    "x.partition_id IN (SELECT partition_id FROM {ducklake_partition_info} p"
+    " WHERE p.table_id = ANY(%(tables)s) AND {live_p})"
+)
+CONDITIONS: dict[str, LiteralString] = {
+    "ducklake_column": OF_COLUMNS + " AND {live_x}",
+    "ducklake_column_mapping": OF_TABLES + " AND x.mapping_id = ANY(%(mappings)s)",
+    "ducklake_delete_file": OF_FILES + " AND {live_x}",
+    "ducklake_file_column_stats": OF_COLUMNS + " AND " + OF_FILES,
+    "ducklake_file_partition_value": OF_FILES,
+    "ducklake_name_mapping": "x.mapping_id = ANY(%(mappings)s)",
+    "ducklake_partition_column": OF_PARTITIONS,
+    "ducklake_partition_info": OF_TABLES + " AND {live_x}",
+    "ducklake_schema": "{live_x} AND x.schema_id IN (SELECT schema_id FROM {ducklake_table} t"
+    " WHERE t.table_id = ANY(%(tables)s) AND {live_t})",
+    "ducklake_schema_versions": OF_TABLES + " AND x.begin_snapshot <= %(snapshot)s",
+    "ducklake_snapshot": "x.snapshot_id = %(snapshot)s",
+    "ducklake_table": OF_TABLES + " AND {live_x}",
+    "ducklake_table_column_stats": OF_COLUMNS,
+    "ducklake_table_stats": OF_TABLES,
+}
+"""Which rows of each metadata table belong to a slice."""
+
+
+def slice_rows(catalog: Catalog, snapshot: Snapshot, selections: Sequence[Selection]) -> SliceRows:
+    """Return the metadata rows of a slice, live at `snapshot`, of the selected tables only.
+
+    Statistics are those of the selected columns in the selected files. Raises
+    `PathOutsidePrefix` where the lake lists a file that is not its own.
+    """
+    parameters = _parameters(snapshot, selections)
+    files = _files(catalog, selections, parameters)
+    parameters["files"] = [row[0] for row in files.rows]
+    parameters["mappings"] = list({row[14] for row in files.rows if row[14] is not None})
+    found = {"ducklake_data_file": files}
+    for name, condition in CONDITIONS.items():
+        found[name] = _read(catalog, name, condition, parameters)
+    prefixes = {s.table.table_id: s.table.prefix for s in selections}
+    found["ducklake_delete_file"] = _canonical(catalog, found["ducklake_delete_file"], prefixes)
+    for name in existing(catalog, [deletes_table(s.table.table_id) for s in selections]):
+        found[name] = _inlined_deletes(catalog, name, parameters)
+    return SliceRows(snapshot, found, _inlined(catalog, snapshot, selections))
+
+
+def _parameters(snapshot: Snapshot, selections: Sequence[Selection]) -> dict[str, Any]:
+    pairs = [
+        (selection.table.table_id, column.column_id)
+        for selection in selections
+        for column in selection.selected_columns
+    ]
+    return {
+        "snapshot": snapshot.snapshot_id,
+        "tables": [selection.table.table_id for selection in selections],
+        "column_tables": [table_id for table_id, _ in pairs],
+        "column_ids": [column_id for _, column_id in pairs],
+    }
+
+
+def _files(
+    catalog: Catalog, selections: Sequence[Selection], parameters: dict[str, Any]
+) -> MetadataRows:
+    """Return the live data files: all of a table, or the selected ones."""
+    files = _read(
+        catalog,
+        "ducklake_data_file",
+        "{live_x} AND (x.table_id = ANY(%(whole)s)"
+        " OR (x.table_id = ANY(%(tables)s) AND x.data_file_id = ANY(%(some)s)))",
+        parameters
+        | {
+            "whole": [s.table.table_id for s in selections if s.data_file_ids is None],
+            "some": [i for s in selections for i in s.data_file_ids or ()],
+        },
+    )
+    prefixes = {s.table.table_id: s.table.prefix for s in selections}
+    return _canonical(catalog, files, prefixes)
+
+
+def _canonical(catalog: Catalog, found: MetadataRows, prefixes: dict[int, str]) -> MetadataRows:
+    """Replace stored paths by canonical object keys, and leave encryption keys out."""
+    path, relative, secret, table = (
+        found.columns.index(name)
+        for name in ("path", "path_is_relative", "encryption_key", "table_id")
+    )
+    bucket = root(catalog).removesuffix(catalog.prefix)
+    changed = []
+    for row in found.rows:
+        values = list(row)
+        parent = bucket + prefixes[values[table]]
+        values[path] = key_of(catalog, LakePath(values[path], values[relative]).below(parent))
+        values[relative], values[secret] = False, None
+        changed.append(tuple(values))
+    return MetadataRows(found.columns, changed)
+
+
+def _inlined_deletes(catalog: Catalog, name: str, parameters: dict[str, Any]) -> MetadataRows:
+    found = rows(
+        catalog,
+        "SELECT file_id, row_id, begin_snapshot FROM {deletes}"
+        " WHERE file_id = ANY(%(files)s) AND begin_snapshot <= %(snapshot)s",
+        parameters,
+        deletes=relation(catalog, name),
+    )
+    return MetadataRows(("file_id", "row_id", "begin_snapshot"), found)
+
+
+def _inlined(
+    catalog: Catalog, snapshot: Snapshot, selections: Sequence[Selection]
+) -> tuple[InlinedRows, ...]:
+    return tuple(
+        inlined_rows(
+            catalog,
+            snapshot.snapshot_id,
+            selection.table,
+            frozenset(c.column_id for c in selection.selected_columns),
+        )
+        for selection in selections
+    )
+
+
+def _read(
+    catalog: Catalog, name: str, condition: LiteralString, parameters: dict[str, Any]
+) -> MetadataRows:
+    columns = COLUMNS[name]
+    found = rows(
+        catalog,
+        "SELECT {columns} FROM {source} x WHERE {condition}",
+        parameters,
+        columns=sql.SQL(columns),
+        source=relation(catalog, name),
+        condition=compose(
+            catalog,
+            condition,
+            live_x=live_as("x"),
+            live_t=live_as("t"),
+            live_p=live_as("p"),
+        ),
+    )
+    return MetadataRows(tuple(c.strip() for c in columns.split(",")), found)
