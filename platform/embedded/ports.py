@@ -9,6 +9,7 @@ from pathlib import Path
 
 LOWEST, HIGHEST = 20_000, 32_000
 """Below Linux's range of outgoing ports, so that no client connection takes one by accident."""
+_TRIES = 200
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -29,27 +30,29 @@ class PortBook:
         self._path = path
         self._chosen: dict[str, int] = {}
 
-    def choose(self, name: str, preferred: int | None = None) -> int:
-        """Return last time's port for `name` where it is free, else `preferred`, else any."""
+    def choose(self, name: str, preferred: int | None = None, companion: int = 0) -> int:
+        """Return last time's port for `name` where it is free, else `preferred`, else any.
+
+        The port `companion` above it is left free too, for servers that derive a second one.
+        """
         book = self._read()
         others = {port for owner, port in self._chosen.items() if owner != name}
-        wanted = [book.get(name), preferred]
-        port = next((p for p in wanted if p and p not in others and is_free(p)), None)
-        book[name] = self._chosen[name] = port or _any_but(others | set(book.values()))
+
+        def fits(port: int) -> bool:
+            return port not in others and is_free(port) and is_free(port + companion)
+
+        unknown = set(range(LOWEST, HIGHEST - companion)) - set(book.values())
+        wanted = [book.get(name), preferred, *random.sample(sorted(unknown), _TRIES)]
+        port = next((port for port in wanted if port and fits(port)), None)
+        if port is None:
+            message = f"no free TCP port between {LOWEST} and {HIGHEST}"
+            raise OSError(message)
+        book[name] = self._chosen[name] = port
         self._path.write_text(json.dumps(book, indent=1, sort_keys=True))
-        return book[name]
+        return port
 
     def _read(self) -> dict[str, int]:
         try:
             return dict(json.loads(self._path.read_text()))
         except (FileNotFoundError, ValueError):  # a torn write only costs the memory of ports
             return {}
-
-
-def _any_but(avoided: set[int]) -> int:
-    for _ in range(1000):
-        port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - a port is no secret
-        if port not in avoided and is_free(port):
-            return port
-    message = f"no free TCP port between {LOWEST} and {HIGHEST}"
-    raise OSError(message)

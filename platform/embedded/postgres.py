@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
 import psycopg
@@ -82,6 +81,7 @@ class Postgres:
             "unix_socket_permissions": "0700",
             "max_connections": "200",
             "log_line_prefix": "%m [%p] ",
+            "log_checkpoints": "off",
         } | ({} if self._durable else _THROWAWAY)
         options = [part for pair in settings.items() for part in ("-c", "{}={}".format(*pair))]
         self._child.spawn(
@@ -124,7 +124,9 @@ class Postgres:
             "--no-sync",
             "--no-instructions",
         ]
-        with self.log_file() as log:
+        log_file = self.log.with_name("initdb.log")
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("ab") as log:
             subprocess.run(
                 command,
                 check=True,
@@ -136,11 +138,6 @@ class Postgres:
                 cwd=partial,
             )
         partial.rename(self._data)
-
-    def log_file(self) -> IO[bytes]:
-        """Open the log for appending."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        return self.log.open("ab")
 
     def _socket_directory(self) -> Path:
         if len(str(self._data)) <= _LONGEST_SOCKET_DIRECTORY:

@@ -90,6 +90,7 @@ class Child:
         self.name = name
         self.log = directory / "logs" / f"{name}.log"
         self.pid_file = directory / "run" / f"{name}.pid"
+        self._directory = directory
         self._run = run
         self._stop_signals = stop_signals
         self._death_signal = death_signal
@@ -115,6 +116,7 @@ class Child:
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 command,
+                cwd=self._directory,  # not the caller's: `python -m` puts it on the path
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -31,8 +31,8 @@ _PORTS = (
     "filer.port",
     "filer.port.grpc",
     "admin.port",
-    "admin.port.grpc",
 )
+_ADMIN_COMPANION = 10_000  # its worker looks for the admin's gRPC there, whatever it is told
 
 
 class Seaweed:
@@ -78,7 +78,12 @@ class Seaweed:
         self._directory.mkdir(mode=0o700, exist_ok=True)
         (self._directory / "mini.options").unlink(missing_ok=True)  # would bring old ports back
         if not self._settled:
-            self._ports = {flag: self._book.choose(f"s3:{flag}") for flag in _PORTS}
+            self._ports = {
+                flag: self._book.choose(
+                    f"s3:{flag}", companion=_ADMIN_COMPANION if flag == "admin.port" else 0
+                )
+                for flag in _PORTS
+            }
         self._remove_sockets()
         command = [str(BINARY), "mini", f"-dir={self._directory}", f"-bucket={BUCKET}"]
         command += [f"-{flag}={port}" for flag, port in self._ports.items()]

@@ -53,7 +53,7 @@ class Valkey:
         configuration.touch(mode=0o600)
         configuration.write_text(
             f"bind 127.0.0.1\nport {self._port}\nrequirepass {self._password}\n"
-            f'dir "{self._directory}"\nsave ""\nappendonly no\ndaemonize no\n'
+            f'dir "{self._directory}"\nsave ""\nappendonly no\nloglevel warning\n'
         )
         self._child.spawn([str(BINARY), str(configuration)], dict(os.environ))
 

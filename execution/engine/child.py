@@ -1,0 +1,197 @@
+"""The engine process: one slice, one SQL text, one Arrow stream, then it is gone.
+
+Started by `execution.engine.process` before it has a job, so that imports and extensions are
+loaded by the time one arrives on standard input. Says what happened as JSON lines; the words of
+an engine error stay here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from execution.engine import confine
+from upend import slices
+
+ROWS_PER_BATCH = 8192
+PROGRESS_SECONDS = 0.2
+WARM_MEMORY_BYTES = 2**28
+WITHOUT_ARROW_FORM = {
+    "bignum",
+    "bit",
+    "enum",
+    "time with time zone",
+    "uhugeint",
+    "union",
+    "variant",
+}
+"""Types that Arrow would reinterpret, truncate or scatter over dictionaries: sent as DuckDB's text.
+
+Arrow's decimal128 turns a large UHUGEINT negative, and time64 has no place for an offset.
+"""
+
+
+class Reporter:
+    """Writes JSON lines to the parent, from two threads."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._stream = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+        self._lock = threading.Lock()
+
+    def say(self, **message: Any) -> None:
+        """Send one line."""
+        with self._lock:
+            self._stream.write(json.dumps(message) + "\n")
+            self._stream.flush()
+
+
+class Run:
+    """One job's counters and its connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, reporter: Reporter) -> None:
+        self.connection = connection
+        self.reporter = reporter
+        self.rows = 0
+        self.bytes = 0
+        self.truncated = False
+        self.finished = threading.Event()
+
+    def report_progress(self) -> None:
+        """Tell the parent how far the run is, until it is finished."""
+        while not self.finished.wait(PROGRESS_SECONDS):
+            percent = min(100.0, max(0.0, self.connection.query_progress()))
+            self.reporter.say(percent=round(percent, 1), rows=self.rows, bytes=self.bytes)
+
+    def send(self, reader: pa.RecordBatchReader, descriptor: int, spec: dict[str, Any]) -> None:
+        """Stream batches until the end, or until the next row or byte would be one too many."""
+        with (
+            os.fdopen(descriptor, "wb") as stream,
+            pa.ipc.new_stream(stream, reader.schema) as writer,
+        ):
+            for batch in reader:
+                allowed = self._within(batch, spec["max_rows"], spec["max_bytes"])
+                if allowed.num_rows:
+                    writer.write_batch(allowed)
+                    self.rows += allowed.num_rows
+                    self.bytes += allowed.nbytes
+                if self.truncated:
+                    break
+
+    def _within(self, batch: pa.RecordBatch, max_rows: int, max_bytes: int) -> pa.RecordBatch:
+        """Return the rows of `batch` that the caps still allow, noting when some are left off."""
+        room = max_rows - self.rows
+        if batch.nbytes > max_bytes - self.bytes:
+            share = (max_bytes - self.bytes) / batch.nbytes
+            room = min(room, int(batch.num_rows * share))
+        if room >= batch.num_rows:
+            return batch
+        self.truncated = True
+        return batch.slice(0, room)
+
+
+def prepare(scratch: str) -> duckdb.DuckDBPyConnection:
+    """Connect with extensions loaded and nothing attached: all that needs no job."""
+    connection = slices.connect(memory_bytes=WARM_MEMORY_BYTES, threads=1, temp_directory=scratch)
+    connection.execute("SET enable_progress_bar = true")
+    connection.execute("SET enable_progress_bar_print = false")
+    connection.execute("SET progress_bar_time = 0")
+    connection.execute("CALL enable_logging('HTTP')")
+    return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, spec: dict[str, Any]) -> None:
+    """Give the engine its limits and its slices, then lock it."""
+    connection.execute(f"SET threads = {int(spec['threads'])}")
+    connection.execute(f"SET memory_limit = '{int(spec['memory_bytes'])}B'")
+    connection.execute(f"SET max_temp_directory_size = '{int(spec['temp_bytes'])}B'")
+    slices.attach(connection, spec["slices"], spec["search_path"])
+    slices.lock(connection, slices.paths(spec["slices"]))
+
+
+def has_arrow_form(kind: Any) -> bool:
+    """Tell whether Arrow carries every value of a DuckDB type, at any depth, unchanged."""
+    if kind.id in WITHOUT_ARROW_FORM:
+        return False
+    if kind.id in {"list", "array", "struct", "map"}:
+        children = [child for _, child in kind.children if not isinstance(child, int)]
+        return all(has_arrow_form(child) for child in children)
+    return True
+
+
+def as_arrow(relation: duckdb.DuckDBPyRelation) -> pa.RecordBatchReader:
+    """Return the relation's rows with its own column names, exact in every type."""
+    names = relation.columns
+    fit = [has_arrow_form(kind) for kind in relation.types]
+    if not all(fit):
+        terms = (f"#{i}" if ok else f"#{i}::VARCHAR" for i, ok in enumerate(fit, start=1))
+        relation = relation.project(", ".join(terms))
+    reader = relation.to_arrow_reader(ROWS_PER_BATCH)
+    schema = pa.schema([field.with_name(n) for field, n in zip(reader.schema, names, strict=True)])
+    return pa.RecordBatchReader.from_batches(
+        schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in reader)
+    )
+
+
+def bytes_read(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the bytes of every file range fetched, by the engine's own HTTP log."""
+    row = connection.execute(
+        "SELECT coalesce(sum(response.headers['Content-Length']::BIGINT), 0)"
+        " FROM duckdb_logs_parsed('HTTP')"
+        " WHERE request.type = 'GET' AND response.status LIKE '%2%'"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def work(run: Run, descriptor: int, spec: dict[str, Any]) -> None:
+    """Carry out one job and report its outcome."""
+    attach(run.connection, spec)
+    started = time.monotonic()
+    threading.Thread(target=run.report_progress, daemon=True).start()
+    relation = run.connection.sql(spec["sql"])
+    columns = list(zip(relation.columns, map(str, relation.types), strict=True))
+    run.send(as_arrow(relation), descriptor, spec)
+    run.finished.set()
+    seconds = time.monotonic() - started
+    run.reporter.say(
+        outcome={
+            "columns": columns,
+            "rows": run.rows,
+            "bytes": run.bytes,
+            "truncated": run.truncated,
+            "bytes_read": bytes_read(run.connection),
+            "engine_seconds": round(seconds, 4),
+        }
+    )
+
+
+def main(parent_pid: int, data: int, control: int, scratch: str) -> None:
+    """Wait for the one job, do it, and leave without running anything at exit."""
+    confine.tie_to(parent_pid)
+    reporter = Reporter(control)
+    run = Run(prepare(scratch), reporter)
+    text = sys.stdin.buffer.read()
+    if not text:  # the parent needed no engine after all
+        os._exit(0)
+    spec = json.loads(text)
+    try:
+        confine.limit(
+            memory_bytes=spec["memory_bytes"],
+            temp_bytes=spec["temp_bytes"],
+            cpu_seconds=spec["cpu_seconds"],
+        )
+        work(run, data, spec)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent needs its class
+        run.finished.set()
+        reporter.say(error=type(error).__name__)
+    os._exit(0)  # no destructor may hang, and nothing is worth flushing
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

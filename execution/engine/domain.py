@@ -1,0 +1,60 @@
+"""What goes into an engine process and what comes out, as plain values on both sides of the pipe.
+
+The child imports this module too: no Django here, nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One job: the slices are the engine's whole authority, the rest are its limits.
+
+    `search_path` lists the (catalog, schema) pairs that make names resolve as they did for the
+    plan. Sizes in bytes; `threads` is the number of DuckDB threads.
+    """
+
+    sql: str
+    slices: list[dict[str, Any]]
+    search_path: list[list[str]]
+    max_rows: int
+    max_bytes: int
+    memory_bytes: int
+    threads: int
+    temp_bytes: int
+    cpu_seconds: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the job as JSON-ready data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come. `percent` is the engine's own estimate, 0 to 100."""
+
+    percent: float = 0.0
+    rows: int = 0
+    bytes: int = 0
+
+    def as_dict(self) -> dict[str, float | int]:
+        """Return JSON-ready data, as the API shows it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run says of itself; its rows went to the sink.
+
+    `columns` are names with DuckDB's spelling of their types. `bytes_read` came over the network.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: int
+    bytes: int
+    truncated: bool
+    bytes_read: int
+    engine_seconds: float

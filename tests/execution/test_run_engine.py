@@ -1,0 +1,259 @@
+"""The process boundary holds: caps, deadlines, cancellation and deaths all end in a clear word."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from execution.engine import services as engine
+from execution.engine.domain import EngineSpec, Outcome, Progress
+from execution.engine.problems import (
+    EngineDied,
+    QueryCancelled,
+    QueryFailed,
+    QueryOutOfMemory,
+    QueryTimeout,
+)
+from execution.engine.process import Engine
+
+SPEC = EngineSpec(
+    sql="SELECT 1 AS one",
+    slices=[],
+    search_path=[],
+    max_rows=1_000_000,
+    max_bytes=10**9,
+    memory_bytes=2**29,
+    threads=2,
+    temp_bytes=10**8,
+    cpu_seconds=60,
+)
+ENDLESS = "SELECT count(*) FROM range(1000000000000)"
+
+
+class Collected:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.schema: pa.Schema | None = None
+        self.batches: list[pa.RecordBatch] = []
+
+    def open(self, schema: pa.Schema) -> None:
+        self.schema = schema
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.batches.append(batch)
+
+    @property
+    def table(self) -> pa.Table:
+        assert self.schema is not None
+        return pa.Table.from_batches(self.batches, self.schema)
+
+
+def run(
+    sql: str,
+    *,
+    sink: Any = None,
+    seconds: float = 20,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    **limits: int,
+) -> Outcome:
+    return engine.run_engine(
+        replace(SPEC, sql=sql, **limits),
+        sink=sink or Collected(),
+        seconds=seconds,
+        on_progress=on_progress,
+        is_cancelled=is_cancelled,
+    )
+
+
+def children() -> set[int]:
+    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+
+
+def test_it_returns_rows_types_and_names_as_the_engine_spells_them() -> None:
+    sink = Collected()
+    outcome = run("SELECT 1 AS one, 1.50::DECIMAL(9,2) AS one, 'x' AS \"a b\"", sink=sink)
+    assert outcome.columns == (("one", "INTEGER"), ("one", "DECIMAL(9,2)"), ("a b", "VARCHAR"))
+    assert (outcome.rows, outcome.truncated, outcome.bytes_read) == (1, False, 0)
+    assert sink.table.column_names == ["one", "one", "a b"]
+
+
+def test_it_opens_the_sink_even_when_there_are_no_rows() -> None:
+    sink = Collected()
+    assert run("SELECT 1 AS one WHERE false", sink=sink).rows == 0
+    assert sink.table.schema == pa.schema([("one", pa.int32())])
+
+
+def test_it_sends_types_without_an_exact_arrow_form_as_text() -> None:
+    sink = Collected()
+    run(
+        "SELECT '340282366920938463463374607431768211455'::UHUGEINT AS u,"
+        " '12:00:00+01'::TIMETZ AS t, ['101'::BIT] AS b, 'a'::ENUM('a', 'b') AS e,"
+        " '170141183460469231731687303715884105727'::HUGEINT AS h",
+        sink=sink,
+    )
+    row = sink.table.to_pylist()[0]
+    assert row["u"] == "340282366920938463463374607431768211455"
+    assert (row["t"], row["b"], row["e"]) == ("12:00:00+01", "[101]", "a")
+    assert int(row["h"]) == 2**127 - 1
+
+
+def test_it_keeps_the_order_of_rows_when_columns_travel_as_text() -> None:
+    sink = Collected()
+    run("SELECT i::UHUGEINT AS i FROM range(50000) t(i) ORDER BY i DESC", sink=sink)
+    assert sink.table["i"].to_pylist() == [str(i) for i in range(49999, -1, -1)]
+
+
+def test_it_stops_at_exactly_the_last_row_allowed() -> None:
+    sink = Collected()
+    outcome = run("SELECT range AS i FROM range(1000000)", sink=sink, max_rows=100_001)
+    assert (outcome.rows, outcome.truncated, sink.table.num_rows) == (100_001, True, 100_001)
+    assert not run("SELECT range AS i FROM range(10)", max_rows=10).truncated
+
+
+def test_it_stops_before_the_first_byte_too_many() -> None:
+    outcome = run("SELECT range AS i FROM range(1000000)", max_bytes=100_000)
+    assert outcome.truncated
+    assert 90_000 < outcome.bytes <= 100_000
+
+
+def test_it_ends_a_run_at_its_deadline() -> None:
+    started = time.monotonic()
+    with pytest.raises(QueryTimeout):
+        run(ENDLESS, seconds=1)
+    assert time.monotonic() - started < 3
+
+
+def test_it_ends_a_run_that_ignores_interrupts_when_its_processor_time_is_used_up() -> None:
+    with pytest.raises(QueryTimeout, match="processor time"):
+        run("SELECT levenshtein(repeat('a', 900000), repeat('b', 900000))", cpu_seconds=1)
+
+
+def test_it_stops_within_half_a_second_of_a_wish_to_cancel() -> None:
+    wished_at = time.monotonic() + 1
+    with pytest.raises(QueryCancelled):
+        run(ENDLESS, is_cancelled=lambda: time.monotonic() > wished_at)
+    assert time.monotonic() - wished_at < 0.5
+
+
+def test_it_reports_progress_while_it_runs() -> None:
+    seen: list[Progress] = []
+    run(
+        "SELECT sum(sin(a.range) * b.range) FROM range(3000) a, range(20000) b",
+        on_progress=seen.append,
+    )
+    assert len(seen) >= 2
+    assert all(0 <= p.percent <= 100 for p in seen)
+
+
+def test_it_says_that_memory_ran_out() -> None:
+    with pytest.raises(QueryOutOfMemory) as caught:
+        run("SELECT string_agg(random()::VARCHAR, '') FROM range(100000000)", memory_bytes=2**28)
+    assert "256 MiB" in caught.value.detail
+
+
+def test_it_says_that_the_process_crashed_and_survives_it() -> None:
+    with pytest.raises(EngineDied, match="SIGSEGV"):
+        run("SELECT json_structure(repeat('[', 200000) || '1' || repeat(']', 200000))")
+    assert run("SELECT 1").rows == 1
+
+
+def test_it_says_that_the_process_was_killed() -> None:
+    process = Engine()
+    killed = []
+
+    def kill(_: Progress) -> None:
+        if not killed:
+            killed.append(os.kill(process.pid, signal.SIGKILL))
+
+    with pytest.raises(QueryOutOfMemory, match="operating system"):
+        process.run(
+            replace(SPEC, sql=ENDLESS),
+            sink=Collected(),
+            seconds=20,
+            on_progress=kill,
+            is_cancelled=lambda: False,
+        )
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELECT 'tom@example.org'::INTEGER", "conversion"),
+        ("SELECT 1::TINYINT + 127::TINYINT", "out-of-range"),
+        ("SELECT no_such_column", "binding"),
+    ],
+)
+def test_it_never_repeats_the_engines_words(sql: str, reason: str) -> None:
+    with pytest.raises(QueryFailed) as caught:
+        run(sql)
+    assert caught.value.extra["reason"] == reason
+    assert "tom" not in str(caught.value.as_dict())
+
+
+def test_it_gives_the_engine_an_empty_environment_and_no_files() -> None:
+    for sql in ("SELECT getenv('HOME')", "SELECT * FROM read_text('/etc/passwd')"):
+        with pytest.raises(QueryFailed):
+            run(sql)
+
+
+def test_it_leaves_no_process_behind_whatever_happened() -> None:
+    before = children()
+    for sql in ("SELECT 1", "SELECT 'a'::INTEGER", ENDLESS):
+        with contextlib.suppress(QueryFailed, QueryTimeout):
+            run(sql, seconds=1)
+    assert children() <= before
+
+
+def test_it_ends_the_run_when_the_sink_fails() -> None:
+    class Full(Collected):
+        def write(self, batch: pa.RecordBatch) -> None:  # noqa: ARG002
+            raise OSError("the bucket is full")
+
+    with pytest.raises(OSError, match="bucket is full"):
+        run("SELECT range FROM range(100000000)", sink=Full())
+
+
+def test_it_uses_the_spare_and_never_twice() -> None:
+    engine.keep_spare()
+    spare, other = engine.take(), engine.take()
+    assert spare.is_alive()
+    assert spare is not other
+    for process in (spare, other):
+        process.close()
+        assert not process.is_alive()
+
+
+def test_it_dies_with_its_parent() -> None:
+    """A worker that is killed leaves no engine: the kernel ends it (PR_SET_PDEATHSIG)."""
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        child = Engine()
+        os.write(write, str(child.pid).encode())
+        time.sleep(60)
+        os._exit(0)
+    engine_pid = int(os.read(read, 20))
+    time.sleep(1)  # past the start of the interpreter, where the tie is made
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and _runs(engine_pid):
+        time.sleep(0.05)
+    assert not _runs(engine_pid)
+
+
+def _runs(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
