@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.domain import Actor, DeviceIdentity, OrganizationRole, PrincipalKind, TokenIdentity
-from accounts.models import ApiToken, ServiceAccount, User
+from accounts.models import ApiToken, Organization, ServiceAccount, User
 
 
 def actor_for_user(
@@ -74,6 +74,13 @@ def actor_for_session(request: HttpRequest) -> Actor | None:
         address=address_of(request),
         mfa=any(record.get("method") == "mfa" for record in records),
     )
+
+
+def organization_of(actor: Actor) -> Organization | None:
+    """Return the actor's organization, None for Upend itself and for people without one."""
+    if actor.organization_id is None:
+        return None
+    return Organization.objects.filter(id=actor.organization_id).first()
 
 
 def address_of(request: HttpRequest) -> str:

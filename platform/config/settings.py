@@ -118,7 +118,11 @@ DATABASES = {"default": env.database(DATABASE_URL)}
 BROKER_URL = env.text("BROKER_URL", "redis://127.0.0.1:6379/0")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": BROKER_URL,
+        "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 5},
+    }
 }
 
 S3 = {
@@ -159,6 +163,8 @@ IDP_OIDC_PRIVATE_KEY = (
     if (DATA_DIR / "keys" / "oidc.pem").exists()
     else ""
 )
+IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 24 * 3600
 TOKEN_MAX_DAYS = env.number("TOKEN_MAX_DAYS", 365)
 """No API token lives longer than this."""
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"

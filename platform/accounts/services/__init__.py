@@ -1,5 +1,11 @@
 """Every write to who acts, split by noun."""
 
+from accounts.services.devices import (
+    approve_device,
+    enroll_device,
+    note_device_seen,
+    revoke_device,
+)
 from accounts.services.organizations import create_organization, create_signing_key
 from accounts.services.principals import (
     add_to_group,
@@ -18,6 +24,7 @@ from accounts.services.tokens import (
 __all__ = [
     "IssuedToken",
     "add_to_group",
+    "approve_device",
     "create_group",
     "create_organization",
     "create_service_account",
@@ -25,6 +32,9 @@ __all__ = [
     "create_token",
     "create_user",
     "disable_service_account",
+    "enroll_device",
+    "note_device_seen",
     "note_token_use",
+    "revoke_device",
     "revoke_token",
 ]

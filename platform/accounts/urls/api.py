@@ -1,5 +1,18 @@
 """Api addresses of this room."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from accounts.api.devices import ApproveDeviceView, DevicesView, RevokeDeviceView
+from accounts.api.me import MeView
+from accounts.api.tokens import TokensView, TokenView
+
+urlpatterns: list[URLPattern] = [
+    path("me", MeView.as_view(), name="api-me"),
+    path("tokens", TokensView.as_view(), name="api-tokens"),
+    path("tokens/<uuid:token_id>", TokenView.as_view(), name="api-token"),
+    path("devices", DevicesView.as_view(), name="api-devices"),
+    path(
+        "devices/<uuid:device_id>/approve", ApproveDeviceView.as_view(), name="api-device-approve"
+    ),
+    path("devices/<uuid:device_id>/revoke", RevokeDeviceView.as_view(), name="api-device-revoke"),
+]

@@ -1,0 +1,1 @@
+"""The endpoints of who acts: oneself, one's tokens, one's devices."""
