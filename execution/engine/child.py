@@ -18,9 +18,9 @@ import duckdb
 import pyarrow as pa
 
 from execution.engine import confine
+from execution.engine.domain import ROWS_PER_BATCH
 from upend import slices
 
-ROWS_PER_BATCH = 8192
 PROGRESS_SECONDS = 0.2
 WARM_MEMORY_BYTES = 2**28
 WITHOUT_ARROW_FORM = {

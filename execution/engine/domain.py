@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+ROWS_PER_BATCH = 2048
+"""DuckDB's own vector size: a page of a result reads two batches at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
