@@ -72,8 +72,7 @@ class DirectoryLock:
 
     def release(self) -> None:
         """Let go of the directory."""
-        if self._file is None:  # the state is another one's
-            return
         (self._directory / "run" / "state.json").unlink(missing_ok=True)
-        self._file.close()
-        self._file = None
+        if self._file:
+            self._file.close()
+            self._file = None

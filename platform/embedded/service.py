@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 LOG_TAIL_LINES = 15
 _ENDS_ALLOWED = 3
 
 
+@runtime_checkable
 class Service(Protocol):
     """A part that is started, asked for its health, and stopped."""
 

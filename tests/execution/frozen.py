@@ -39,7 +39,7 @@ def freeze(con: duckdb.DuckDBPyConnection, *names: str, catalog: str = "lake") -
     return {
         "format": slices.FORMAT,
         "catalog": catalog,
-        "snapshot_id": tables["ducklake_snapshot"]["rows"][0][0],
+        "snapshot_id": int(tables["ducklake_snapshot"]["rows"][0][0]),
         "tables": tables,
         "inlined": _inlined(con),
         "views": [_view(con, name) for name in names],

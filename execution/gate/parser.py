@@ -1,0 +1,131 @@
+"""DuckDB's own parser, on a connection that can reach nothing and evaluates nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import unicodedata
+from typing import Any
+
+import duckdb
+
+from execution.gate.refusal import RefusalCode, SqlRefused
+
+MAX_CHARACTERS = 100_000
+
+_local = threading.local()
+
+
+def parse(sql: str) -> tuple[dict[str, Any], str]:
+    """Return the syntax tree of one SELECT and the engine's own rendering of it.
+
+    Uses `json_serialize_sql` only: `extract_statements` and `get_table_names` evaluate arguments
+    of PRAGMAs and open files. Raises `SqlRefused`.
+    """
+    _check_characters(sql)
+    con = _connection()
+    text = con.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()[0][0]
+    try:
+        tree = json.loads(text)
+    except RecursionError:
+        raise too_deep() from None
+    if tree["error"]:
+        raise _refusal(sql, tree)
+    statements = tree["statements"]
+    if not statements:
+        raise SqlRefused(RefusalCode.EMPTY, "There is no query in the text.")
+    if len(statements) > 1:
+        raise SqlRefused(
+            RefusalCode.MULTIPLE_STATEMENTS,
+            f"The text has {len(statements)} statements; one query runs at a time.",
+            hint="Send each statement as its own query.",
+        )
+    return statements[0], _render(con, text, sql)
+
+
+def system_names() -> frozenset[str]:
+    """Return the engine's own views that an unqualified name could reach."""
+    found: frozenset[str] | None = getattr(_local, "system_names", None)
+    if found is None:
+        rows = _connection().execute(
+            "SELECT lower(view_name) FROM duckdb_views() "
+            "WHERE internal AND schema_name IN ('main', 'pg_catalog')"
+        )
+        found = _local.system_names = frozenset(name for (name,) in rows.fetchall())
+    return found
+
+
+def too_deep() -> SqlRefused:
+    """Return the refusal of a query that nests too far."""
+    return SqlRefused(
+        RefusalCode.TOO_DEEP,
+        "The query nests expressions or subqueries too deeply.",
+        hint="Split it into common table expressions, or use IN lists instead of long OR chains.",
+    )
+
+
+def _check_characters(sql: str) -> None:
+    if len(sql) > MAX_CHARACTERS:
+        raise SqlRefused(
+            RefusalCode.TOO_LONG,
+            f"The text has {len(sql):,} characters; the limit is {MAX_CHARACTERS:,}.",
+            hint="Join with a table instead of listing values.",
+        )
+    for index, character in enumerate(sql):
+        category = unicodedata.category(character)
+        if category == "Cs" or (category == "Cc" and character not in "\t\r\n"):
+            refused = SqlRefused(
+                RefusalCode.CONTROL_CHARACTER,
+                f"The text has the control character U+{ord(character):04X}.",
+            )
+            raise refused.at(sql[:index], len(sql[:index].encode()))
+
+
+def _refusal(sql: str, tree: dict[str, Any]) -> SqlRefused:
+    message = str(tree["error_message"])
+    if "Only SELECT" in message:
+        return SqlRefused(
+            RefusalCode.NOT_SELECT,
+            "Only one SELECT can be run; this text does something else.",
+            hint="For PIVOT, list the values: PIVOT t ON c IN ('a', 'b') USING sum(v).",
+        )
+    offset = tree.get("position")
+    refused = SqlRefused(RefusalCode.PARSE, f"The SQL cannot be parsed: {message}.")
+    return refused.at(sql, int(offset) if offset else None)
+
+
+def _render(con: duckdb.DuckDBPyConnection, tree: str, sql: str) -> str:
+    """Return the canonical text; some trees have none, then the text stands for itself."""
+    try:
+        rows = con.execute("SELECT json_deserialize_sql(?::JSON)", [tree]).fetchall()
+    except duckdb.Error:
+        return sql
+    return str(rows[0][0])
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    """Return this thread's connection; a forked process opens its own."""
+    if getattr(_local, "process", None) != os.getpid():
+        _local.connection = _open()
+        _local.process = os.getpid()
+    connection: duckdb.DuckDBPyConnection = _local.connection
+    return connection
+
+
+def _open() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(
+        ":memory:",
+        config={
+            "allow_community_extensions": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "enable_external_access": "false",
+            "memory_limit": "256MB",
+            "python_enable_replacements": "false",
+            "temp_directory": "",
+            "threads": 1,
+        },
+    )
+    con.execute("SET lock_configuration=true")
+    return con
