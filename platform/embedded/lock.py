@@ -72,7 +72,8 @@ class DirectoryLock:
 
     def release(self) -> None:
         """Let go of the directory."""
+        if self._file is None:  # the state is another one's
+            return
         (self._directory / "run" / "state.json").unlink(missing_ok=True)
-        if self._file:
-            self._file.close()
-            self._file = None
+        self._file.close()
+        self._file = None

@@ -110,6 +110,8 @@ class Child:
     def spawn(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start `command` with its output in the log; end leftovers of a killed run first."""
         self.recover()
+        if self._popen is not None:  # reap the one that ended before
+            self._popen.wait(10)
         for path in (self.log, self.pid_file):
             path.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self.log)

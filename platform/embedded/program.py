@@ -57,9 +57,9 @@ class Program:
         """Tell whether the process lives and its check passes."""
         return self.pid is not None and self._check()
 
-    def stop(self) -> None:
+    def stop(self, timeout_seconds: float = 6.0) -> None:
         """End the process: each stop signal gets some seconds, then SIGKILL."""
-        self._child.stop(timeout_seconds=6)
+        self._child.stop(timeout_seconds)
 
 
 class StepFailed(RuntimeError):

@@ -94,7 +94,15 @@ def all_programs(
 
 
 def _celery(*arguments: str, loglevel: str = "INFO") -> list[str]:
-    return [sys.executable, "-m", "celery", "--app=config", *arguments, f"--loglevel={loglevel}"]
+    return [
+        sys.executable,
+        "-m",
+        "celery",
+        "--quiet",
+        "--app=config",
+        *arguments,
+        f"--loglevel={loglevel}",
+    ]
 
 
 def _answers(url: str) -> bool:

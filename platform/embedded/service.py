@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 LOG_TAIL_LINES = 15
 _ENDS_ALLOWED = 3
 
 
-@runtime_checkable
 class Service(Protocol):
     """A part that is started, asked for its health, and stopped."""
 

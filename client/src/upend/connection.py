@@ -100,6 +100,21 @@ class Connection:
             for table in _items(self.api.get(f"{base}/{name}/tables"))
         ]
 
+    def table(self, catalog: str, schema: str, name: str) -> Document:
+        """Return one table with its columns."""
+        base = f"/api/v1/workspaces/{self.workspace}/catalogs"
+        found: Document = self.api.get(f"{base}/{catalog}/tables/{schema}/{name}")
+        return found
+
+    def devices(self) -> list[Document]:
+        """Return one's own devices; administrators get everybody's."""
+        return _items(self.api.get("/api/v1/devices"))
+
+    def decide_device(self, device_id: str, verb: str) -> Document:
+        """Carry out `approve` or `revoke` on a device; raise Refused if one may not."""
+        found: Document = self.api.post(f"/api/v1/devices/{device_id}/{verb}")
+        return found
+
     @property
     def runner(self) -> Runner:
         """Return what carries queries out."""
