@@ -161,8 +161,9 @@ class ColumnFilter:
 class PrunedFiles:
     """What is left of a table's data files after pruning, and what its columns weigh.
 
-    `scan_bytes` sums `column_size_bytes` of the asked columns, plus footers, of the files that
-    survive, and the whole of their delete files; `total_bytes` is all files, all columns.
+    `scan_bytes` is what an engine fetches: `column_size_bytes` of the asked columns and the
+    footers of the files that survive, the gaps between columns that are cheaper to read than to
+    skip, and the whole of the delete files. `total_bytes` is all files, all columns.
     """
 
     data_file_ids: tuple[int, ...]

@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from catalog.domain import Column, ColumnFilter, PrunedFiles, Table
+from catalog.lake.coalescing import FRAME_BYTES, coalesced_bytes
 from catalog.lake.columns import leaves_of
 from catalog.lake.constants import Bound, bounds_of
 from catalog.lake.metadata import Row, live_as, rows
@@ -84,7 +85,8 @@ def prune(
     deleted, delete_bytes = _deletes(catalog, table, snapshot_id, ids)
     scan_bytes = _column_bytes(catalog, table, leaves, ids)
     if leaves:
-        scan_bytes += delete_bytes + sum(row[2] for row in survivors)
+        footers = sum(row[2] + FRAME_BYTES for row in survivors)
+        scan_bytes += delete_bytes + footers + coalesced_bytes(catalog, table, leaves, ids)
     return PrunedFiles(
         data_file_ids=tuple(ids),
         scan_bytes=scan_bytes,
