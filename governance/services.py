@@ -38,8 +38,6 @@ class AccessDenied(Problem):
     status = 403
     title = "Not allowed"
 
-    denial: audit.Denial | None = None
-
 
 def authorize(
     actor: Actor,
@@ -49,7 +47,8 @@ def authorize(
 ) -> Decision:
     """Return the decision when it allows, raise `AccessDenied` when it does not.
 
-    Inside a service (`audit.services.service`) the refusal is recorded in the ledger.
+    The refusal is recorded in the ledger: by the service around this call once it has rolled
+    back, else by the surface that shows the problem.
     """
     decision = decide(actor, action, securable, context)
     if not decision.allowed:

@@ -8,6 +8,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from audit import services as audit
 from problems import Problem
 
 CONTENT_TYPE = "application/problem+json"
@@ -19,6 +20,8 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
     if document is None:
         return None
     set_rollback()
+    if isinstance(exception, Problem):
+        audit.record_denial(exception)
     request = context.get("request")
     document["instance"] = getattr(request, "path", "")
     document["request_id"] = getattr(request, "request_id", "")

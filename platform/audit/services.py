@@ -109,10 +109,15 @@ def service(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def record_denial(problem: Problem) -> None:
-    """Record the denial a `problem` carries, in a transaction of its own."""
-    denial: Denial | None = getattr(problem, "denial", None)
+    """Record the denial a `problem` carries, in a transaction of its own and only once.
+
+    The service decorator calls this; so does whatever shows a problem to somebody, because a
+    read that was refused has no service around it.
+    """
+    denial: Denial | None = problem.denial
     if denial is None:
         return
+    problem.denial = None
     with transaction.atomic():
         record(
             actor=denial.actor,

@@ -19,6 +19,8 @@ class Problem(Exception):
     code: ClassVar[str] = "problem"
     status: ClassVar[int] = 400
     title: ClassVar[str] = "The request could not be carried out"
+    denial: Any = None
+    """What the ledger must keep of a refusal, an `audit.services.Denial`; recorded once."""
 
     def __init__(self, detail: str, *, hint: str = "", **extra: Any) -> None:
         super().__init__(detail)

@@ -6,9 +6,10 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from accounts import services as accounts
-from accounts.authorization import NotAllowed
+from accounts.authorization import NotAllowed, Verdict
 from accounts.domain import Actor
 from accounts.models import Group, Organization
+from api import errors
 from audit import services as audit
 from audit import targets
 from audit.domain import Event
@@ -76,3 +77,16 @@ def test_it_refuses_to_record_outside_a_transaction(owner: Actor, cast: Cast) ->
             event=Event.GROUP_CREATED,
             target=targets.organization(cast.organization),
         )
+
+
+def test_it_records_a_refused_read_where_it_is_shown_and_only_once(
+    analyst: Actor, cast: Cast
+) -> None:
+    target = targets.organization(cast.organization)
+    refused = NotAllowed(Verdict(False, "audit.read", "No."), actor=analyst, target=target)
+    for _ in range(2):
+        response = errors.handle(refused, {})
+
+    assert response is not None
+    assert response.status_code == 403
+    assert AuditRecord.objects.filter(event=Event.DECISION_DENIED).count() == 1
