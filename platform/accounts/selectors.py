@@ -67,6 +67,11 @@ def actor_for_session(request: HttpRequest) -> Actor | None:
     user = request.user
     if not isinstance(user, User) or not user.is_active:
         return None
+    return actor_for_browser(user, request)
+
+
+def actor_for_browser(user: User, request: HttpRequest) -> Actor:
+    """Return the actor that `user` is in the session of a browser's request."""
     records: Sequence[dict[str, object]] = get_authentication_records(request, user)
     return actor_for_user(
         user,

@@ -6,6 +6,7 @@ from enum import StrEnum
 class Event(StrEnum):
     """What happened, `noun.verb`, alphabetised. Documented in docs/reference/events.md."""
 
+    AUDIT_EXPORTED = "audit.exported"
     CATALOG_CREATED = "catalog.created"
     CATALOG_DROPPED = "catalog.dropped"
     DECISION_DENIED = "decision.denied"

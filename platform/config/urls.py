@@ -2,10 +2,15 @@
 
 from django.urls import include, path
 
+from config import health
+
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("", include("allauth.idp.urls")),
     path("", include("api.urls")),
+    path("", include("accounts.urls.well_known")),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
     path("api/v1/", include("accounts.urls.api")),
     path("api/v1/", include("workspaces.urls.api")),
     path("api/v1/", include("audit.urls.api")),
