@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 from urllib.parse import quote, urlsplit
 
 import boto3
@@ -46,7 +46,7 @@ class ObjectMissing(NotFound):
 
 def ensure_bucket() -> None:
     """Create Upend's bucket where it is missing. Safe to repeat."""
-    with _translated():
+    with translated():
         try:
             client().head_bucket(Bucket=bucket())
         except ClientError as error:
@@ -57,40 +57,40 @@ def ensure_bucket() -> None:
 
 def put(key: str, stream: IO[bytes], content_type: str = "application/octet-stream") -> int:
     """Store everything that `stream` gives, in parts; return the number of bytes."""
-    with _translated():
+    with translated():
         client().upload_fileobj(stream, bucket(), key, ExtraArgs={"ContentType": content_type})
     return size(key)
 
 
 def put_bytes(key: str, content: bytes, content_type: str = "application/octet-stream") -> None:
     """Store a small object."""
-    with _translated():
+    with translated():
         client().put_object(Bucket=bucket(), Key=key, Body=content, ContentType=content_type)
 
 
 def size(key: str) -> int:
     """Return an object's size in bytes. Raises `ObjectMissing`."""
-    with _translated():
+    with translated():
         return client().head_object(Bucket=bucket(), Key=key)["ContentLength"]
 
 
 def read(key: str, start: int = 0, length: int | None = None) -> bytes:
     """Return `length` bytes from `start` (all from there where None). Raises `ObjectMissing`."""
-    with _translated():
+    with translated():
         answer = client().get_object(Bucket=bucket(), Key=key, Range=_range(start, length))
         return answer["Body"].read()
 
 
 def stream(key: str, chunk_bytes: int = 2**20) -> Iterator[bytes]:
     """Yield an object's content piece by piece. Raises `ObjectMissing` before the first piece."""
-    with _translated():
+    with translated():
         body = client().get_object(Bucket=bucket(), Key=key)["Body"]
     return body.iter_chunks(chunk_bytes)
 
 
 def delete(key: str) -> None:
     """Remove one object; one that is not there is no error."""
-    with _translated():
+    with translated():
         client().delete_object(Bucket=bucket(), Key=key)
 
 
@@ -100,7 +100,7 @@ def delete_prefix(prefix: str) -> int:
         message = f"not a directory: {prefix!r}"
         raise ValueError(message)
     removed = 0
-    with _translated():
+    with translated():
         for page in (
             client().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix)
         ):
@@ -116,12 +116,14 @@ def presign(
     valid_seconds: int,
     window_seconds: int = 0,
     public: bool = False,
+    method: Literal["GET", "HEAD"] = "GET",
     now: datetime | None = None,
 ) -> str:
     """Return a URL that reads `key` for at least `valid_seconds`, without any other credential.
 
     With `window_seconds`, the URL is the same for everyone who asks within that window, so that
     caches keyed by URL survive re-signing. `public` signs for the endpoint that clients reach.
+    A signature is good for one `method`.
     Source: AWS Signature Version 4, query string authentication.
     """
     signed_at = now or datetime.now(UTC)
@@ -141,7 +143,7 @@ def presign(
             "X-Amz-SignedHeaders=host",
         )
     )
-    request = f"GET\n{path}\n{query}\nhost:{endpoint.netloc}\n\nhost\n{UNSIGNED}"
+    request = f"{method}\n{path}\n{query}\nhost:{endpoint.netloc}\n\nhost\n{UNSIGNED}"
     digest = hashlib.sha256(request.encode()).hexdigest()
     text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
     key_bytes = _signing_key(settings.S3["secret_access_key"], moment[:8], settings.S3["region"])
@@ -194,8 +196,8 @@ def _code(error: ClientError) -> str:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the client's errors into problems that a person can act on."""
+def translated() -> Iterator[None]:
+    """Turn the client's errors into problems: for callers that use `client()` themselves."""
     try:
         yield
     except ClientError as error:
