@@ -14,10 +14,11 @@ import httpx
 
 from upend import __version__
 from upend.device import DeviceKey
-from upend.errors import NotLoggedIn, Unreachable, UpendError, of_problem
+from upend.errors import PROOF_CODES, NotLoggedIn, Unreachable, UpendError, of_problem
 
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 30.0
+PAGE_SIZE = 200
 PASSING_FAILURES = frozenset({429, 502, 503, 504})
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 JSON = dict[str, Any]
@@ -70,17 +71,37 @@ class Api:
         self._http.close()
         self._storage.close()
 
-    def get(self, path: str, **params: str | int) -> Any:
+    def get(self, path: str, *, prove: bool = False, **params: str | int) -> Any:
         """Return the JSON at `path`."""
-        return self.request("GET", path, params=params).json()
+        return self.request("GET", path, params=params, prove=prove).json()
 
-    def post(self, path: str, body: JSON | None = None, *, idempotent: bool = False) -> Any:
+    def items(self, path: str, *, limit: int | None = None) -> list[JSON]:
+        """Return the items of the list at `path`, page after page, up to `limit`."""
+        found: list[JSON] = []
+        params: dict[str, str | int] = {"page_size": min(limit or PAGE_SIZE, PAGE_SIZE)}
+        while True:
+            page = self.request("GET", path, params=params).json()
+            found += page["results"]
+            cursor = httpx.URL(page.get("next") or "").params.get("cursor")
+            if not cursor or (limit and len(found) >= limit):
+                return found[:limit]
+            params["cursor"] = cursor
+
+    def post(
+        self,
+        path: str,
+        body: JSON | None = None,
+        *,
+        idempotent: bool = False,
+        prove: bool = False,
+    ) -> Any:
         """Send `body` to `path` and return the JSON answered, None if there is none.
 
         With `idempotent` the request carries a fresh Idempotency-Key and is safely repeated.
+        With `prove` it carries a fresh proof of the device (RFC 9449), where there is one.
         """
         headers = {"Idempotency-Key": str(uuid.uuid4())} if idempotent else {}
-        answer = self.request("POST", path, json=body or {}, headers=headers)
+        answer = self.request("POST", path, json=body or {}, headers=headers, prove=prove)
         return answer.json() if answer.content else None
 
     def form(self, path: str, data: dict[str, str]) -> httpx.Response:
@@ -95,14 +116,16 @@ class Api:
         params: dict[str, str | int] | None = None,
         json: JSON | None = None,
         headers: dict[str, str] | None = None,
+        prove: bool = False,
     ) -> httpx.Response:
         """Return the answer to an authenticated request; raise what the server refuses."""
         headers = headers or {}
+        arguments: JSON = {"params": params, "json": json, "headers": headers, "prove": prove}
         repeatable = method == "GET" or "Idempotency-Key" in headers
         attempts = ATTEMPTS if repeatable else 1
         for attempt in range(1, attempts + 1):
             try:
-                answer = self._authorized(method, path, params=params, json=json, headers=headers)
+                answer = self._authorized(method, path, **arguments)
             except Unreachable:
                 if attempt == attempts:
                     raise
@@ -154,19 +177,26 @@ class Api:
 
     def _authorized(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         answer = self._attempt(method, path, **arguments)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED and self._tokens.renewed():
+        is_stale = answer.status_code == HTTPStatus.UNAUTHORIZED and not _is_about_proof(answer)
+        if is_stale and self._tokens.renewed():
             answer = self._attempt(method, path, **arguments)
         return answer
 
     def _attempt(
-        self, method: str, path: str, *, anonymous: bool = False, **arguments: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        anonymous: bool = False,
+        prove: bool = False,
+        **arguments: Any,
     ) -> httpx.Response:
         url = path if path.startswith(("http://", "https://")) else f"{self.url}{path}"
         token = "" if anonymous else self._tokens.current()
         headers = dict(arguments.pop("headers", None) or {})
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        if self.device and not anonymous:
+        if self.device and prove:
             headers["DPoP"] = self.device.proof(method, url, token)
         try:
             return self._http.request(method, url, headers=headers, **arguments)
@@ -189,6 +219,10 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     if isinstance(error, NotLoggedIn) and not error.hint:
         error.hint = "upend login"
     raise error
+
+
+def _is_about_proof(answer: httpx.Response) -> bool:
+    return _document(answer).get("code") in PROOF_CODES
 
 
 def _document(answer: httpx.Response) -> JSON:

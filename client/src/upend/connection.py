@@ -84,11 +84,11 @@ class Connection:
 
     def workspaces(self) -> list[Document]:
         """Return the workspaces one may see."""
-        return _items(self.api.get("/api/v1/workspaces"))
+        return self.api.items("/api/v1/workspaces")
 
     def catalogs(self) -> list[Document]:
         """Return the catalogs of the workspace that one may see."""
-        return _items(self.api.get(f"/api/v1/workspaces/{self.workspace}/catalogs"))
+        return self.api.items(f"/api/v1/workspaces/{self.workspace}/catalogs")
 
     def tables(self, catalog: str | None = None) -> list[Document]:
         """Return the tables one may see, each with its `catalog`; of one catalog if named."""
@@ -97,7 +97,7 @@ class Connection:
         return [
             {"catalog": name} | table
             for name in names
-            for table in _items(self.api.get(f"{base}/{name}/tables"))
+            for table in self.api.items(f"{base}/{name}/tables")
         ]
 
     def table(self, catalog: str, schema: str, name: str) -> Document:
@@ -108,7 +108,7 @@ class Connection:
 
     def devices(self) -> list[Document]:
         """Return one's own devices; administrators get everybody's."""
-        return _items(self.api.get("/api/v1/devices"))
+        return self.api.items("/api/v1/devices")
 
     def decide_device(self, device_id: str, verb: str) -> Document:
         """Carry out `approve` or `revoke` on a device; raise Refused if one may not."""
@@ -189,9 +189,3 @@ def _only_workspace(workspaces: list[Document]) -> str:
         code="which-workspace",
         hint="Name one with --workspace, or once with `upend login --workspace NAME`.",
     )
-
-
-def _items(page: Any) -> list[Document]:
-    """Return the items of a page of the API, or of a plain list."""
-    found: list[Document] = page["results"] if isinstance(page, dict) else page
-    return found

@@ -5,6 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+PROOF_CODES = frozenset({"clock-skew", "device-proof-refused"})
+"""A 401 that a new login would not help: the device's proof is what was refused."""
+
 
 class UpendError(Exception):
     """The base of every error this package raises on purpose.
@@ -86,7 +89,7 @@ def of_problem(status: int, document: dict[str, Any], request_id: str) -> UpendE
     """Return the error for an HTTP answer of `status` with this problem document (RFC 9457)."""
     known = {"type", "code", "title", "status", "detail", "hint", "instance", "request_id"}
     kind: type[UpendError] = Refused
-    if status == HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED and document.get("code") not in PROOF_CODES:
         kind = NotLoggedIn
     elif status == HTTPStatus.GONE:
         kind = QueryFailed

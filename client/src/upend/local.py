@@ -15,7 +15,7 @@ import pyarrow as pa
 from upend import machine, slices
 from upend.errors import QueryCancelled, QueryFailed, Unreachable, UpendError
 from upend.manifest import Manifest
-from upend.result import Column, columns_of
+from upend.result import Column, arrow_form, columns_of
 
 SHARE_OF_MEMORY = 0.7
 POLL_SECONDS = 0.05
@@ -125,9 +125,9 @@ class _Job:
 
     def _work(self) -> None:
         try:
-            self._con.execute(self._sql)
-            self.columns = columns_of(self._con)
-            self._read(self._con.to_arrow_reader(ROWS_PER_BATCH))
+            relation = self._con.sql(self._sql)
+            self.columns = columns_of(relation)
+            self._read(arrow_form(relation).to_arrow_reader(ROWS_PER_BATCH))
         except Exception as error:  # noqa: BLE001  # carried to the thread that waits
             self.error = error
 

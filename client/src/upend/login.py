@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -47,9 +47,13 @@ class Enrolment:
         return self.status == "approved"
 
 
-def begin(api: Api) -> Authorization:
-    """Ask the server for a code that a person can approve (RFC 8628 section 3.1)."""
-    answer = api.form(CODE_PATH, {"client_id": CLIENT_ID})
+def begin(api: Api, *, scopes: Sequence[str] = ()) -> Authorization:
+    """Ask the server for a code that a person can approve (RFC 8628 section 3.1).
+
+    Without `scopes` the login may read catalogs, run queries and enrol this device.
+    """
+    form = {"client_id": CLIENT_ID} | ({"scope": " ".join(scopes)} if scopes else {})
+    answer = api.form(CODE_PATH, form)
     body = _json(answer)
     if answer.status_code != HTTPStatus.OK or "device_code" not in body:
         raise _oauth_error(body, answer.status_code)
@@ -142,14 +146,14 @@ class Session:
 def enrol(api: Api, store: Store, profile: Profile, *, name: str = "") -> Enrolment:
     """Make this machine known to the server; from then on `api` speaks as the device.
 
-    A key that belongs to somebody else's account (a shared machine) is replaced by a fresh one.
+    A key that was revoked, or is somebody else's (a shared machine), is replaced by a fresh one.
     """
     path = store.device_path(profile)
     key = DeviceKey.load(path) or DeviceKey.generate(path)
     try:
         document = _enrol(api, key, name)
     except Refused as refusal:
-        if refusal.status != HTTPStatus.CONFLICT:
+        if refusal.status != HTTPStatus.CONFLICT and refusal.code != "device-proof-refused":
             raise
         key = DeviceKey.generate(path)
         document = _enrol(api, key, name)
@@ -167,7 +171,7 @@ def _enrol(api: Api, key: DeviceKey, name: str) -> dict[str, Any]:
         "public_jwk": key.public_jwk,
         "memory_bytes": machine.memory_bytes(),
     }
-    document: dict[str, Any] = api.post("/api/v1/devices", body)
+    document: dict[str, Any] = api.post("/api/v1/devices", body, prove=True)
     return document
 
 

@@ -2,18 +2,22 @@
 
 Every result travels as Arrow with DuckDB's lossless extension types, together with the DuckDB
 types the engine reported. Reading it back through DuckDB with casts to those types gives what the
-engine itself would have given, to the last digit and time zone.
+engine itself would have given, to the last digit and time zone. UNION and VARIANT are the
+exceptions: they arrive as DuckDB's text (see `kinds`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
 
+from upend import kinds
 from upend.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,21 +109,18 @@ class Result:
     def df(self) -> pd.DataFrame:
         """Return the rows as a pandas data frame."""
         _require("pandas")
-        return self._read(lossless=False).df()
+        with _as_usage_error("pandas"):
+            return self._read(lossless=False).df()
 
     def pl(self) -> pl.DataFrame:
         """Return the rows as a polars data frame."""
         _require("polars")
-        return self._read(lossless=False).pl()
+        with _as_usage_error("polars"):
+            return self._read(lossless=False).pl()
 
     def head(self, rows: int) -> Result:
         """Return a result of the first `rows` rows."""
         return Result(self._table.slice(0, rows), self._columns, self.facts)
-
-    def batches(self, size: int) -> Iterator[Result]:
-        """Return results of at most `size` rows each, for writing large ones piece by piece."""
-        for start in range(0, len(self), size):
-            yield Result(self._table.slice(start, size), self._columns, self.facts)
 
     def read(self, expressions: list[str] | None = None) -> duckdb.DuckDBPyConnection:
         """Open a fresh engine over the rows; `expressions` say what of `c0`, `c1`, … to select."""
@@ -133,8 +134,7 @@ class Result:
         names = [f"c{position}" for position in range(len(self._columns))]
         con.register("result_in", self._table.rename_columns(names))
         casts = ", ".join(
-            f"CAST({name} AS {column.type}) AS {name}" if column.type != '"NULL"' else name
-            for name, column in zip(names, self._columns, strict=True)
+            _cast(name, kind) for name, kind in zip(names, kinds.parse(self.types), strict=True)
         )
         chosen = expressions or [
             f"{name} AS {quoted(column.name)}"
@@ -145,9 +145,26 @@ class Result:
         return con.execute(sql)
 
 
-def columns_of(con: duckdb.DuckDBPyConnection) -> list[Column]:
-    """Return the columns of the query that `con` has just executed."""
-    return [Column(str(item[0]), str(item[1])) for item in con.description or []]
+def columns_of(relation: duckdb.DuckDBPyRelation) -> list[Column]:
+    """Return the columns of what a relation would give."""
+    return [
+        Column(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)
+    ]
+
+
+def arrow_form(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return `relation` with the columns that cannot leave the engine turned into text."""
+    as_text = [kinds.travels_as_text(kind) for kind in relation.types]
+    if not any(as_text):
+        return relation
+    terms = (f"#{i}::VARCHAR" if text else f"#{i}" for i, text in enumerate(as_text, start=1))
+    return relation.project(", ".join(terms))
+
+
+def _cast(name: str, kind: DuckDBPyType | None) -> str:
+    if kind is None or kinds.travels_as_text(kind):
+        return name
+    return f"{name}::{kind} AS {name}"
 
 
 def quoted(identifier: str) -> str:
@@ -167,6 +184,19 @@ def _reader(*, lossless: bool) -> duckdb.DuckDBPyConnection:
     con.execute("SET TimeZone='UTC'")
     con.execute(f"SET arrow_lossless_conversion={str(lossless).lower()}")
     return con
+
+
+@contextmanager
+def _as_usage_error(package: str) -> Iterator[None]:
+    """Say which type a data frame has no form for, instead of what its library says."""
+    try:
+        yield
+    except (duckdb.NotImplementedException, duckdb.ConversionException) as error:
+        raise UsageError(
+            f"{package} cannot hold this result: {error}",
+            code="frame-type",
+            hint="CAST the column to VARCHAR in the query, or use .arrow() or .fetchall().",
+        ) from error
 
 
 def _require(module: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 import json
 import math
 from pathlib import Path
@@ -11,12 +9,18 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb.sqltypes import DuckDBPyType
 
+from upend import kinds
 from upend.errors import UsageError
-from upend.result import Result
+from upend.result import Result, quoted
 
 ROWS_AT_ONCE = 10_000
-LARGEST_EXACT_FLOAT = 2**53
+LARGEST_SAFE_INTEGER = 2**53 - 1
+HELD_BY_JSON = frozenset(
+    {"boolean", "double", "null", "varchar", "tinyint", "smallint", "integer", "bigint"}
+    | {"utinyint", "usmallint", "uinteger", "ubigint"}
+)
 NEEDS_QUOTES = frozenset(',"\r\n')
 
 
@@ -24,7 +28,8 @@ def write_json(result: Result, stream: TextIO) -> None:
     """Write one JSON object with `columns` and `rows`, as the API's result pages have it.
 
     DECIMAL, HUGEINT and integers beyond 2^53 are strings: a JSON number would be rounded by most
-    readers. Times are ISO 8601 text, BLOBs hexadecimal digits.
+    readers. So are NaN, the infinities, times, BLOBs and intervals, as DuckDB spells them; MAP is
+    an array of `{"key", "value"}`.
     """
     head = {
         "query_id": result.query_id,
@@ -38,40 +43,55 @@ def write_json(result: Result, stream: TextIO) -> None:
     }
     stream.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "rows": [')
     separator = "\n"
-    for part in result.batches(ROWS_AT_ONCE):
-        for row in part.fetchall():
-            values = [
-                json_value(value, kind) for value, kind in zip(row, result.types, strict=True)
-            ]
+    reader = result.read(
+        [json_form(kind, f"c{position}") for position, kind in enumerate(kinds.parse(result.types))]
+    )
+    while rows := reader.fetchmany(ROWS_AT_ONCE):
+        for row in rows:
+            values = [_json_value(value) for value in row]
             stream.write(separator + json.dumps(values, ensure_ascii=False))
             separator = ",\n"
     stream.write("\n]}\n")
 
 
-def json_value(value: Any, kind: str = "") -> Any:
-    """Return `value` as JSON can hold it without loss."""
-    if value is None or isinstance(value, str | bool):
+def json_form(kind: DuckDBPyType | None, value: str) -> str:
+    """Return the expression that turns `value` of type `kind` into what JSON holds without loss."""
+    if kind is None or kinds.travels_as_text(kind):
+        return f"{value}::VARCHAR"
+    if kind.id in kinds.NESTED:
+        return _nested_form(kind, value)
+    if kind.id == "float":  # its own shortest text: 0.1, not 0.10000000149011612
+        return f"{value}::VARCHAR::DOUBLE"
+    return value if kind.id in HELD_BY_JSON else f"{value}::VARCHAR"
+
+
+def _nested_form(kind: DuckDBPyType, value: str) -> str:
+    children = kinds.children(kind)
+    if kind.id == "map":
+        key, item = (json_form(child, f"v.{name}") for name, child in children)
+        entry = f"struct_pack(key := {key}, value := {item})"
+        return f"list_transform(map_entries({value}), lambda v: {entry})"
+    if kind.id == "struct":
+        members = ", ".join(
+            f"{quoted(name)} := {json_form(child, f'{value}.{quoted(name)}')}"
+            for name, child in children
+        )
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({members}) END"
+    return f"list_transform({value}, lambda v: {json_form(children[0][1], 'v')})"
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, bool):
         return value
     if isinstance(value, int):
-        is_exact = abs(value) <= LARGEST_EXACT_FLOAT and kind not in {"HUGEINT", "UHUGEINT"}
-        return value if is_exact else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
+        return value if abs(value) <= LARGEST_SAFE_INTEGER else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {str(json_value(k)): json_value(v) for k, v in value.items()}
+        return {name: _json_value(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
-        return [json_value(v) for v in value]
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dt.datetime | dt.date | dt.time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, decimal.Decimal):
-        return format(value, "f")
-    return str(value)
+        return [_json_value(member) for member in value]
+    return value
 
 
 def write_csv(result: Result, stream: TextIO) -> None:

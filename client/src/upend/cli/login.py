@@ -22,6 +22,7 @@ APPROVAL_POLL_SECONDS = 3.0
 @click.option("--name", help="What to call this machine in the list of devices.")
 @click.option("--no-browser", is_flag=True, help="Only print the address to open.")
 @click.option("--wait", is_flag=True, help="Wait until this machine is approved.")
+@click.option("--scope", "scopes", multiple=True, help="Ask for this scope; may be repeated.")
 def login(
     *,
     url: str | None,
@@ -30,16 +31,18 @@ def login(
     name: str | None,
     no_browser: bool,
     wait: bool,
+    scopes: tuple[str, ...],
 ) -> None:
     """Log in to the server at URL and enrol this machine's key.
 
     The key is made here and never leaves. Queries run on this machine once an administrator, or
-    the organization's policy, has approved it; on the server they run at once.
+    the organization's policy, has approved it; on the server they run at once. A login may read
+    catalogs, run queries and enrol this machine; --scope admin, for one, asks for more.
     """
     store = Store()
     chosen = _profile(store, url, profile, workspace)
     api = Api(chosen.url)
-    authorization = flow.begin(api)
+    authorization = flow.begin(api, scopes=scopes)
     _invite(authorization, no_browser=no_browser)
     credentials = flow.wait(api, authorization)
     api.close()
@@ -87,8 +90,7 @@ def _wait_for_approval(api: Api, enrolment: flow.Enrolment) -> flow.Enrolment:
     click.echo("Waiting for an administrator to approve this machine (Ctrl-C stops)…", err=True)
     while enrolment.status == "pending":
         time.sleep(APPROVAL_POLL_SECONDS)
-        documents = api.get("/api/v1/devices")
-        found = documents["results"] if isinstance(documents, dict) else documents
+        found = api.items("/api/v1/devices")
         mine = next((d for d in found if str(d["id"]) == enrolment.id), None)
         if mine is None:
             break

@@ -8,7 +8,7 @@ import click
 
 from upend.cli import options
 from upend.cli.login import person_label
-from upend.connection import Connection, connect
+from upend.connection import connect
 
 
 @click.command(short_help="Show the server, the person and the device in use.")
@@ -17,12 +17,12 @@ from upend.connection import Connection, connect
 def whoami(*, as_json: bool, url: str | None, profile: str | None, workspace: str | None) -> None:
     """Ask the server who it takes you for."""
     with connect(url, profile=profile, workspace=workspace) as connection:
-        person = connection.api.get("/api/v1/me")
+        person = connection.api.get("/api/v1/me", prove=True)
         facts = {
             "server": connection.profile.url,
             "profile": connection.profile.name,
             "person": person_label(person),
-            "device": _device(connection),
+            "device": _device(person.get("device"), has_key=connection.api.device is not None),
             "workspaces": [one["slug"] for one in connection.workspaces()],
         }
     if as_json:
@@ -33,10 +33,7 @@ def whoami(*, as_json: bool, url: str | None, profile: str | None, workspace: st
         click.echo(f"{name:<11} {text}")
 
 
-def _device(connection: Connection) -> str:
-    if connection.api.device is None:
-        return "none (upend login enrols this machine)"
-    found = connection.devices()
-    key = connection.api.device.thumbprint
-    mine = next((one for one in found if one.get("thumbprint") == key), None)
-    return f"{mine['name']} ({mine['status']})" if mine else "not enrolled"
+def _device(device: dict[str, str] | None, *, has_key: bool) -> str:
+    if device:
+        return f"{device['name']} ({device['status']})"
+    return "not enrolled (upend login)" if has_key else "none (upend login enrols this machine)"

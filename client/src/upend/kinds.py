@@ -1,0 +1,43 @@
+"""DuckDB's types as a tree, for the few that cannot leave the engine as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+
+NESTED = frozenset({"array", "list", "map", "struct"})
+TEXT_ONLY = frozenset({"union", "variant"})
+"""Arrow has no VARIANT, and most readers of Arrow no UNION: they travel as DuckDB's text."""
+
+
+def parse(types: Sequence[str]) -> list[DuckDBPyType | None]:
+    """Return the types that DuckDB understands by these spellings.
+
+    None stands for what it writes but does not read back: `NULL` and structs without names, which
+    Arrow happens to carry unchanged.
+    """
+    with duckdb.connect() as con:
+        return [_parse(con, text) for text in types]
+
+
+def _parse(con: duckdb.DuckDBPyConnection, text: str) -> DuckDBPyType | None:
+    try:
+        description = con.execute(f"SELECT CAST(NULL AS {text})").description or []
+    except (duckdb.ParserException, duckdb.CatalogException):
+        return None
+    found: DuckDBPyType = description[0][1]
+    return found
+
+
+def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
+    """Return the members of a nested type, none of any other."""
+    if kind.id not in NESTED:
+        return []
+    return [(name, child) for name, child in kind.children if isinstance(child, DuckDBPyType)]
+
+
+def travels_as_text(kind: DuckDBPyType) -> bool:
+    """Tell whether values of `kind` reach Python as text only, wherever the query ran."""
+    return kind.id in TEXT_ONLY or any(travels_as_text(child) for _, child in children(kind))
