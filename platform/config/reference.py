@@ -27,7 +27,7 @@ Every refusal is one [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) document
 panel, the command line by an exit code. `detail` says why, `hint` what to do next; some carry \
 further members, such as `decision` for a refusal by policy.
 
-This page is written by `manage.py write_reference` from the code; a test keeps it so.
+This page is written by `make schema` from the code; a test keeps it so.
 
 | Code | HTTP | Title | Meaning | Raised in |
 |---|---|---|---|---|

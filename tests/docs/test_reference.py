@@ -21,7 +21,7 @@ def first_column(page: str) -> list[str]:
 
 def test_it_documents_every_problem_as_the_code_has_it() -> None:
     page = (ROOT / reference.PROBLEMS).read_text()
-    assert page == reference.problems_page(), "run: python manage.py write_reference"
+    assert page == reference.problems_page(), "run: make schema"
 
 
 def test_it_gives_every_problem_a_code_a_title_and_a_sentence() -> None:

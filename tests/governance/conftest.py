@@ -51,12 +51,15 @@ class Company:
 
     def securable(self, kind: str) -> Securable:
         """Return the company's one securable of a kind."""
-        return {
-            "organization": lambda: securables.organization(self.organization),
-            "workspace": lambda: securables.workspace(self.workspace),
-            "catalog": lambda: self.catalog.securable,
-            "table": self.table,
-        }[kind]()
+        match kind:
+            case "organization":
+                return securables.organization(self.organization)
+            case "workspace":
+                return securables.workspace(self.workspace)
+            case "catalog":
+                return self.catalog.securable
+            case _:
+                return self.table()
 
     def on(self, role: str, device: DeviceIdentity | None) -> Actor:
         """Return an actor who asks from `device`."""

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.domain import SYSTEM, Scope
+from accounts.domain import SYSTEM, Actor, DeviceIdentity, Scope
 from accounts.models import Group
 from governance import services as governance
 from governance.domain import Action, Request, SecurableKind
@@ -112,14 +112,16 @@ def test_it_counts_roles_held_through_a_group(company: Company) -> None:
     assert governance.decide(member, Action.TABLE_QUERY, company.table()).allowed
 
 
-def test_it_keeps_organizations_apart(company: Company, stranger: object) -> None:
+def test_it_keeps_organizations_apart(company: Company, stranger: Actor) -> None:
     decision = governance.decide(stranger, Action.CATALOG_BROWSE, company.table())
     assert not decision.allowed
     assert [p.name for p in decision.determined_by] == ["tenants-are-separate"]
 
 
 @pytest.mark.parametrize("device", [None, PENDING, REVOKED])
-def test_it_never_takes_a_query_right_for_a_local_one(company: Company, device: object) -> None:
+def test_it_never_takes_a_query_right_for_a_local_one(
+    company: Company, device: DeviceIdentity | None
+) -> None:
     owner = company.on("owner", device)
     assert governance.decide(owner, Action.TABLE_QUERY, company.table()).allowed
     local = governance.decide(owner, Action.TABLE_MATERIALIZE_LOCALLY, company.table())
