@@ -3,11 +3,24 @@
 import re
 import uuid
 from collections.abc import Callable
+from typing import ClassVar
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import RedisError
 
+from problems import Problem
+
+log = structlog.get_logger()
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class BrokerUnreachable(Problem):
+    """Logins and device codes need the broker's short memory, and it does not answer."""
+
+    code: ClassVar[str] = "broker-unreachable"
+    status: ClassVar[int] = 503
+    title: ClassVar[str] = "The broker cannot be reached"
 
 
 class RequestIdMiddleware:
@@ -26,3 +39,20 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Say so where a view stumbled over the broker, such as the login form's rate limit."""
+        if not isinstance(error, RedisError):
+            return None
+        log.warning("broker.unreachable", path=request.path, error=str(error))
+        problem = BrokerUnreachable(
+            "Upend's short memory (Valkey or Redis) does not answer. Nothing is lost.",
+            hint="Try again shortly; an operator sees the cause at /health/ready.",
+        )
+        headers = {"Retry-After": "10"}
+        if "text/html" in request.headers.get("Accept", ""):
+            text = f"{problem.title}. {problem.detail} {problem.hint}"
+            return HttpResponse(text, status=503, content_type="text/plain", headers=headers)
+        document = problem.as_dict() | {"instance": request.path}
+        kind = "application/problem+json"
+        return JsonResponse(document, status=503, content_type=kind, headers=headers)

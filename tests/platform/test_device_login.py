@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.test import Client, override_settings
 from joserfc import jws
 from joserfc.jwk import OKPKey
@@ -22,11 +23,23 @@ from accounts.keys import REGISTRY
 from accounts.models import Device, Organization
 from audit.domain import Event
 from audit.models import AuditRecord
-from tests.cast import Cast
+from tests.cast import PASSWORD, Cast
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 DEVICES = "/api/v1/devices"
 ME = "/api/v1/me"
+UNREACHABLE = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:1/0",
+    }
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts() -> None:
+    """Start each test with no calls counted against this address."""
+    cache.clear()
 
 
 def as_form(path: str, **fields: str) -> Any:
@@ -215,13 +228,43 @@ def test_it_refuses_a_device_of_another_person(
 
 
 def test_it_accepts_no_proof_while_replays_cannot_be_checked(laptop: Laptop) -> None:
-    unreachable = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": "redis://127.0.0.1:1/0",
-        }
-    }
-    with override_settings(CACHES=unreachable):
+    with override_settings(CACHES=UNREACHABLE):
         refused = laptop.get()
     assert refused.status_code == 503
     assert refused.json()["code"] == "replay-check-unavailable"
+
+
+def test_it_says_so_when_nobody_can_sign_in(cast: Cast) -> None:
+    form = {"login": "analyst@demo-air.example", "password": PASSWORD}
+    with override_settings(CACHES=UNREACHABLE):
+        login = Client().post("/accounts/login/", form)
+        code = as_form("/identity/o/api/device/code", client_id="upend-cli")
+        health = Client().get("/health/ready")
+    assert (login.status_code, login.json()["code"]) == (503, "broker-unreachable")
+    assert (code.status_code, code.json()["error"]) == (503, "temporarily_unavailable")
+    assert health.status_code == 200
+
+
+def test_it_slows_down_who_asks_for_many_codes(cast: Cast) -> None:
+    answers = [as_form("/identity/o/api/device/code", client_id="stranger") for _ in range(21)]
+
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["Retry-After"]) <= 60
+    assert answers[0].status_code == 400
+
+
+def test_it_grants_nothing_to_a_denied_code(
+    analyst: Actor, signed_in: Callable[[Actor], Client]
+) -> None:
+    asked = as_form("/identity/o/api/device/code", client_id="upend-cli").json()
+    page = f"/identity/o/device?code={asked['user_code']}"
+    assert signed_in(analyst).post(page, {"action": "deny"}).status_code == 200
+
+    refused = as_form(
+        "/identity/o/api/token",
+        grant_type=GRANT,
+        device_code=asked["device_code"],
+        client_id="upend-cli",
+    )
+    assert refused.status_code == 400
+    assert refused.json()["error"] == "access_denied"
