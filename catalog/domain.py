@@ -40,6 +40,21 @@ class JobState(StrEnum):
     SUCCEEDED = "succeeded"
 
 
+class UploadFormat(StrEnum):
+    """The forms a file may be uploaded in."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+class UploadMode(StrEnum):
+    """What an upload does: a new table, or more rows of one that is there."""
+
+    APPEND = "append"
+    CREATE = "create"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One row of `ducklake_snapshot`."""

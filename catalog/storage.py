@@ -99,15 +99,17 @@ def delete_prefix(prefix: str) -> int:
     if not prefix.endswith("/"):
         message = f"not a directory: {prefix!r}"
         raise ValueError(message)
-    removed = 0
+    found = keys(prefix)
+    for key in found:
+        delete(key)
+    return len(found)
+
+
+def keys(prefix: str) -> list[str]:
+    """Return the keys of every object below `prefix`."""
     with translated():
-        for page in (
-            client().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix)
-        ):
-            for found in page.get("Contents", []):
-                client().delete_object(Bucket=bucket(), Key=found["Key"])
-                removed += 1
-    return removed
+        pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
 
 def presign(

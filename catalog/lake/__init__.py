@@ -3,7 +3,7 @@
 Every read names its snapshot. Nothing is cached or mirrored, so nothing can drift.
 """
 
-from catalog.lake.indexes import create_indexes
+from catalog.lake.indexes import create_indexes, drop
 from catalog.lake.inlined import InlinedRows
 from catalog.lake.metadata import CatalogNotReady
 from catalog.lake.paths import PathOutsidePrefix, key_of
@@ -30,6 +30,7 @@ __all__ = [
     "UnknownSnapshot",
     "committed_with",
     "create_indexes",
+    "drop",
     "key_of",
     "latest_snapshot",
     "prune",

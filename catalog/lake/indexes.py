@@ -1,10 +1,11 @@
-"""Adds to a lake's metadata tables the indexes that planning reads; DuckLake makes keys only."""
+"""Makes the indexes that planning reads (DuckLake makes keys only), and drops whole lakes."""
 
 from __future__ import annotations
 
 from typing import LiteralString
 
 from django.db import connection
+from psycopg import sql
 
 from catalog.lake.metadata import compose
 from catalog.models import Catalog
@@ -39,8 +40,22 @@ INDEXES: tuple[LiteralString, ...] = (
 )
 
 
+MARKS: LiteralString = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS upend_commit_marks ON {ducklake_snapshot_changes}"
+    " (commit_extra_info) WHERE commit_extra_info LIKE 'upend-job:%'"
+)
+"""Makes the second commit of one writer job impossible, whatever was killed when."""
+
+
 def create_indexes(catalog: Catalog) -> None:
     """Create what is missing. Safe to repeat."""
     with connection.cursor() as cursor:
-        for text in INDEXES:
+        for text in (*INDEXES, MARKS):
             cursor.execute(compose(catalog, text))
+
+
+def drop(catalog: Catalog) -> None:
+    """Drop the lake's metadata. Its files are the storage's business. Safe to repeat."""
+    with connection.cursor() as cursor:
+        name = sql.Identifier(catalog.metadata_schema)
+        cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))

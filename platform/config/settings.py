@@ -219,6 +219,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-jobs": {"task": "catalog.sweep_jobs", "schedule": 2.0, "options": {"expires": 4}},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
 }
+UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
 RESULT_TTL_SECONDS = env.number("RESULT_TTL_SECONDS", 24 * 3600)
 GRANT_TTL_SECONDS = env.number("GRANT_TTL_SECONDS", 600)
 HEARTBEAT_TIMEOUT_SECONDS = env.number("HEARTBEAT_TIMEOUT_SECONDS", 10)

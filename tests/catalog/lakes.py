@@ -83,3 +83,11 @@ def written_lake(db: None, workspace: Workspace, tmp_path: Path) -> Iterator[Wri
     con.execute("USE lake")
     yield WrittenLake(catalog, con, tmp_path)
     con.close()
+
+
+def count_rows(catalog: Catalog, table: str, schema: str = "main") -> int:
+    """Return the exact number of rows in a table at the newest snapshot."""
+    newest = lake.latest_snapshot(catalog).snapshot_id
+    found = lake.table(catalog, newest, schema, table)
+    assert found is not None
+    return found.record_count

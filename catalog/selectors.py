@@ -1,0 +1,116 @@
+"""Reads of what exists that depend on who asks: what one may not browse does not exist."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from uuid import UUID
+
+from accounts.domain import Actor
+from catalog import lake
+from catalog.domain import Snapshot, Table
+from catalog.models import Catalog, Job
+from governance import services as governance
+from governance.domain import Action, Request
+from problems import NotFound
+from workspaces.models import Workspace
+
+
+class UnknownCatalog(NotFound):
+    """There is no such catalog, or the actor may not know that there is."""
+
+    code = "unknown-catalog"
+    title = "There is no such catalog"
+
+
+class UnknownTable(NotFound):
+    """There is no such table, or the actor may not know that there is."""
+
+    code = "unknown-table"
+    title = "There is no such table"
+
+
+class UnknownJob(NotFound):
+    """There is no such job, or the actor may not know that there is."""
+
+    code = "unknown-job"
+    title = "There is no such job"
+
+
+def visible_catalogs(actor: Actor, workspace: Workspace) -> list[Catalog]:
+    """Return the workspace's catalogs that `actor` may browse, by name."""
+    found = list(
+        Catalog.objects.live()
+        .filter(workspace=workspace)
+        .select_related("bucket", "workspace__organization")
+    )
+    requests = [Request(Action.CATALOG_BROWSE, catalog.securable) for catalog in found]
+    decisions = governance.decide_many(actor, requests)
+    return [c for c, decision in zip(found, decisions, strict=True) if decision.allowed]
+
+
+def find_catalog(actor: Actor, workspace: Workspace, reference: str) -> Catalog:
+    """Return the catalog that `reference`, a name or an id, names to `actor`.
+
+    Raises `UnknownCatalog` with the nearest name where there is none.
+    """
+    visible = visible_catalogs(actor, workspace)
+    for catalog in visible:
+        if reference.lower() in {catalog.name.lower(), str(catalog.id)}:
+            return catalog
+    raise UnknownCatalog(
+        f"There is no catalog {reference!r} in {workspace.name} that you may browse.",
+        hint=did_you_mean(reference, [catalog.name for catalog in visible]),
+    )
+
+
+def visible_tables(
+    actor: Actor, catalog: Catalog, snapshot_id: int, *, with_columns: bool = False
+) -> list[Table]:
+    """Return the tables at a snapshot that `actor` may browse, by schema and name.
+
+    To see a table is not to read it: `table.query` is decided where a query is planned.
+    """
+    found = lake.tables(catalog, snapshot_id, with_columns=with_columns)
+    parent = catalog.securable
+    requests = [Request(Action.CATALOG_BROWSE, table.securable(parent)) for table in found]
+    decisions = governance.decide_many(actor, requests)
+    return [t for t, decision in zip(found, decisions, strict=True) if decision.allowed]
+
+
+def find_table(actor: Actor, catalog: Catalog, snapshot_id: int, schema: str, name: str) -> Table:
+    """Return one table that `actor` may browse. Raises `UnknownTable` with the nearest name."""
+    table = lake.table(catalog, snapshot_id, schema, name)
+    if table is not None:
+        securable = table.securable(catalog.securable)
+        if governance.decide(actor, Action.CATALOG_BROWSE, securable).allowed:
+            return table
+    known = [t.label for t in visible_tables(actor, catalog, snapshot_id)]
+    label = f"{catalog.name}.{schema}.{name}"
+    raise UnknownTable(f"There is no table {label}.", hint=did_you_mean(label, known))
+
+
+def snapshot_of(catalog: Catalog, snapshot_id: int | None) -> Snapshot:
+    """Return the snapshot asked for, the newest where none was. Raises `lake.UnknownSnapshot`."""
+    if snapshot_id is None:
+        return lake.latest_snapshot(catalog)
+    return lake.snapshot(catalog, snapshot_id)
+
+
+def find_job(actor: Actor, workspace: Workspace, job_id: UUID) -> Job:
+    """Return one writer job of the workspace. Raises `UnknownJob`."""
+    jobs = Job.objects.visible_to(actor).filter(catalog__workspace=workspace)
+    job = jobs.select_related("catalog").filter(id=job_id).first()
+    if job is None or not _may_browse(actor, job.catalog):
+        raise UnknownJob(f"There is no job {job_id} in {workspace.name}.")
+    return job
+
+
+def did_you_mean(given: str, known: list[str]) -> str:
+    """Return the question that names the nearest known names; empty where none is near."""
+    lowered = {name.lower(): name for name in known}
+    near = [lowered[name] for name in get_close_matches(given.lower(), lowered, n=3)]
+    return f"Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _may_browse(actor: Actor, catalog: Catalog) -> bool:
+    return governance.decide(actor, Action.CATALOG_BROWSE, catalog.securable).allowed

@@ -1,0 +1,91 @@
+"""Creates and drops catalogs: a row now, the lake itself by the catalog's writer."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.domain import Actor, PrincipalKind
+from audit import services as audit
+from audit.domain import Event
+from catalog.domain import BucketKind, JobKind
+from catalog.models import Bucket, Catalog
+from catalog.names import check_catalog_name
+from catalog.services.jobs import enqueue_job
+from governance import securables
+from governance import services as governance
+from governance.domain import Action
+from problems import Conflict
+from workspaces.models import Workspace
+
+
+class CatalogNameTaken(Conflict):
+    """The workspace has a catalog of this name."""
+
+    code = "catalog-name-taken"
+    title = "The name is taken"
+
+
+@audit.service
+def create_catalog(
+    *, actor: Actor, workspace: Workspace, name: str, description: str = ""
+) -> Catalog:
+    """Create a catalog in Upend's own storage; its first job makes the lake.
+
+    Raises `AccessDenied`, `InvalidName` or `CatalogNameTaken`.
+    """
+    governance.authorize(actor, Action.CATALOG_CREATE, securables.workspace(workspace))
+    check_catalog_name(name)
+    if Catalog.objects.live().filter(workspace=workspace, name=name).exists():
+        raise CatalogNameTaken(
+            f"{workspace.name} already has a catalog {name!r}.", hint="Choose another name."
+        )
+    catalog_id = uuid.uuid4()
+    catalog = Catalog.objects.create(
+        id=catalog_id,
+        workspace=workspace,
+        bucket=_hosted_bucket(workspace),
+        name=name,
+        description=description,
+        metadata_schema=f"lake_{catalog_id.hex}",
+        prefix=f"catalogs/{catalog_id}/",
+        created_by_id=actor.id if actor.kind is PrincipalKind.USER else None,
+    )
+    audit.record(
+        actor=actor,
+        event=Event.CATALOG_CREATED,
+        target=securables.target(catalog.securable),
+        after={"name": name, "description": description},
+    )
+    enqueue_job(actor=actor, catalog=catalog, kind=JobKind.INITIALIZE)
+    return catalog
+
+
+@audit.service
+def drop_catalog(*, actor: Actor, catalog: Catalog) -> None:
+    """Take a catalog away at once; its files and metadata go when its writer gets to it.
+
+    Raises `AccessDenied`.
+    """
+    governance.authorize(actor, Action.CATALOG_MANAGE, catalog.securable)
+    catalog.dropped_at = timezone.now()
+    catalog.save(update_fields=["dropped_at"])
+    audit.record(
+        actor=actor,
+        event=Event.CATALOG_DROPPED,
+        target=securables.target(catalog.securable),
+        before={"name": catalog.name},
+    )
+    enqueue_job(actor=actor, catalog=catalog, kind=JobKind.DROP_CATALOG)
+
+
+def _hosted_bucket(workspace: Workspace) -> Bucket:
+    bucket, _ = Bucket.objects.get_or_create(
+        workspace=workspace,
+        kind=BucketKind.HOSTED,
+        bucket_name=settings.S3["bucket"],
+        defaults={"name": "Hosted by Upend", "prefix": "catalogs/"},
+    )
+    return bucket

@@ -1,0 +1,266 @@
+"""The queue of each catalog's one writer: rows in order, run under a lock, exactly once.
+
+The row is the queue. A broker message only says "look now"; without one, the sweep finds it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import structlog
+from celery import current_app
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from accounts.domain import SYSTEM, Actor
+from audit import services as audit
+from audit.domain import Event
+from catalog import lake, storage
+from catalog.domain import JobKind, JobState
+from catalog.models import Catalog, Job
+from catalog.writer import process
+from catalog.writer.process import Outcome
+from governance import securables
+from problems import Conflict
+
+logger = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 3
+POLL_SECONDS = 0.2
+
+
+class IdempotencyConflict(Conflict):
+    """The idempotency key was used for something else."""
+
+    code = "idempotency-conflict"
+    title = "The idempotency key was used for another request"
+
+
+@audit.service
+def enqueue_job(
+    *,
+    actor: Actor,
+    catalog: Catalog,
+    kind: JobKind,
+    arguments: dict[str, Any] | None = None,
+    idempotency_key: str = "",
+) -> Job:
+    """Put one write into the catalog's queue. The caller has authorized it.
+
+    The same key again returns the first job. Raises `IdempotencyConflict` where that was
+    another request.
+    """
+    given = arguments or {}
+    if (earlier := earlier_job(catalog, kind, given, idempotency_key)) is not None:
+        return earlier
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(
+                catalog=catalog,
+                kind=kind,
+                arguments=given,
+                idempotency_key=idempotency_key,
+                requested_by={"kind": actor.kind, "id": str(actor.id), "label": actor.label},
+            )
+    except IntegrityError:  # the same key arrived twice at once
+        if (earlier := earlier_job(catalog, kind, given, idempotency_key)) is not None:
+            return earlier
+        raise
+    audit.record(actor=actor, event=Event.JOB_QUEUED, target=_target(job), after={"kind": kind})
+    transaction.on_commit(lambda: publish(catalog.id))
+    return job
+
+
+def earlier_job(
+    catalog: Catalog, kind: JobKind, arguments: dict[str, Any], idempotency_key: str
+) -> Job | None:
+    """Return the job that this key already made. Raises `IdempotencyConflict`."""
+    if not idempotency_key:
+        return None
+    job = Job.objects.filter(catalog=catalog, idempotency_key=idempotency_key).first()
+    if job is not None and (job.kind, _essence(job.arguments)) != (kind, _essence(arguments)):
+        raise IdempotencyConflict(
+            f"The idempotency key {idempotency_key!r} belongs to another write to {catalog.name}.",
+            hint="Use a new key for a new request.",
+        )
+    return job
+
+
+def publish(catalog_id: UUID) -> bool:
+    """Tell a worker to look now; False where the broker is down and the sweep must find it."""
+    try:
+        current_app.send_task("catalog.run_jobs", args=[str(catalog_id)], retry=False)
+    except (OperationalError, OSError) as error:
+        logger.warning("broker_down", catalog_id=str(catalog_id), error=type(error).__name__)
+        return False
+    return True
+
+
+def run_jobs(catalog_id: UUID) -> int:
+    """Run the catalog's jobs in order until none is left; return how many were run.
+
+    Does nothing where another worker holds the catalog's lock: that one runs them.
+    """
+    catalog = Catalog.objects.select_related("bucket", "workspace__organization").get(id=catalog_id)
+    count = 0
+    with _writer_lock(catalog) as is_ours:
+        while is_ours and (job := run_next_job(catalog)) is not None:
+            count += 1
+            if job.state == JobState.QUEUED:
+                break  # what failed may be mended in a moment: leave it to the sweep
+    return count
+
+
+def run_next_job(catalog: Catalog) -> Job | None:
+    """Run the oldest unfinished job; None where there is none. The caller holds the lock.
+
+    A job that is already running was left by a worker that died, and is taken up again: its
+    commit carries its mark, so what was committed is found and never repeated.
+    """
+    unfinished = Job.objects.filter(
+        catalog=catalog, state__in=[JobState.QUEUED, JobState.RUNNING]
+    ).order_by("created_at", "id")
+    job = unfinished.first()
+    if job is None:
+        return None
+    job.catalog = catalog
+    now = timezone.now()
+    job.state, job.attempts, job.heartbeat_at = JobState.RUNNING, job.attempts + 1, now
+    job.started_at = job.started_at or now
+    job.save(update_fields=["state", "attempts", "heartbeat_at", "started_at"])
+    finish_job(job=job, outcome=_carried_out(job))
+    return job
+
+
+@audit.service
+def finish_job(*, job: Job, outcome: Outcome) -> None:
+    """Record how an attempt ended; one that may be mended goes back into the queue."""
+    job.result, job.problem = outcome.result, outcome.problem
+    job.heartbeat_at = timezone.now()
+    if outcome.problem is None:
+        job.state, job.progress = JobState.SUCCEEDED, {"percent": 100.0}
+    elif outcome.retryable and job.attempts < MAX_ATTEMPTS:
+        job.state = JobState.QUEUED
+    else:
+        job.state = JobState.FAILED
+    if job.state != JobState.QUEUED:
+        job.finished_at = job.heartbeat_at
+        is_good = job.state == JobState.SUCCEEDED
+        audit.record(
+            actor=SYSTEM,
+            event=Event.JOB_SUCCEEDED if is_good else Event.JOB_FAILED,
+            target=_target(job),
+            after=job.result if is_good else job.problem,
+        )
+        staged = job.arguments.get("staged_key")
+        if staged:
+            transaction.on_commit(lambda: _forget(staged))
+    job.save(
+        update_fields=["state", "result", "problem", "progress", "heartbeat_at", "finished_at"]
+    )
+
+
+def sweep_jobs() -> int:
+    """Publish every catalog with work that nobody seems to do; return how many there are.
+
+    That is queued jobs, and running ones whose worker has not been heard of for too long.
+    """
+    silent = timezone.now() - timedelta(seconds=settings.HEARTBEAT_TIMEOUT_SECONDS)
+    waiting = Job.objects.filter(
+        Q(state=JobState.QUEUED) | Q(state=JobState.RUNNING, heartbeat_at__lt=silent)
+    )
+    catalogs = list(waiting.order_by("catalog_id").values_list("catalog_id", flat=True).distinct())
+    for catalog_id in catalogs:
+        if not publish(catalog_id):
+            break
+    return len(catalogs)
+
+
+def wait_for_job(job: Job, timeout_seconds: float = 300.0) -> Job:
+    """Return the job once it has ended. Raises `TimeoutError`."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        job.refresh_from_db()
+        if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
+            return job
+        time.sleep(POLL_SECONDS)
+    message = f"{job} did not end within {timeout_seconds:.0f} s"
+    raise TimeoutError(message)
+
+
+def _carried_out(job: Job) -> Outcome:
+    if job.attempts > MAX_ATTEMPTS:
+        problem = {
+            "code": "writer-gone",
+            "detail": f"The writer died {MAX_ATTEMPTS} times while it did this; it was given up.",
+            "hint": "Nothing of it was committed unless the table's history says so.",
+        }
+        return Outcome(None, problem)
+    try:
+        match job.kind:
+            case JobKind.DROP_CATALOG:
+                return _dropped(job.catalog)
+            case JobKind.INITIALIZE:
+                return _initialized(job)
+            case _:
+                return process.run(job, lambda progress: _heard(job, progress))
+    except storage.StorageUnreachable as problem:
+        return Outcome(None, problem.as_dict(), retryable=True)
+
+
+def _initialized(job: Job) -> Outcome:
+    storage.ensure_bucket()
+    outcome = process.run(job, lambda progress: _heard(job, progress))
+    if outcome.problem is None:
+        lake.create_indexes(job.catalog)
+    return outcome
+
+
+def _dropped(catalog: Catalog) -> Outcome:
+    lake.drop(catalog)
+    return Outcome({"objects_removed": storage.delete_prefix(catalog.prefix)})
+
+
+def _heard(job: Job, progress: dict[str, Any]) -> None:
+    job.progress = job.progress | progress
+    Job.objects.filter(id=job.id).update(progress=job.progress, heartbeat_at=timezone.now())
+
+
+def _forget(staged_key: str) -> None:
+    try:
+        storage.delete(staged_key)
+    except storage.StorageUnreachable as problem:
+        logger.warning("staged_file_left", key=staged_key, detail=problem.detail)
+
+
+def _essence(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments without what differs between two sendings of the same request."""
+    return {k: v for k, v in arguments.items() if k not in {"staged_key", "url"}}
+
+
+def _target(job: Job) -> audit.Target:
+    catalog = securables.target(job.catalog.securable)
+    return audit.Target(
+        "job", str(job.id), str(job.kind), catalog.organization_id, catalog.workspace_id
+    )
+
+
+@contextmanager
+def _writer_lock(catalog: Catalog) -> Iterator[bool]:
+    """Hold the catalog's writer lock on a connection of its own; yield whether it was free.
+
+    PostgreSQL lets go of it when the connection ends, however this process ends.
+    """
+    key = int.from_bytes(catalog.id.bytes[:8], signed=True)
+    with psycopg.connect(**process.database(), autocommit=True) as session:
+        found = session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
+        yield bool(found and found[0])

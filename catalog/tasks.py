@@ -1,0 +1,21 @@
+"""What the catalog workers run: each catalog's queue, and the sweep that loses nothing."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+
+from catalog import services
+
+
+@shared_task(name="catalog.run_jobs")
+def run_jobs(catalog_id: str) -> int:
+    """Run one catalog's jobs in order."""
+    return services.run_jobs(UUID(catalog_id))
+
+
+@shared_task(name="catalog.sweep_jobs")
+def sweep_jobs() -> int:
+    """Find work whose message was lost, or whose worker was."""
+    return services.sweep_jobs()

@@ -1,0 +1,116 @@
+"""The writer's process: attaches one live lake, carries out one job, and exits.
+
+It runs trusted code only; no tenant SQL comes here. Its keys arrive on stdin, never in arguments
+or the environment. It holds an advisory lock of the catalog while it lives, so that a process
+that outlives its killed parent can never write beside its successor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Any
+
+import duckdb
+import psycopg
+from psycopg import sql
+
+from catalog.writer import files
+from catalog.writer.problems import BadInput, redacted
+from catalog.writer.session import Lake, Spec
+
+HEARTBEAT_SECONDS = 1.0
+PARENT_IS_GONE = 70
+
+
+def main() -> None:
+    """Read the spec from stdin, carry it out, and write progress and the outcome to stdout."""
+    spec = Spec.of(json.loads(sys.stdin.readline()))
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    with psycopg.connect(**spec.database, autocommit=True) as session:
+        session.execute("SELECT pg_advisory_lock(%s)", [spec.lock_key])
+        _emit(_outcome(spec, session))
+
+
+def _outcome(spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
+    try:
+        return {"result": _carry_out(spec, session)}
+    except BadInput as error:
+        return _failed(error)
+    except (duckdb.Error, psycopg.Error) as error:
+        return _failed(files.explained(error, spec))
+    except Exception as error:  # noqa: BLE001 - whatever it was, the job's row must say so
+        text = redacted(f"{type(error).__name__}: {error}", spec.secrets)
+        return _failed(BadInput("writer-error", text, retryable=True))
+
+
+def _failed(problem: BadInput) -> dict[str, Any]:
+    return {"problem": problem.as_dict(), "retryable": problem.retryable}
+
+
+def _carry_out(spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
+    if spec.kind == "initialize":
+        name = sql.Identifier(spec.metadata_schema)
+        session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+    lake = Lake.attach(spec)
+    stop = threading.Event()
+    threading.Thread(target=_report, args=(lake, stop), daemon=True).start()
+    try:
+        return _ACTIONS[spec.kind](lake, spec)
+    finally:
+        stop.set()
+
+
+def _initialize(lake: Lake, spec: Spec) -> dict[str, Any]:  # noqa: ARG001 - attaching did it
+    return {"snapshot_id": lake.newest_snapshot()}
+
+
+def _create_schema(lake: Lake, spec: Spec) -> dict[str, Any]:
+    return lake.commit(
+        spec.marker(), [f"CREATE SCHEMA IF NOT EXISTS {lake.name(spec.arguments['schema'])}"]
+    )
+
+
+def _statements(lake: Lake, spec: Spec) -> dict[str, Any]:
+    """Run the setup outside the lake, then each statement as a commit of its own."""
+    for text in spec.arguments.get("setup", []):
+        lake.execute(text)
+    statements = spec.arguments["statements"]
+    result: dict[str, Any] = {}
+    for at, text in enumerate(statements):
+        _emit({"progress": {"step": at, "steps": len(statements)}})
+        result = lake.commit(spec.marker(at), [text])
+    return result
+
+
+_ACTIONS = {
+    "append": files.append,
+    "create_schema": _create_schema,
+    "create_table": files.create_table,
+    "initialize": _initialize,
+    "statements": _statements,
+}
+
+
+def _report(lake: Lake, stop: threading.Event) -> None:
+    """Say every second that the process lives, and how far the statement is."""
+    while not stop.wait(HEARTBEAT_SECONDS):
+        percent = lake.percent()
+        _emit({"progress": {} if percent is None else {"percent": percent}})
+
+
+def _die_with_parent() -> None:
+    """End at once when the parent does: it holds the other end of stdin."""
+    sys.stdin.read()
+    os._exit(PARENT_IS_GONE)
+
+
+def _emit(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
