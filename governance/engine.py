@@ -110,7 +110,6 @@ def _verdict(bundle: PolicyBundle, answer: cedarpy.AuthzResult) -> Verdict:
             "policy could not be evaluated", version=bundle.version, errors=diagnostics.errors
         )
         return NOT_EVALUATED
-    determined_by = tuple(
-        ref for key, ref in bundle.references.items() if key in diagnostics.reasons
-    )
+    reasons = set(diagnostics.reasons)
+    determined_by = tuple(ref for key, ref in bundle.references.items() if key in reasons)
     return Verdict(answer.allowed, determined_by)
