@@ -1,8 +1,12 @@
 """Where Upend's rules meet django-allauth: who may sign up, what tokens may say."""
 
+from typing import ClassVar
+
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.idp.oidc.adapter import DefaultOIDCAdapter
 from django.http import HttpRequest
+
+from accounts.domain import Scope
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -15,3 +19,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 class OIDCAdapter(DefaultOIDCAdapter):  # type: ignore[misc]
     """The identity provider's scopes, as a person reads them when approving a device."""
+
+    scope_display: ClassVar[dict[str, str]] = {
+        Scope.ADMIN: "Administer the organization in your name",
+        Scope.AUDIT_READ: "Read the audit ledger as far as you may",
+        Scope.CATALOG_READ: "See the catalogs that you may see",
+        Scope.CATALOG_WRITE: "Change catalogs and upload data as far as you may",
+        Scope.DEVICE_ENROLL: "Enroll this device, list yours and revoke them",
+        Scope.QUERY_RUN: "Run queries on what you may query",
+    }
