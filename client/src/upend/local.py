@@ -66,8 +66,8 @@ def run(
             outcome.table, outcome.columns = job.table, job.columns
             outcome.truncated = job.truncated
             outcome.error = _failure(job.error) if job.error else None
-        outcome.bytes_read = _bytes_fetched(con)
         if job.is_over:
+            outcome.bytes_read = _bytes_fetched(con)
             con.close()
     outcome.engine_seconds = time.monotonic() - started
     return outcome
@@ -174,7 +174,7 @@ def _bytes_fetched(con: duckdb.DuckDBPyConnection) -> int:
         WHERE request.type = 'GET' AND response.status IN ('OK_200', 'PartialContent_206')
     """
     try:
-        row = con.cursor().execute(sql).fetchone()
+        row = con.execute(sql).fetchone()
     except duckdb.Error:  # an engine that ran out of memory may not answer any more
         return 0
     return int(row[0]) if row else 0
