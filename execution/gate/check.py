@@ -14,6 +14,11 @@ MAX_NODES = 50_000
 MAX_RELATIONS = 64
 """Above this the engine's join planner itself can run away."""
 
+CLOCK_WORDS = frozenset(
+    {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+)
+"""What reads the clock without the parentheses of a function."""
+
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -214,6 +219,9 @@ class _Walk:
             raise self.unknown("an operator", value["type"], value)
         if kind in {"FUNCTION", "WINDOW"}:
             self.function(value)
+        if kind == "COLUMN_REF":
+            # The engine binds these words to functions where no column bears the name.
+            self.functions |= {fold(str(n)) for n in value["column_names"]} & CLOCK_WORDS
         self.fields(value, grammar.EXPRESSIONS[kind], ctes, depth, "class", "type")
 
     def function(self, value: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -42,6 +43,20 @@ def parse(sql: str) -> tuple[dict[str, Any], str]:
             hint="Send each statement as its own query.",
         )
     return statements[0], _render(con, text, sql)
+
+
+def expressions(texts: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Return the syntax tree of each expression; None where one of them does not parse."""
+    sql = f"SELECT {', '.join(f'({text})' for text in texts)}"
+    try:
+        serialized = _connection().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql])
+        tree = json.loads(serialized.fetchall()[0][0])
+    except (duckdb.Error, RecursionError):
+        return None
+    if tree["error"] or len(tree["statements"]) != 1:
+        return None
+    found: list[dict[str, Any]] = tree["statements"][0]["node"]["select_list"]
+    return found if len(found) == len(texts) else None
 
 
 def system_names() -> frozenset[str]:

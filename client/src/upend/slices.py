@@ -259,6 +259,9 @@ def _create_view(
         for name, expression in view["columns"]
     )
     source = f"{alias}.main.{_name(view['table'])}"
+    if view.get("renames"):
+        renamed = ", ".join(f"{_name(old)} AS {_name(new)}" for old, new in view["renames"])
+        source = f"(SELECT {renamed} FROM {source})"
     if view.get("row_filter"):
         source = f"(SELECT * FROM {source} WHERE ({view['row_filter']}) LIMIT {FENCE})"
     schema = f"{_name(catalog)}.{_name(view['schema'])}"
