@@ -114,4 +114,21 @@ class Membership(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user or self.service_account or self.group}: {self.role}"
+        return f"{self.principal}: {self.role}"
+
+    @property
+    def principal(self) -> User | ServiceAccount | Group:
+        """Return who holds the role."""
+        principal = self.user or self.service_account or self.group
+        assert principal is not None  # noqa: S101 - constraint membership_has_one_principal
+        return principal
+
+    @property
+    def principal_id(self) -> UUID:
+        """Return the id of who holds the role."""
+        return self.principal.id
+
+    @property
+    def principal_kind(self) -> str:
+        """Return `user`, `service_account` or `group`."""
+        return {User: "user", ServiceAccount: "service_account"}.get(type(self.principal), "group")

@@ -16,6 +16,7 @@ from accounts import services as accounts
 from accounts.domain import Actor
 from api.permissions import HasActor
 from tests.cast import Cast
+from workspaces.models import Membership
 
 ACTORS = ("owner", "steward", "analyst", "agent", "auditor", "outsider", "nobody")
 WORKSPACE = "/api/v1/workspaces/flight-ops"
@@ -34,6 +35,14 @@ TABLE: list[tuple[str, str, tuple[int, ...]]] = [
     ("POST", f"{DEVICE}/revoke", (200, 404, 200, 404, 403, 404, 401)),
     ("GET", f"{WORKSPACE}/events", (200, 200, 200, 200, 200, 404, 401)),
     ("GET", f"{WORKSPACE}/events/export", (200, 200, 200, 200, 200, 404, 401)),
+    ("GET", f"{WORKSPACE}/members", (200, 200, 200, 200, 200, 404, 401)),
+    ("POST", f"{WORKSPACE}/members", (201, 403, 403, 403, 403, 404, 401)),
+    ("DELETE", f"{WORKSPACE}/members/{{membership}}", (204, 403, 403, 403, 403, 404, 401)),
+    ("GET", "/api/v1/people", (200, 200, 200, 200, 200, 200, 401)),
+    ("POST", "/api/v1/people", (201, 403, 403, 403, 403, 201, 401)),
+    ("GET", "/api/v1/service-accounts", (200, 200, 200, 200, 200, 200, 401)),
+    ("POST", "/api/v1/service-accounts", (201, 403, 403, 403, 403, 201, 401)),
+    ("POST", "/api/v1/service-accounts/{agent}/disable", (200, 403, 403, 403, 403, 404, 401)),
     ("GET", "/api/v1/events", (200, 200, 200, 200, 200, 200, 401)),
     ("GET", "/api/v1/events/export", (200, 200, 200, 200, 200, 200, 401)),
     ("GET", "/api/v1/schema", (200, 200, 200, 200, 200, 200, 200)),
@@ -48,7 +57,12 @@ CASES = [
 ]
 
 
-def body_of(path: str) -> dict[str, Any]:
+def body_of(path: str, addresses: dict[str, str]) -> dict[str, Any]:
+    if path.endswith("/members"):
+        whom = {"principal_kind": "user", "principal_id": addresses["steward"]}
+        return whom | {"role": "analyst"}
+    if path.endswith("/people"):
+        return {"email": "new@demo-air.example"}
     if path.endswith("/tokens"):
         expires_at = (timezone.now() + timedelta(days=1)).isoformat()
         return {"name": "t", "scopes": ["query:run"], "expires_at": expires_at}
@@ -60,7 +74,7 @@ def body_of(path: str) -> dict[str, Any]:
 
 @pytest.fixture
 def addresses(cast: Cast) -> dict[str, str]:
-    """Return the ids of a device and a token of the analyst's."""
+    """Return the ids of what the paths name; the device and the token are the analyst's."""
     analyst = cast.actor("analyst")
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
     device = accounts.enroll_device(actor=analyst, name="laptop", public_jwk=jwk)
@@ -71,7 +85,13 @@ def addresses(cast: Cast) -> dict[str, str]:
         scopes=frozenset({"query:run"}),  # type: ignore[arg-type]
         expires_at=timezone.now() + timedelta(days=1),
     )
-    return {"device": str(device.id), "token": str(issued.token.id)}
+    return {
+        "device": str(device.id),
+        "token": str(issued.token.id),
+        "membership": str(Membership.objects.get(user=cast.users["steward"]).id),
+        "steward": str(cast.users["steward"].id),
+        "agent": str(cast.agent.id),
+    }
 
 
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
@@ -84,7 +104,7 @@ def test_it_answers_each_actor(
     verb, path, name, status = case
     client = Client() if name == "nobody" else signed_in(cast.actor(name))
     path = path.format(**addresses)
-    body = json.dumps(body_of(path)) if verb == "POST" else ""
+    body = json.dumps(body_of(path, addresses)) if verb == "POST" else ""
     answer = client.generic(verb, path, data=body, content_type="application/json")
     assert answer.status_code == int(status), getattr(answer, "content", b"")[:500]
     if int(status) >= 400:

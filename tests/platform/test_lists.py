@@ -15,6 +15,8 @@ from joserfc.jwk import OKPKey
 from accounts import services as accounts
 from accounts.domain import Actor, Scope
 from tests.cast import Cast
+from workspaces import services as workspaces
+from workspaces.domain import WorkspaceRole
 
 
 def grow(actor: Actor, cast: Cast, number: int) -> None:
@@ -22,6 +24,12 @@ def grow(actor: Actor, cast: Cast, number: int) -> None:
     jwk = OKPKey.generate_key("Ed25519").as_dict(private=False)
     public = {"kty": "OKP", "crv": "Ed25519", "x": str(jwk["x"])}
     accounts.enroll_device(actor=actor, name=f"laptop {number}", public_jwk=public)
+    person = accounts.create_user(
+        actor=actor, organization=cast.organization, email=f"p{number}@demo-air.example"
+    )
+    workspaces.grant_membership(
+        actor=actor, workspace=cast.workspace, principal=person, role=WorkspaceRole.ANALYST
+    )
     accounts.create_token(
         actor=actor,
         owner=cast.users["owner"],
@@ -31,7 +39,9 @@ def grow(actor: Actor, cast: Cast, number: int) -> None:
     )
 
 
-@pytest.mark.parametrize("path", ["devices", "tokens", "events", "workspaces"])
+@pytest.mark.parametrize(
+    "path", ["devices", "tokens", "events", "people", "workspaces/flight-ops/members"]
+)
 def test_it_costs_no_more_for_more_rows(
     path: str, owner: Actor, cast: Cast, signed_in: Callable[[Actor], Client]
 ) -> None:

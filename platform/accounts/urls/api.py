@@ -4,6 +4,11 @@ from django.urls import URLPattern, path
 
 from accounts.api.devices import ApproveDeviceView, DevicesView, RevokeDeviceView
 from accounts.api.me import MeView
+from accounts.api.principals import (
+    DisableServiceAccountView,
+    PeopleView,
+    ServiceAccountsView,
+)
 from accounts.api.tokens import TokensView, TokenView
 
 urlpatterns: list[URLPattern] = [
@@ -15,4 +20,11 @@ urlpatterns: list[URLPattern] = [
         "devices/<uuid:device_id>/approve", ApproveDeviceView.as_view(), name="api-device-approve"
     ),
     path("devices/<uuid:device_id>/revoke", RevokeDeviceView.as_view(), name="api-device-revoke"),
+    path("people", PeopleView.as_view(), name="api-people"),
+    path("service-accounts", ServiceAccountsView.as_view(), name="api-service-accounts"),
+    path(
+        "service-accounts/<uuid:account_id>/disable",
+        DisableServiceAccountView.as_view(),
+        name="api-service-account-disable",
+    ),
 ]

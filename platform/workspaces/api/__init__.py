@@ -1,0 +1,1 @@
+"""The endpoints of where people work: workspaces, and who belongs to them."""
