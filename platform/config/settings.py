@@ -225,6 +225,8 @@ RESULT_TTL_SECONDS = env.number("RESULT_TTL_SECONDS", 24 * 3600)
 GRANT_TTL_SECONDS = env.number("GRANT_TTL_SECONDS", 600)
 HEARTBEAT_TIMEOUT_SECONDS = env.number("HEARTBEAT_TIMEOUT_SECONDS", 10)
 
+DEMO_SCALE = float(env.text("DEMO_SCALE", "0.1"))
+
 # --- What is seen ---------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -106,13 +106,15 @@ class Installation:
             supervisor.look()
             time.sleep(0.2)
 
-    def stop(self) -> None:
-        """Stop everything in reverse order and let go of the data directory."""
+    def stop(self) -> bool:
+        """Stop everything in reverse order; tell whether anything had been started."""
+        any_started = bool(self._started)
         try:
             stop_all(self._started)
         finally:
             self._started.clear()
             self._lock.release()
+        return any_started
 
     def say(self, text: str) -> None:
         """Write a line of our own into the combined log."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from embedded.program import StepFailed
 from embedded.service import ServiceFailed
 from embedded.wheels import MissingWheel
 
-REFUSALS = (AlreadyRunning, MissingWheel, PortTaken, ServiceFailed, StepFailed)
+REFUSALS = (MissingWheel, PortTaken, ServiceFailed, StepFailed)
 
 
 class Interrupted(BaseException):
@@ -45,23 +46,33 @@ class Command(BaseCommand):
             host=options["host"],
             port=options["port"],
         )
-        serve(installation, log)
+        try:
+            serve(installation, log)
+        except AlreadyRunning as running:
+            raise CommandError(str(running)) from running
 
 
-def serve(installation: Installation, log: CombinedLog) -> None:
-    """Start `installation`, keep it alive until a signal comes, and stop it whatever happens."""
+def serve(
+    installation: Installation, log: CombinedLog, once_started: Callable[[], bool] = lambda: True
+) -> None:
+    """Start `installation`, keep it alive until a signal comes, and stop it whatever happens.
+
+    `once_started` is called when everything serves; it says whether to go on serving. Raises
+    `AlreadyRunning`, and `CommandError` for whatever else kept it from starting or serving.
+    """
     catch_signals()
     try:
         installation.start()
-        installation.say("Ctrl-C stops everything")
-        installation.supervise()
+        if once_started():
+            installation.say("Ctrl-C stops everything")
+            installation.supervise()
     except Interrupted:
         installation.say("stopping")
     except REFUSALS as refusal:
         raise CommandError(str(refusal)) from refusal
     finally:
-        installation.stop()
-        installation.say("stopped")
+        if installation.stop():
+            installation.say("stopped")
         log.close()
 
 
