@@ -123,6 +123,9 @@ class Job(models.Model):
 
     objects = JobQuerySet.as_manager()
 
+    is_published: bool | None = None
+    """Whether the broker took the message, known only to who queued the job; not stored."""
+
     class Meta:
         ordering = ["created_at"]
         indexes = [models.Index(fields=["catalog", "state", "created_at"])]

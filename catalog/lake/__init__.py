@@ -5,7 +5,7 @@ Every read names its snapshot. Nothing is cached or mirrored, so nothing can dri
 
 from catalog.lake.indexes import create_indexes, drop
 from catalog.lake.inlined import InlinedRows
-from catalog.lake.metadata import CatalogNotReady
+from catalog.lake.metadata import CatalogNotReady, ready
 from catalog.lake.paths import PathOutsidePrefix, key_of
 from catalog.lake.pruning import prune
 from catalog.lake.slicing import MetadataRows, Selection, SliceRows, slice_rows
@@ -34,6 +34,7 @@ __all__ = [
     "key_of",
     "latest_snapshot",
     "prune",
+    "ready",
     "schemas",
     "slice_rows",
     "snapshot",

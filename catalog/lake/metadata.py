@@ -83,6 +83,17 @@ def existing(catalog: Catalog, names: list[str]) -> frozenset[str]:
         return frozenset(name for (name,) in cursor.fetchall())
 
 
+def ready(metadata_schemas: list[str]) -> frozenset[str]:
+    """Return which of these metadata schemas hold a lake."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = ANY(%s) AND c.relname = 'ducklake_snapshot'",
+            [metadata_schemas],
+        )
+        return frozenset(name for (name,) in cursor.fetchall())
+
+
 def not_ready(catalog: Catalog) -> CatalogNotReady:
     """Return the refusal for a lake without metadata tables."""
     return CatalogNotReady(

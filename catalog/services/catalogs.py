@@ -11,7 +11,7 @@ from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
 from audit.domain import Event
 from catalog.domain import BucketKind, JobKind
-from catalog.models import Bucket, Catalog
+from catalog.models import Bucket, Catalog, Job
 from catalog.names import check_catalog_name
 from catalog.services.jobs import enqueue_job
 from governance import securables
@@ -64,8 +64,8 @@ def create_catalog(
 
 
 @audit.service
-def drop_catalog(*, actor: Actor, catalog: Catalog) -> None:
-    """Take a catalog away at once; its files and metadata go when its writer gets to it.
+def drop_catalog(*, actor: Actor, catalog: Catalog) -> Job:
+    """Take a catalog away at once; the returned job removes its files and metadata.
 
     Raises `AccessDenied`.
     """
@@ -78,7 +78,7 @@ def drop_catalog(*, actor: Actor, catalog: Catalog) -> None:
         target=securables.target(catalog.securable),
         before={"name": catalog.name},
     )
-    enqueue_job(actor=actor, catalog=catalog, kind=JobKind.DROP_CATALOG)
+    return enqueue_job(actor=actor, catalog=catalog, kind=JobKind.DROP_CATALOG)
 
 
 def _hosted_bucket(workspace: Workspace) -> Bucket:

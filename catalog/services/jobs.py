@@ -28,6 +28,7 @@ from catalog import lake, storage
 from catalog.domain import JobKind, JobState
 from catalog.models import Catalog, Job
 from catalog.writer import process
+from catalog.writer.marks import marker
 from catalog.writer.process import Outcome
 from governance import securables
 from problems import Conflict
@@ -76,7 +77,7 @@ def enqueue_job(
             return earlier
         raise
     audit.record(actor=actor, event=Event.JOB_QUEUED, target=_target(job), after={"kind": kind})
-    transaction.on_commit(lambda: publish(catalog.id))
+    transaction.on_commit(lambda: _announce(job))
     return job
 
 
@@ -197,8 +198,15 @@ def wait_for_job(job: Job, timeout_seconds: float = 300.0) -> Job:
     raise TimeoutError(message)
 
 
+def _announce(job: Job) -> None:
+    job.is_published = publish(job.catalog_id)
+
+
 def _carried_out(job: Job) -> Outcome:
     if job.attempts > MAX_ATTEMPTS:
+        last = len(job.arguments.get("statements", [None])) - 1
+        if (done := _committed(job, last)) is not None:
+            return Outcome({"snapshot_id": done, "rows": None, "repeated": True})
         problem = {
             "code": "writer-gone",
             "detail": f"The writer died {MAX_ATTEMPTS} times while it did this; it was given up.",
@@ -215,6 +223,13 @@ def _carried_out(job: Job) -> Outcome:
                 return process.run(job, lambda progress: _heard(job, progress))
     except storage.StorageUnreachable as problem:
         return Outcome(None, problem.as_dict(), retryable=True)
+
+
+def _committed(job: Job, step: int) -> int | None:
+    try:
+        return lake.committed_with(job.catalog, marker(str(job.id), step))
+    except lake.CatalogNotReady:
+        return None
 
 
 def _initialized(job: Job) -> Outcome:

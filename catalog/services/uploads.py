@@ -107,11 +107,7 @@ def _check(
     if arguments["size_bytes"] == 0:
         raise EmptyUpload(f"{arguments['file_name']} is empty.", hint="Choose another file.")
     if arguments["size_bytes"] > settings.UPLOAD_MAX_BYTES:
-        raise UploadTooLarge(
-            f"{arguments['file_name']} has {arguments['size_bytes']:,} bytes;"
-            f" this server takes {settings.UPLOAD_MAX_BYTES:,} at most.",
-            hint="Split the file and append the parts, or raise UPEND_UPLOAD_MAX_BYTES.",
-        )
+        raise refuse_large(arguments["file_name"], arguments["size_bytes"])
     earlier = earlier_job(catalog, KINDS[mode], arguments, key)
     if earlier is None and mode is UploadMode.CREATE:
         _refuse_existing(catalog, schema, table)
@@ -149,3 +145,11 @@ def _refuse_existing(catalog: Catalog, schema: str, table: str) -> None:
             f"{catalog.name}.{schema}.{table} is already there.",
             hint="Append to it, or choose another name.",
         )
+
+
+def refuse_large(name: str, size_bytes: int) -> UploadTooLarge:
+    """Return the refusal of a file that is too large."""
+    return UploadTooLarge(
+        f"{name} has {size_bytes:,} bytes; this server takes {settings.UPLOAD_MAX_BYTES:,}.",
+        hint="Split the file and append the parts, or raise UPEND_UPLOAD_MAX_BYTES.",
+    )

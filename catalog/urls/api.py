@@ -1,5 +1,20 @@
 """Api addresses of this room."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
+from catalog.api.tables import TablesView, TableView
+from catalog.api.uploads import JobView, UploadsView
+
+CATALOGS = "workspaces/<str:workspace>/catalogs"
+CATALOG = f"{CATALOGS}/<str:catalog>"
+
+urlpatterns: list[URLPattern] = [
+    path(CATALOGS, CatalogsView.as_view(), name="api-catalogs"),
+    path(CATALOG, CatalogView.as_view(), name="api-catalog"),
+    path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),
+    path(f"{CATALOG}/tables/<str:schema>/<str:table>", TableView.as_view(), name="api-table"),
+    path(f"{CATALOG}/snapshots", SnapshotsView.as_view(), name="api-snapshots"),
+    path(f"{CATALOG}/uploads", UploadsView.as_view(), name="api-uploads"),
+    path("workspaces/<str:workspace>/jobs/<uuid:job>", JobView.as_view(), name="api-job"),
+]

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 from psycopg.conninfo import make_conninfo
 
+from catalog.writer.marks import marker
 from catalog.writer.quoting import quoted_name, quoted_text
 
 EXTENSIONS = ("ducklake", "postgres_scanner", "httpfs")
@@ -60,11 +61,6 @@ class Spec:
     def marker(self, step: int = 0) -> str:
         """Return the mark of one commit of this job."""
         return marker(self.job_id, step)
-
-
-def marker(job_id: str, step: int = 0) -> str:
-    """Return what `commit_extra_info` says for one commit of a job."""
-    return f"upend-job:{job_id}:{step}"
 
 
 class Lake:

@@ -1,0 +1,163 @@
+"""What the catalog's endpoints say and accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from catalog.domain import Column, JobKind, JobState, Snapshot, UploadFormat, UploadMode
+from catalog.lake import Change
+from catalog.models import Catalog, Job
+
+BROKER_DOWN = (
+    "The message broker is down. Nothing is lost: the job waits in the database and starts as"
+    " soon as a worker looks."
+)
+
+
+class JobSerializer(serializers.Serializer[Job]):
+    """One write to one catalog."""
+
+    id = serializers.UUIDField()
+    catalog = serializers.CharField(source="catalog.name")
+    kind = serializers.ChoiceField(choices=[kind.value for kind in JobKind])
+    state = serializers.ChoiceField(choices=[state.value for state in JobState])
+    request = serializers.SerializerMethodField(help_text="What was asked for.")
+    progress = serializers.JSONField()
+    result = serializers.JSONField(allow_null=True)
+    problem = serializers.JSONField(allow_null=True)
+    attempts = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    notice = serializers.SerializerMethodField(help_text="What else there is to know.")
+
+    def get_request(self, job: Job) -> dict[str, Any]:
+        """Return the arguments that the caller gave; where they are staged is ours."""
+        told = ("schema", "table", "format", "file_name", "size_bytes")
+        return {name: job.arguments[name] for name in told if name in job.arguments}
+
+    def get_notice(self, job: Job) -> str:
+        """Return a sentence where the broker did not take the message, else nothing."""
+        return BROKER_DOWN if job.is_published is False else ""
+
+
+class CatalogSerializer(serializers.Serializer[Catalog]):
+    """One catalog. `is_ready` once its lake can be read."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    is_ready = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+
+    def get_is_ready(self, catalog: Catalog) -> bool:
+        """Tell whether the lake's metadata is there."""
+        ready: frozenset[str] = self.context["ready"]
+        return catalog.metadata_schema in ready
+
+
+class CatalogListSerializer(serializers.Serializer[Any]):
+    """The catalogs of a workspace that the actor may browse."""
+
+    results = CatalogSerializer(many=True)
+
+
+class NewCatalogSerializer(serializers.Serializer[Any]):
+    """What to create."""
+
+    name = serializers.CharField(max_length=200)
+    description = serializers.CharField(default="", allow_blank=True, max_length=2000)
+
+
+class SnapshotSerializer(serializers.Serializer[Snapshot]):
+    """A version of a lake."""
+
+    snapshot_id = serializers.IntegerField()
+    snapshot_time = serializers.DateTimeField()
+
+
+class ChangeSerializer(serializers.Serializer[Change]):
+    """A version of a lake with who made it and what changed."""
+
+    snapshot_id = serializers.IntegerField()
+    snapshot_time = serializers.DateTimeField()
+    schema_version = serializers.IntegerField()
+    author = serializers.CharField()
+    message = serializers.CharField()
+    changes = serializers.ListField(child=serializers.CharField())
+
+
+class ChangeListSerializer(serializers.Serializer[Any]):
+    """A page of history, newest first; `next_before` is the `before` of the next page."""
+
+    results = ChangeSerializer(many=True)
+    next_before = serializers.IntegerField(allow_null=True)
+
+
+class TableSerializer(serializers.Serializer[Any]):
+    """One table at a snapshot. `record_count` is an estimate in lists."""
+
+    table_uuid = serializers.UUIDField()
+    schema_name = serializers.CharField()
+    name = serializers.CharField()
+    sql_name = serializers.CharField(help_text="catalog.schema.table")
+    record_count = serializers.IntegerField()
+    file_count = serializers.IntegerField()
+    file_size_bytes = serializers.IntegerField()
+    tags = serializers.ListField(child=serializers.CharField())
+    may_query = serializers.BooleanField()
+
+
+class TableListSerializer(serializers.Serializer[Any]):
+    """The tables at a snapshot that the actor may browse."""
+
+    snapshot = SnapshotSerializer()
+    results = TableSerializer(many=True)
+
+
+class ColumnSerializer(serializers.Serializer[Column]):
+    """One column that SQL sees."""
+
+    name = serializers.CharField()
+    type = serializers.CharField(source="duckdb_type")
+    nulls_allowed = serializers.BooleanField()
+
+
+class TableDetailSerializer(TableSerializer):
+    """One table at a snapshot, with its columns."""
+
+    columns = ColumnSerializer(many=True)
+    snapshot = SnapshotSerializer()
+
+
+class AtSerializer(serializers.Serializer[Any]):
+    """Which version to look at."""
+
+    snapshot = serializers.IntegerField(
+        required=False, default=None, min_value=0, help_text="The newest where left out."
+    )
+
+
+class PageSerializer(serializers.Serializer[Any]):
+    """Which part of the history to list."""
+
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=500)
+    before = serializers.IntegerField(required=False, default=None, min_value=0)
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    """A file and the table it goes into."""
+
+    file = serializers.FileField(allow_empty_file=True)
+    table = serializers.CharField(max_length=200)
+    schema = serializers.CharField(max_length=200, default="main")
+    mode = serializers.ChoiceField(
+        choices=[mode.value for mode in UploadMode], default=UploadMode.CREATE.value
+    )
+    format = serializers.ChoiceField(
+        choices=[form.value for form in UploadFormat],
+        required=False,
+        help_text="Told from the file's name where left out.",
+    )

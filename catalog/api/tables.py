@@ -1,0 +1,97 @@
+"""Endpoints of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.domain import Actor, Scope
+from api.permissions import RequiredScopes, actor_of
+from catalog.api.serializers import AtSerializer, TableDetailSerializer, TableListSerializer
+from catalog.domain import Table
+from catalog.models import Catalog
+from catalog.selectors import find_catalog, find_table, snapshot_of, visible_tables
+from governance import domain as governance_domain
+from governance import services as governance
+from governance.domain import Action
+from workspaces.selectors import find_workspace
+
+
+class TablesView(APIView):
+    """The tables of a catalog."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"GET": Scope.CATALOG_READ}
+
+    @extend_schema(
+        operation_id="list_tables",
+        parameters=[AtSerializer],
+        responses=TableListSerializer,
+        tags=["catalog"],
+    )
+    def get(self, request: Request, workspace: str, catalog: str) -> Response:
+        """List the tables at a snapshot that the actor may browse."""
+        actor = actor_of(request)
+        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        snapshot = snapshot_of(found, _at(request))
+        tables = visible_tables(actor, found, snapshot.snapshot_id)
+        body = {"snapshot": snapshot, "results": described(actor, found, tables)}
+        return Response(TableListSerializer(body).data)
+
+
+class TableView(APIView):
+    """One table."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"GET": Scope.CATALOG_READ}
+
+    @extend_schema(
+        operation_id="get_table",
+        parameters=[AtSerializer],
+        responses=TableDetailSerializer,
+        tags=["catalog"],
+    )
+    def get(
+        self, request: Request, workspace: str, catalog: str, schema: str, table: str
+    ) -> Response:
+        """Return one table at a snapshot with its columns and exact row count."""
+        actor = actor_of(request)
+        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        snapshot = snapshot_of(found, _at(request))
+        one = find_table(actor, found, snapshot.snapshot_id, schema, table)
+        [body] = described(actor, found, [one])
+        body |= {"columns": one.top_columns, "snapshot": snapshot}
+        return Response(TableDetailSerializer(body).data)
+
+
+def described(actor: Actor, catalog: Catalog, tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Return each table with its tags and whether the actor may query it."""
+    parent = catalog.securable
+    securables = [table.securable(parent) for table in tables]
+    requests = [governance_domain.Request(Action.TABLE_QUERY, s) for s in securables]
+    decisions = governance.decide_many(actor, requests)
+    tags = governance.tags_of(securables)
+    return [
+        {
+            "table_uuid": table.table_uuid,
+            "schema_name": table.schema_name,
+            "name": table.name,
+            "sql_name": table.label,
+            "record_count": table.record_count,
+            "file_count": table.file_count,
+            "file_size_bytes": table.file_size_bytes,
+            "tags": sorted(tags[table.key]),
+            "may_query": decision.allowed,
+        }
+        for table, decision in zip(tables, decisions, strict=True)
+    ]
+
+
+def _at(request: Request) -> int | None:
+    given = AtSerializer(data=request.query_params)
+    given.is_valid(raise_exception=True)
+    snapshot_id: int | None = given.validated_data["snapshot"]
+    return snapshot_id
