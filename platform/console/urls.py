@@ -1,5 +1,11 @@
-"""Api addresses of this room."""
+"""Console addresses that belong to no room."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from console import views
+
+urlpatterns = [
+    path("", views.home, name="page-home"),
+    path("palette", views.palette_choices, name="page-palette"),
+    path("status", views.status_banner, name="page-status"),
+]

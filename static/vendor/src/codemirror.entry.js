@@ -1,7 +1,6 @@
 // The part of CodeMirror 6 that static/console/sql-editor.js uses.
-export { Compartment, EditorState, Prec } from "@codemirror/state";
+export { EditorState, Prec } from "@codemirror/state";
 export {
-  Decoration,
   EditorView,
   drawSelection,
   highlightActiveLine,
@@ -10,10 +9,10 @@ export {
   lineNumbers,
   placeholder,
 } from "@codemirror/view";
-export { defaultKeymap, history, historyKeymap, indentWithTab, toggleComment } from "@codemirror/commands";
+export { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 export { HighlightStyle, bracketMatching, indentOnInput, syntaxHighlighting } from "@codemirror/language";
 export { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
-export { PostgreSQL, SQLDialect, sql } from "@codemirror/lang-sql";
-export { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
+export { PostgreSQL, SQLDialect, keywordCompletionSource, sql } from "@codemirror/lang-sql";
+export { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 export { setDiagnostics } from "@codemirror/lint";
 export { tags } from "@lezer/highlight";

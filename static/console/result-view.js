@@ -1,0 +1,251 @@
+// <result-view>: one query from submission to rows, the same whatever place does the work.
+import { Problem, call } from "upend/api";
+import { bytes, plural, seconds } from "upend/format";
+import { el, icon, placeBadge, problemNotice, toast } from "upend/dom";
+import { ResultChart } from "upend/result-chart";
+import { PAGE_ROWS, ResultTable } from "upend/result-table";
+
+const FINAL = new Set(["succeeded", "failed", "cancelled"]);
+const WAITS = [80, 120, 200, 300, 500, 800, 1000]; // milliseconds between looks at a running query
+const FORMATS = [["csv", "CSV"], ["parquet", "Parquet"], ["arrow", "Arrow IPC stream"], ["json", "JSON"]];
+const SKELETON_AFTER = 300;
+
+class ResultView extends HTMLElement {
+  connectedCallback() {
+    this.mode ??= "both";
+    this.head = el("div", { class: "res-head" });
+    this.bar = el("div", { class: "res-progress" });
+    this.body = el("div", { class: "res-body", "data-mode": "message" });
+    this.invitation = [...this.children];
+    this.replaceChildren(this.head, this.bar, this.body);
+    this.body.append(...this.invitation);
+    this.addEventListener("page:failed", (event) => toast(event.detail.message));
+    document.addEventListener("theme:changed", () => this.chart?.draw());
+    if (this.dataset.query) this.show(this.dataset.query);
+  }
+
+  get api() {
+    return this.dataset.api;
+  }
+
+  get isRunning() {
+    return Boolean(this.query && !FINAL.has(this.query.state));
+  }
+
+  /** Submit `request`, then follow it. The key makes a repeated submission the same query. */
+  async run(request) {
+    const turn = this.begin();
+    const headers = { "Idempotency-Key": crypto.randomUUID() };
+    try {
+      const query = await call("POST", `${this.api}queries`, { json: request, headers });
+      if (turn !== this.turn) return;
+      this.adopt(query);
+      await this.follow(turn);
+    } catch (error) {
+      this.fail(error, turn);
+    }
+  }
+
+  /** Show a query that exists, following it where it still runs. */
+  async show(id) {
+    const turn = this.begin();
+    try {
+      this.adopt(await call("GET", `${this.api}queries/${id}`));
+      await this.follow(turn);
+    } catch (error) {
+      this.fail(error, turn);
+    }
+  }
+
+  /** Ask for the end of the running query; what it says next is shown as usual. */
+  async cancel() {
+    if (!this.isRunning) return;
+    try {
+      await call("POST", `${this.api}queries/${this.query.id}/cancel`, { json: {} });
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      toast(error.message);
+    }
+  }
+
+  begin() {
+    this.turn = (this.turn ?? 0) + 1;
+    this.query = null;
+    this.chart?.dispose();
+    this.chart = this.table = null;
+    this.head.replaceChildren();
+    this.message();
+    const turn = this.turn;
+    setTimeout(() => {
+      if (turn !== this.turn || this.body.childElementCount) return;
+      this.message(el("div", { class: "skeleton", "aria-hidden": "true" }, ...Array.from({ length: 9 }, () => el("i"))));
+    }, SKELETON_AFTER);
+    return turn;
+  }
+
+  adopt(query) {
+    const isNew = this.query?.id !== query.id;
+    this.query = query;
+    if (isNew) this.dispatchEvent(new CustomEvent("query:adopted", { bubbles: true, detail: query }));
+  }
+
+  async follow(turn) {
+    for (let look = 0; turn === this.turn && !FINAL.has(this.query.state); look += 1) {
+      this.drawProgress();
+      await new Promise((resolve) => setTimeout(resolve, WAITS[Math.min(look, WAITS.length - 1)]));
+      if (turn === this.turn) await this.refresh();
+    }
+    if (turn !== this.turn) return;
+    this.bar.replaceChildren();
+    this.dispatchEvent(new CustomEvent("query:finished", { bubbles: true, detail: this.query }));
+    if (this.query.state === "succeeded") await this.drawResult(turn);
+    else this.drawEnd();
+  }
+
+  async refresh() {
+    try {
+      this.query = await call("GET", `${this.api}queries/${this.query.id}`);
+    } catch (error) {
+      if (!error.document?.unreachable && (error.document?.status ?? 0) < 500) throw error;
+      this.status("Upend does not answer. The query goes on; this page keeps looking.");
+    }
+  }
+
+  fail(error, turn) {
+    if (turn !== this.turn) return;
+    if (!(error instanceof Problem)) throw error;
+    this.bar.replaceChildren();
+    this.head.replaceChildren();
+    const again = this.query && error.document.status === 410 ? this.againButton("Run it again") : null;
+    this.message(this.notice(error.document, again));
+  }
+
+  notice(problem, ...actions) {
+    const inset = el("div", { class: "elsewhere" });
+    inset.append(problemNotice(problem, ...actions.filter(Boolean)));
+    return inset;
+  }
+
+  againButton(text) {
+    return el("button", { class: "btn small", type: "button", onclick: () => this.announce("query:run") }, icon("refresh-cw"), text);
+  }
+
+  announce(name) {
+    this.dispatchEvent(new Event(name, { bubbles: true }));
+  }
+
+  message(...nodes) {
+    this.body.dataset.mode = "message";
+    this.body.replaceChildren(...nodes);
+  }
+
+  status(text) {
+    const line = this.head.querySelector("[role=status]");
+    if (line) line.textContent = text;
+  }
+
+  drawProgress() {
+    const { state, place, progress = {}, notice } = this.query;
+    if (!this.head.querySelector("progress, .stop")) {
+      this.head.replaceChildren(
+        placeBadge(place, place === "local" ? "On a machine" : "On the server"),
+        el("span", { class: "meta" }, el("span", { role: "status" })),
+        el("span", { class: "spacer" }),
+        el("button", { class: "btn small stop", type: "button", onclick: () => this.cancel() }, icon("square"), "Cancel", el("kbd", {}, "esc")),
+      );
+      this.bar.replaceChildren(el("progress", { class: "busy", max: "100", "aria-label": "Progress of the query" }));
+    }
+    const percent = Number(progress.percent ?? 0);
+    if (percent > 0) this.bar.firstChild.value = percent;
+    const words = { queued: "Queued", running: "Running", delegated: "Waiting for the device to report back" };
+    const facts = [words[state] ?? state];
+    if (percent > 0) facts.push(`${Math.floor(percent)}%`);
+    if (progress.rows) facts.push(plural(progress.rows, "row"));
+    if (progress.bytes) facts.push(`${bytes(progress.bytes)} read`);
+    if (notice) facts.push(notice);
+    if (this.query.attempts > 1) facts.push(`attempt ${this.query.attempts}`);
+    this.status(facts.join(" · "));
+  }
+
+  drawEnd() {
+    const { state, problem } = this.query;
+    this.head.replaceChildren();
+    const cancelled = { title: "Cancelled", detail: "The query was stopped; nothing was kept.", hint: "" };
+    this.message(this.notice(state === "cancelled" ? cancelled : (problem ?? { title: "The query failed" }), this.againButton("Run again")));
+  }
+
+  async drawResult(turn) {
+    const page = await this.page(0);
+    if (turn !== this.turn) return;
+    const { columns, row_count: rowCount } = page;
+    this.table = new ResultTable({ columns, rowCount, firstPage: page.rows, load: async (offset) => (await this.page(offset)).rows });
+    this.chart = new ResultChart({ columns, rows: page.rows, rowCount });
+    this.drawHead(page);
+    this.drawBody();
+  }
+
+  page(offset) {
+    return call("GET", `${this.api}queries/${this.query.id}/result?format=json&offset=${offset}&limit=${PAGE_ROWS}`);
+  }
+
+  modes() {
+    return this.chart.choice ? ["both", "table", "chart", "plan"] : ["table", "plan"];
+  }
+
+  drawHead(page) {
+    const { query } = this;
+    const names = { both: "Both", table: "Table", chart: "Chart", plan: "Plan" };
+    const tabs = this.modes().map((mode) => el("button", { type: "button", role: "tab", "data-mode": mode, onclick: () => this.setMode(mode) }, names[mode]));
+    const pins = Object.entries(query.plan?.snapshots ?? {}).map(([name, id]) => (Object.keys(query.plan.snapshots).length > 1 ? `${name} ${id}` : `snapshot ${id}`));
+    const facts = [plural(page.row_count, "row") + (page.truncated ? ", cut short" : ""), seconds(query.engine_seconds ?? 0), `${bytes(query.bytes_read ?? 0)} read`];
+    this.head.replaceChildren(
+      el("div", { class: "tabs", role: "tablist", "aria-label": "View of the result" }, ...tabs),
+      el("span", { class: "spacer" }),
+      el("span", { class: "meta", role: "status" }, placeBadge(query.place, query.place === "local" ? "Ran on a machine" : "Ran on the server"), ...facts.map((fact, at) => el("span", { class: at === 2 ? "wide" : false }, fact)), el("span", { class: "wide" }, pins.join(", "))),
+      el("button", { class: "btn quiet", type: "button", "aria-label": "Copy the permalink", "data-text": new URL(this.dataset.pages.replace("QUERY", query.id), location.href).href }, icon("link-2"), el("span", { class: "t" }, "Permalink")),
+      el("button", { class: "btn quiet", type: "button", id: "export-button", "aria-label": "Export", popovertarget: "export-menu" }, icon("download"), el("span", { class: "t" }, "Export")),
+      el("div", { class: "pop menu", id: "export-menu", popover: "auto" }, ...FORMATS.map(([format, name]) => this.exportLink(format, name, page))),
+    );
+  }
+
+  exportLink(format, name, page) {
+    const href = `${this.api}queries/${this.query.id}/result?format=${format}${format === "json" ? `&limit=${Math.max(1, page.row_count)}` : ""}`;
+    return el("a", { href, download: `upend-${this.query.id.slice(0, 8)}.${format}` }, icon("file"), name);
+  }
+
+  setMode(mode) {
+    this.mode = mode;
+    this.drawBody();
+  }
+
+  drawBody() {
+    const mode = this.modes().includes(this.mode) ? this.mode : "table";
+    for (const tab of this.head.querySelectorAll("[role=tab]")) tab.setAttribute("aria-selected", String(tab.dataset.mode === mode));
+    this.body.dataset.mode = mode;
+    if (mode === "plan") {
+      this.drawPlan();
+      return;
+    }
+    const parts = { both: [this.table.element, this.chart.element], table: [this.table.element], chart: [this.chart.element] }[mode];
+    this.body.replaceChildren(...parts);
+    if (mode !== "chart") this.table.draw();
+    if (mode !== "table") this.chart.draw();
+    if (!this.query.row_count) this.body.replaceChildren(el("div", { class: "empty" }, el("h3", {}, "No rows"), el("p", {}, `The query ran and nothing matched. It read ${bytes(this.query.bytes_read ?? 0)}.`)));
+  }
+
+  async drawPlan() {
+    const shown = this.query.id;
+    const response = await fetch(`${this.dataset.pages.replace("QUERY", shown)}/plan`, { headers: { "HX-Request": "true" } });
+    if (this.query.id !== shown || this.body.dataset.mode !== "plan") return;
+    const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
+    this.body.replaceChildren(...parsed.body.childNodes);
+  }
+
+  /** Put something in the place of rows, such as the way to run elsewhere. */
+  instead(...nodes) {
+    this.begin();
+    this.message(...nodes);
+  }
+}
+customElements.define("result-view", ResultView);
+
