@@ -1,5 +1,14 @@
-"""Console addresses of this room."""
+"""Console addresses of who acts."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from accounts import views
+
+urlpatterns = [
+    path("devices", views.devices, name="page-devices"),
+    path("devices/<uuid:device>/approve", views.approve_device, name="page-device-approve"),
+    path("devices/<uuid:device>/revoke", views.revoke_device, name="page-device-revoke"),
+    path("settings/tokens", views.tokens, name="page-tokens"),
+    path("settings/tokens/create", views.create_token, name="page-token-create"),
+    path("settings/tokens/<uuid:token>/revoke", views.revoke_token, name="page-token-revoke"),
+]
