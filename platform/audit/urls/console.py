@@ -1,5 +1,7 @@
-"""Console addresses of this room."""
+"""Console addresses of what was recorded."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from audit import views
+
+urlpatterns = [path("w/<slug:workspace>/events", views.events, name="page-events")]
