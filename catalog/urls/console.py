@@ -1,5 +1,14 @@
-"""Console addresses of this room."""
+"""Console addresses of what exists."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from catalog import views
+
+PLACE = "w/<slug:workspace>/catalog"
+
+urlpatterns = [
+    path(PLACE, views.catalogs, name="page-catalogs"),
+    path(f"{PLACE}/create", views.create_catalog, name="page-catalog-create"),
+    path(f"{PLACE}/<str:catalog>", views.catalog, name="page-catalog"),
+    path(f"{PLACE}/<str:catalog>/<str:schema>/<str:table>", views.table, name="page-table"),
+]
