@@ -1,5 +1,14 @@
-"""Console addresses of this room."""
+"""Console addresses of what runs."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from execution import views
+
+PLACE = "w/<slug:workspace>"
+
+urlpatterns = [
+    path(f"{PLACE}/query", views.query, name="page-query"),
+    path(f"{PLACE}/query/history", views.history, name="page-history"),
+    path(f"{PLACE}/queries/<uuid:query>", views.permalink, name="page-permalink"),
+    path(f"{PLACE}/saved", views.saved, name="page-saved"),
+]
