@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 
 from allauth.idp.oidc.models import Token as OAuthToken
@@ -15,6 +14,7 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from accounts import oauth
 from accounts import services as accounts
 from accounts.domain import Actor, TokenIdentity
 from accounts.models import ApiToken, Device, User
@@ -26,9 +26,6 @@ from accounts.selectors import (
     find_token,
 )
 from api import dpop
-
-OAUTH_TOKENS = uuid.UUID("6f1c7b52-6f64-4d0e-9d55-0f6f5d0a2a11")
-"""Names OAuth tokens, whose keys are numbers, by UUIDs in the ledger (uuid5 of the number)."""
 
 
 class BearerAuthentication(authentication.BaseAuthentication):
@@ -96,7 +93,7 @@ def _oauth_token(request: Request, text: str) -> tuple[User, Actor] | None:
     user: User | None = token.user if token else None
     if token is None or user is None or not user.is_active:
         return None
-    identity = TokenIdentity(uuid.uuid5(OAUTH_TOKENS, str(token.pk)), frozenset(token.get_scopes()))
+    identity = TokenIdentity(oauth.token_id(token), frozenset(token.get_scopes()))
     request_id, address = _circumstances(request)
     return user, actor_for_user(user, token=identity, request_id=request_id, address=address)
 

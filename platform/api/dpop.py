@@ -31,6 +31,7 @@ class ProofRefused(Problem):
     code: ClassVar[str] = "device-proof-refused"
     status: ClassVar[int] = 401
     title: ClassVar[str] = "The device's proof was refused"
+    challenge: ClassVar[str] = f'DPoP error="invalid_dpop_proof", algs="{ALGORITHM}"'
 
 
 class ClockSkew(ProofRefused):

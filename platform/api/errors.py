@@ -26,6 +26,8 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
     document["instance"] = getattr(request, "path", "")
     document["request_id"] = getattr(request, "request_id", "")
     headers = {}
+    if isinstance(exception, Problem) and exception.challenge:
+        headers["WWW-Authenticate"] = exception.challenge
     if isinstance(exception, exceptions.APIException):
         if challenge := getattr(exception, "auth_header", None):
             headers["WWW-Authenticate"] = challenge

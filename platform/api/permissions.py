@@ -25,6 +25,7 @@ class InsufficientScope(Problem):
     code: ClassVar[str] = "insufficient-scope"
     status: ClassVar[int] = 403
     title: ClassVar[str] = "The token does not reach this far"
+    challenge: ClassVar[str] = 'Bearer error="insufficient_scope"'
 
 
 class HasActor(BasePermission):

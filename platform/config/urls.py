@@ -1,18 +1,12 @@
 """Every address of Upend; each room brings its own, this file only puts them together."""
 
-from allauth.idp.oidc import views as oauth
 from django.urls import include, path
 
-from api.throttling import limited
 from config import health
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
-    path(
-        "identity/o/api/device/code",
-        limited(oauth.device_code, name="device-code", per_minute=20),
-    ),
-    path("identity/o/api/token", limited(oauth.token, name="oauth-token", per_minute=120)),
+    path("", include("accounts.urls.oauth")),
     path("", include("allauth.idp.urls")),
     path("", include("api.urls")),
     path("", include("accounts.urls.well_known")),

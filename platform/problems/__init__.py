@@ -19,6 +19,8 @@ class Problem(Exception):
     code: ClassVar[str] = "problem"
     status: ClassVar[int] = 400
     title: ClassVar[str] = "The request could not be carried out"
+    challenge: ClassVar[str] = ""
+    """What would be accepted, as a `WWW-Authenticate` header says it (RFC 9110 §11.6.1)."""
     denial: Any = None
     """What the ledger must keep of a refusal, an `audit.services.Denial`; recorded once."""
 

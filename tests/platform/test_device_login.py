@@ -107,6 +107,8 @@ def test_it_logs_in_enrolls_and_is_approved(
         device_code=asked["device_code"],
         client_id="upend-cli",
     ).json()
+    recorded = AuditRecord.objects.get(event=Event.TOKEN_CREATED)
+    assert (recorded.actor_id, recorded.target_label) == (analyst.id, "upend-cli")
     assert set(granted["scope"].split()) == {"catalog:read", "device:enroll", "query:run"}
 
     laptop = Laptop(granted["access_token"])

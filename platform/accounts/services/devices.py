@@ -41,12 +41,12 @@ def enroll_device(
         "client_version": client_version,
         "memory_bytes": memory_bytes,
     }
-    existing = Device.objects.select_for_update().filter(thumbprint=thumbprint).first()
-    if existing is not None:
-        return _refresh(existing, person, {"name": name, **facts})
-    device = Device.objects.create(
-        user=person, name=name, public_jwk=public_jwk, thumbprint=thumbprint, **facts
+    device, is_new = Device.objects.get_or_create(
+        thumbprint=thumbprint,
+        defaults={"user": person, "name": name, "public_jwk": public_jwk, **facts},
     )
+    if not is_new:
+        return _refresh(device, person, {"name": name, **facts})
     audit.record(
         actor=actor,
         event=Event.DEVICE_ENROLLED,
