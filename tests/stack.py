@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Generator
+import tempfile
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -14,13 +17,29 @@ from embedded.running import RunningStack
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningStack]:
+def installation_directory() -> Callable[[], Path]:
+    """Return a maker of directories for installations.
+
+    pytest's own are of no use here: it closes their parent to all but its user, again and again,
+    and PostgreSQL is another user where the tests run as root. These go when the run ends.
+    """
+
+    def make() -> Path:
+        directory = Path(tempfile.mkdtemp(dir=os.environ["UPEND_DATA_DIR"]))
+        directory.chmod(0o711)
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stack(installation_directory: Callable[[], Path]) -> Generator[RunningStack]:
     """Start `manage.py up` once for the run; tests may `kill` its parts, `up` restarts them.
 
     Its database is not the one of the `db` fixture: reach it by HTTP, by the client, or by
     management commands run with `stack.environment`.
     """
-    running = RunningStack(tmp_path_factory.mktemp("stack"))
+    running = RunningStack(installation_directory())
     running.start()
     yield running
     running.stop()
