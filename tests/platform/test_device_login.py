@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -136,6 +137,19 @@ def test_it_logs_in_enrolls_and_is_approved(
 
     signed_in(owner).post(f"{DEVICES}/{device.id}/revoke")
     assert laptop.get().json()["device"]["status"] == "revoked"
+
+
+def test_it_lets_no_other_site_approve_a_login(cast: Cast) -> None:
+    asked = as_form("/identity/o/api/device/code", client_id="upend-cli").json()
+    page = f"/identity/o/device?code={asked['user_code']}"
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(cast.users["analyst"])
+
+    assert browser.post(page, {"action": "confirm"}).status_code == 403
+    token = re.search(r'csrfmiddlewaretoken" value="([^"]+)', browser.get(page).content.decode())
+    assert token is not None
+    form = {"action": "confirm", "csrfmiddlewaretoken": token[1]}
+    assert browser.post(page, form).status_code == 200
 
 
 def test_it_approves_at_once_where_the_organization_says_so(laptop: Laptop) -> None:

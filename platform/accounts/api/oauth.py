@@ -15,6 +15,16 @@ from accounts.selectors import actor_for_user, address_of
 device_code = views.device_code
 
 
+def device_authorization(request: HttpRequest) -> HttpResponse:
+    """Show and take a person's decision about a device's login.
+
+    allauth exempts its view from CSRF checks; this one is not, lest another site confirm a
+    stranger's device in the name of whoever is signed in.
+    """
+    response: HttpResponse = views.device_authorization(request)
+    return response
+
+
 @transaction.atomic
 def token(request: HttpRequest) -> HttpResponse:
     """Issue tokens; a device's first one is recorded in the same transaction."""

@@ -1,4 +1,4 @@
-"""Addresses of the device grant (RFC 8628): allauth's own, counted and recorded."""
+"""Addresses of the device grant (RFC 8628): allauth's own, counted, guarded and recorded."""
 
 from django.urls import URLPattern, path
 
@@ -16,4 +16,5 @@ urlpatterns: list[URLPattern] = [
         limited(oauth.token, name="oauth-token", per_minute=120),
         name="oauth-token",
     ),
+    path("identity/o/device", oauth.device_authorization, name="oauth-device-authorization"),
 ]
