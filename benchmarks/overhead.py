@@ -1,0 +1,82 @@
+"""What Upend adds to a query on the server: TPC-H at scale factor 1, end to end over the API.
+
+Baseline, in the same run and interleaved query by query: plain DuckDB in this process, attached
+to the same live lake with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import upend
+from benchmarks.stage import save, stage
+from tests.differential import live
+from tests.differential.queries import tpch
+
+SCALE = 1
+RUNS = 3
+
+
+def main() -> None:
+    """Measure, print and save."""
+    with stage() as here:
+        document = here.catalog("tpch")
+        plain = live.connect(document)
+        live.attach(plain, document, "tpch", writable=True)
+        load(plain)
+        plain.execute("USE tpch")
+        client = upend.connect(here.url, token=here.token, workspace="bench")
+        client.sql("SELECT count(*) FROM tpch.nation", on="server")
+        save("overhead", measure(client, plain))
+
+
+def load(plain: Any) -> None:
+    """Generate TPC-H and copy it into the lake."""
+    plain.execute("ATTACH ':memory:' AS generated")
+    plain.execute(f"CALL dbgen(sf = {SCALE}, catalog = 'generated')")
+    tables = plain.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'generated'"
+    ).fetchall()
+    for (name,) in tables:
+        plain.execute(f"CREATE TABLE tpch.main.{name} AS FROM generated.main.{name}")
+    plain.execute("DETACH generated")
+
+
+def measure(client: upend.Connection, plain: Any) -> dict[str, Any]:
+    """Return seconds by query for both, and what lies between."""
+    queries = {}
+    for name, sql in tpch().items():
+        ours, theirs = [], []
+        for _ in range(RUNS):
+            theirs.append(seconds(lambda sql=sql: plain.execute(sql).fetchall()))
+            ours.append(
+                seconds(lambda sql=sql: client.sql(sql, on="server", catalog="tpch").fetchall())
+            )
+        upend_s, duckdb_s = statistics.median(ours), statistics.median(theirs)
+        queries[name] = {
+            "upend_s": round(upend_s, 3),
+            "duckdb_s": round(duckdb_s, 3),
+            "overhead_ms": round((upend_s - duckdb_s) * 1000, 1),
+            "ratio": round(upend_s / duckdb_s, 2),
+        }
+    overheads = [q["overhead_ms"] for q in queries.values()]
+    return {
+        "scale_factor": SCALE,
+        "median_overhead_ms": round(statistics.median(overheads), 1),
+        "worst_overhead_ms": max(overheads),
+        "median_ratio": round(statistics.median(q["ratio"] for q in queries.values()), 2),
+        "queries": queries,
+    }
+
+
+def seconds(work: Any) -> float:
+    """Return how long one call took."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
