@@ -8,9 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
-from urllib.error import HTTPError
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -20,6 +18,8 @@ from embedded.program import Program
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 """The root of the source tree; without meaning where Upend is installed as a wheel."""
+QUERY_CONCURRENCY = max(2, min(8, (os.cpu_count() or 2) // 2))
+"""Queries at a time; each engine uses several cores itself."""
 
 
 def base_environment() -> dict[str, str]:
@@ -49,7 +49,8 @@ def web(*, directory: Path, run: str, settings: Mapping[str, str], host: str, po
     command += ["--access-logfile=-", "--access-logformat=%(m)s %(U)s %(s)s %(M)sms"]
     if Path("/dev/shm").is_dir():  # noqa: S108 - heartbeat files must not wait for a disk
         command.append("--worker-tmp-dir=/dev/shm")
-    check = partial(_answers, f"http://{host}:{port}/health/live")
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound here
+    check = partial(_answers, f"http://{reached}:{port}/health/ready")
     return Program("web", directory, run=run, command=command, settings=settings, check=check)
 
 
@@ -87,7 +88,9 @@ def all_programs(
     """Return web, both workers and beat, in the order in which they are checked."""
     return [
         web(directory=directory, run=run, settings=settings, host=host, port=port),
-        worker("query", directory=directory, run=run, settings=settings, concurrency=2),
+        worker(
+            "query", directory=directory, run=run, settings=settings, concurrency=QUERY_CONCURRENCY
+        ),
         worker("catalog", directory=directory, run=run, settings=settings, concurrency=1),
         beat(directory=directory, run=run, settings=settings),
     ]
@@ -109,9 +112,7 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
             return True
-    except HTTPError as error:
-        return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
-    except OSError:
+    except OSError:  # refused, or an answer that is an error
         return False
 
 
