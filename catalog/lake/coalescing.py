@@ -61,7 +61,9 @@ def extra_bytes(layout: FileLayout, read: Collection[int]) -> int:
         else:
             gap += size
     reads_the_last = bool(layout.sizes) and layout.sizes[-1][0] in read
-    return extra + (_tail_bytes(layout) if reads_the_last else 0)
+    # A column without statistics has been charged everything that no other column accounts for.
+    is_charged = any(size == 0 for column_id, size in layout.sizes if column_id in read)
+    return extra + (_tail_bytes(layout) if reads_the_last and not is_charged else 0)
 
 
 def _tail_bytes(layout: FileLayout) -> int:

@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from catalog.domain import Column, ColumnFilter, PrunedFiles, Table
-from catalog.lake.coalescing import FRAME_BYTES, coalesced_bytes
+from catalog.lake.coalescing import FRAME_BYTES, MAGIC_BYTES, coalesced_bytes
 from catalog.lake.columns import leaves_of
 from catalog.lake.constants import Bound, bounds_of
 from catalog.lake.metadata import Row, live_as, rows
@@ -250,12 +250,13 @@ def _left_over(catalog: Catalog, table: Table, ids: list[int]) -> int:
     """Return the bytes of these files that no column's statistics account for."""
     found = rows(
         catalog,
-        "SELECT coalesce(sum(greatest(0, f.file_size_bytes - coalesce(f.footer_size, 0)"
+        "SELECT coalesce(sum(greatest(0, f.file_size_bytes - %(frame)s"
+        " - coalesce(f.footer_size, 0)"
         " - (SELECT coalesce(sum(column_size_bytes), 0) FROM {ducklake_file_column_stats} s"
         "  WHERE s.table_id = f.table_id AND s.data_file_id = f.data_file_id))), 0)::bigint"
         " FROM {ducklake_data_file} f WHERE f.table_id = %(table)s"
         " AND f.data_file_id = ANY(%(files)s)",
-        {"table": table.table_id, "files": ids},
+        {"table": table.table_id, "files": ids, "frame": FRAME_BYTES + MAGIC_BYTES},
     )
     return int(found[0][0])
 
