@@ -3,17 +3,22 @@
 from django.urls import URLPattern, path
 
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
+from catalog.api.governance import CatalogTagView, TableDecisionsView, TableTagView
 from catalog.api.tables import TablesView, TableView
 from catalog.api.uploads import JobView, UploadsView
 
 CATALOGS = "workspaces/<str:workspace>/catalogs"
 CATALOG = f"{CATALOGS}/<str:catalog>"
+TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
 
 urlpatterns: list[URLPattern] = [
     path(CATALOGS, CatalogsView.as_view(), name="api-catalogs"),
     path(CATALOG, CatalogView.as_view(), name="api-catalog"),
     path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),
-    path(f"{CATALOG}/tables/<str:schema>/<str:table>", TableView.as_view(), name="api-table"),
+    path(TABLE, TableView.as_view(), name="api-table"),
+    path(f"{TABLE}/decisions", TableDecisionsView.as_view(), name="api-table-decisions"),
+    path(f"{TABLE}/tags/<str:tag>", TableTagView.as_view(), name="api-table-tag"),
+    path(f"{CATALOG}/tags/<str:tag>", CatalogTagView.as_view(), name="api-catalog-tag"),
     path(f"{CATALOG}/snapshots", SnapshotsView.as_view(), name="api-snapshots"),
     path(f"{CATALOG}/uploads", UploadsView.as_view(), name="api-uploads"),
     path("workspaces/<str:workspace>/jobs/<uuid:job>", JobView.as_view(), name="api-job"),

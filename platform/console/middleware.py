@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from audit import services as audit
 from problems import Problem
 
 
@@ -24,6 +25,7 @@ class ProblemPageMiddleware:
         """Answer with the problem, as a fragment where htmx asked for one."""
         if not isinstance(exception, Problem):
             return None
+        audit.record_denial(exception)
         is_fragment = bool(request.headers.get("HX-Request"))
         template = "console/problem.html#notice" if is_fragment else "console/problem.html"
         context = {"problem": exception.as_dict(), "decision": exception.extra.get("decision")}
