@@ -110,6 +110,11 @@ class TableEstimate:
     data_file_ids: tuple[int, ...]
     filters: tuple[str, ...] = ()
 
+    @property
+    def surviving_ids(self) -> list[int] | None:
+        """Return the ids of the files to read; None where those are all there are."""
+        return None if self.files == self.total_files else list(self.data_file_ids)
+
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready data without the file ids."""
         return {
@@ -194,7 +199,11 @@ class CatalogPin:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a query would touch and cost, what governance says, where it would run and why."""
+    """What a query would touch and cost, what governance says, where it would run and why.
+
+    `search_path` and `tables` are for `planning.execution_record`: by them a worker makes the
+    very slices that were planned.
+    """
 
     query: GatedQuery
     pins: tuple[CatalogPin, ...]
@@ -206,6 +215,8 @@ class Plan:
     requested: RequestedPlace
     default_catalog: str = ""
     columns: tuple[tuple[str, str], ...] = ()
+    search_path: tuple[tuple[str, str], ...] = ()
+    tables: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as the API's JSON and the ledger's record."""

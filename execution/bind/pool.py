@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -105,6 +106,14 @@ _pools_lock = threading.Lock()
 
 
 def shared() -> BinderPool:
-    """Return this process's pool; a forked process makes its own."""
+    """Return this process's pool; a forked process makes its own, and ends only its own."""
     with _pools_lock:
-        return _pools.setdefault(os.getpid(), BinderPool())
+        if os.getpid() not in _pools:
+            _pools[os.getpid()] = BinderPool()
+            atexit.register(_close, os.getpid())
+        return _pools[os.getpid()]
+
+
+def _close(pid: int) -> None:
+    if pid == os.getpid():
+        _pools[pid].close()

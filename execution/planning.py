@@ -1,0 +1,177 @@
+"""Steps 1 to 6: text becomes one frozen plan that explain renders and run carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from accounts.domain import Actor
+from catalog.selectors import visible_catalogs
+from execution import gate
+from execution.bind import HiddenTable, bind
+from execution.domain import CatalogPin, Plan, RequestedPlace, Scan
+from execution.estimate import estimate
+from execution.placement import place
+from execution.resolve import Candidate, Resolution, lakes_of, resolve
+from governance import securables
+from governance import services as governance
+from governance.domain import Action, Decision, DecisionContext, Request, Securable
+from problems import Problem
+from workspaces.models import Workspace
+
+SERVER = DecisionContext(place="server")
+LOCAL = DecisionContext(place="local")
+RECORD_FORMAT = "upend.execution/1"
+
+
+class QueryTooLarge(Problem):
+    """The query would scan more than the workspace allows at once."""
+
+    code: ClassVar[str] = "query-too-large"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "The query would read too much"
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What governance answered, table by table, in the order of the tables."""
+
+    workspace: Decision
+    tables: tuple[Decision, ...]
+    local: tuple[Decision, ...]
+
+
+def plan(
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    sql: str,
+    requested: RequestedPlace = RequestedPlace.AUTO,
+    default_catalog: str = "",
+    snapshots: Mapping[str, int] | None = None,
+) -> Plan:
+    """Return what `sql` would touch and cost, what governance says, and where it would run.
+
+    Reads only. Raises `SqlRefused`, `UnknownTable`, `AmbiguousTable`, `UnknownCatalog`,
+    `UnknownSnapshot`, `AccessDenied`, `BindError`, `PlanningFailed` or `QueryTooLarge`.
+    """
+    query = gate.check(sql)
+    lakes = lakes_of(visible_catalogs(actor, workspace), default_catalog, snapshots or {})
+    resolution = resolve(actor, query.tables, lakes, lambda found: _visible(actor, found))
+    decided = _decide(actor, workspace, resolution)
+    tables = [
+        (candidate, HiddenTable(f"t{number}", candidate.table, decision.obligations))
+        for number, (candidate, decision) in enumerate(
+            zip(resolution.tables, decided.tables, strict=True), start=1
+        )
+    ]
+    bound = bind(sql, [hidden for _, hidden in tables], resolution.search_path)
+    cost = estimate(bound, tables, query.functions)
+    if cost.scan_bytes > workspace.max_scan_bytes:
+        raise _too_large(cost.scan_bytes, workspace.max_scan_bytes)
+    return Plan(
+        query=query,
+        pins=_pins(resolution),
+        scans=tuple(
+            Scan(s.hidden.table.key, s.columns, s.filters, s.unknown_filters) for s in bound.scans
+        ),
+        decisions=(decided.workspace, *decided.tables),
+        local_decisions=decided.local,
+        estimate=cost,
+        placement=place(
+            actor=actor,
+            requested=requested,
+            estimate=cost,
+            decisions=decided.tables,
+            local_decisions=decided.local,
+            local_max_bytes=workspace.local_max_bytes,
+        ),
+        requested=requested,
+        default_catalog=default_catalog,
+        columns=bound.columns,
+        search_path=resolution.search_path,
+        tables=tuple(_planned(candidate, hidden) for candidate, hidden in tables),
+    )
+
+
+def execution_record(plan: Plan) -> dict[str, Any]:
+    """Return, JSON-ready, all that `slices.build` needs to make the very slices of `plan`."""
+    by_key = {table.table_key: table for table in plan.estimate.tables}
+    return {
+        "format": RECORD_FORMAT,
+        "search_path": [list(pair) for pair in plan.search_path],
+        "tables": [
+            table
+            | {
+                "columns": list(by_key[table["table_key"]].columns),
+                "data_file_ids": by_key[table["table_key"]].surviving_ids,
+            }
+            for table in plan.tables
+        ],
+    }
+
+
+def _visible(actor: Actor, candidates: Sequence[Candidate]) -> list[bool]:
+    requests = [Request(Action.CATALOG_BROWSE, _securable(c)) for c in candidates]
+    return [decision.allowed for decision in governance.decide_many(actor, requests)]
+
+
+def _decide(actor: Actor, workspace: Workspace, resolution: Resolution) -> _Decided:
+    """Ask governance about all tables at once. Raises `AccessDenied` for the first refusal."""
+    whole = securables.workspace(workspace)
+    tables = [_securable(candidate) for candidate in resolution.tables]
+    asked = [
+        Request(Action.WORKSPACE_QUERY, whole),
+        *(Request(Action.TABLE_QUERY, table) for table in tables),
+    ]
+    decisions = governance.decide_many(actor, asked, SERVER)
+    for decision, request in zip(decisions, asked, strict=True):
+        if not decision.allowed:
+            raise governance.denied(actor, decision, request.securable)
+    local = [
+        Request(action, table)
+        for action in (Action.TABLE_MATERIALIZE_LOCALLY, Action.TABLE_QUERY)
+        for table in tables
+    ]
+    answers = governance.decide_many(actor, local, LOCAL) if local else ()
+    return _Decided(
+        workspace=decisions[0],
+        tables=decisions[1:],
+        local=tuple(
+            d for d in answers if d.action is Action.TABLE_MATERIALIZE_LOCALLY or not d.allowed
+        ),
+    )
+
+
+def _securable(candidate: Candidate) -> Securable:
+    return candidate.table.securable(candidate.catalog.securable)
+
+
+def _pins(resolution: Resolution) -> tuple[CatalogPin, ...]:
+    pins = {
+        c.catalog.id: CatalogPin(c.catalog.id, c.catalog.name, c.snapshot.snapshot_id)
+        for c in resolution.tables
+    }
+    return tuple(pins.values())
+
+
+def _planned(candidate: Candidate, hidden: HiddenTable) -> dict[str, Any]:
+    """Return what a worker needs to find the table again and to show it as it was granted."""
+    table = candidate.table
+    return {
+        "catalog_id": str(candidate.catalog.id),
+        "snapshot_id": candidate.snapshot.snapshot_id,
+        "table_key": table.key,
+        "table_uuid": str(table.table_uuid),
+        "view": hidden.view(),
+    }
+
+
+def _too_large(size: int, limit: int) -> QueryTooLarge:
+    return QueryTooLarge(
+        f"It would read {size / 10**9:,.1f} GB; the workspace allows {limit / 10**9:,.1f} GB.",
+        hint="Select fewer columns, or filter on a column that the table is partitioned by.",
+        scan_bytes=size,
+        max_scan_bytes=limit,
+    )

@@ -1,0 +1,196 @@
+"""Step 2: names become tables at pinned snapshots. What one may not see does not exist.
+
+A name of one part is looked up in the default catalog's `main` schema, then in the `main` of
+every other catalog, where it must be unique. Two parts are a catalog and a table of its `main`,
+or a schema of the default catalog and a table. The default catalog is the one that was asked
+for, else the only one there is. Names are compared as DuckDB does: ASCII letters lose case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from accounts.domain import Actor
+from catalog import lake
+from catalog.domain import Snapshot, Table
+from catalog.models import Catalog
+from catalog.selectors import UnknownCatalog, UnknownTable, did_you_mean, visible_tables
+from execution.domain import TableName
+from execution.gate.check import fold
+from problems import Problem
+
+MAIN = "main"
+FILE_ENDINGS = (".parquet", ".csv", ".json", ".arrow", ".gz", ".zst", ".db", ".duckdb", ".xlsx")
+
+IsVisible = Callable[[Sequence["Candidate"]], Sequence[bool]]
+
+
+class AmbiguousTable(Problem):
+    """A name stands for more than one table."""
+
+    code: ClassVar[str] = "ambiguous-table"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "The table's name is ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A table that a name may stand for, in its catalog at the pinned snapshot."""
+
+    catalog: Catalog
+    snapshot: Snapshot
+    table: Table
+
+
+@dataclass(slots=True)
+class Lakes:
+    """The catalogs a query may name, their snapshots read when first needed and then pinned."""
+
+    catalogs: Sequence[Catalog]
+    wanted: Mapping[str, int]
+    default: Catalog | None = None
+    _pinned: dict[str, Snapshot] = field(default_factory=dict)
+    _tables: dict[tuple[str, str, str], Candidate | None] = field(default_factory=dict)
+
+    def named(self, name: str) -> Catalog | None:
+        """Return the catalog called `name`."""
+        return next((c for c in self.catalogs if fold(c.name) == fold(name)), None)
+
+    def snapshot(self, catalog: Catalog) -> Snapshot:
+        """Return the one snapshot at which this query reads `catalog`."""
+        if catalog.name not in self._pinned:
+            asked = self.wanted.get(catalog.name)
+            self._pinned[catalog.name] = (
+                lake.latest_snapshot(catalog) if asked is None else lake.snapshot(catalog, asked)
+            )
+        return self._pinned[catalog.name]
+
+    def find(self, catalog: Catalog, schema: str, name: str) -> Candidate | None:
+        """Return the table of that name, whoever may see it."""
+        key = (catalog.name, fold(schema), fold(name))
+        if key not in self._tables:
+            snapshot = self.snapshot(catalog)
+            table = lake.table(catalog, snapshot.snapshot_id, schema, name)
+            self._tables[key] = Candidate(catalog, snapshot, table) if table else None
+        return self._tables[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The tables of a query, each once, and where the engine looks unqualified names up."""
+
+    tables: tuple[Candidate, ...]
+    search_path: tuple[tuple[str, str], ...]
+
+
+def lakes_of(
+    catalogs: Sequence[Catalog], default_catalog: str, snapshots: Mapping[str, int]
+) -> Lakes:
+    """Return the lakes of a query. Raises `UnknownCatalog` for a name that is none of them."""
+    found = Lakes(catalogs, {})
+    known = [catalog.name for catalog in catalogs]
+    for name in [default_catalog, *snapshots]:
+        if name and not found.named(name):
+            raise UnknownCatalog(
+                f"There is no catalog {name!r} that you may browse.",
+                hint=did_you_mean(name, known),
+            )
+    folded = {fold(name): snapshot_id for name, snapshot_id in snapshots.items()}
+    default = found.named(default_catalog) if default_catalog else None
+    if default is None and len(catalogs) == 1:
+        default = catalogs[0]
+    wanted = {c.name: folded[fold(c.name)] for c in catalogs if fold(c.name) in folded}
+    return Lakes(catalogs, wanted, default)
+
+
+def resolve(
+    actor: Actor, names: Sequence[TableName], lakes: Lakes, is_visible: IsVisible
+) -> Resolution:
+    """Return the table that each name stands for.
+
+    `is_visible` tells of many candidates at once which ones the actor may see. Raises
+    `UnknownTable` with the nearest names, or `AmbiguousTable`.
+    """
+    found = {name: _candidates(name, lakes) for name in names}
+    candidates = {id(c): c for groups in found.values() for group in groups for c in group}
+    visible = dict(
+        zip(candidates, is_visible(list(candidates.values())) if candidates else [], strict=True)
+    )
+    chosen: dict[TableName, Candidate] = {}
+    for name, groups in found.items():
+        seen = ([c for c in group if visible[id(c)]] for group in groups)
+        best = next((group for group in seen if group), [])
+        if not best:
+            raise _unknown(actor, name, lakes)
+        if len(best) > 1:
+            raise _ambiguous(name, best)
+        chosen[name] = best[0]
+    return Resolution(_once(chosen.values()), _search_path(chosen, lakes))
+
+
+def _candidates(name: TableName, lakes: Lakes) -> list[list[Candidate]]:
+    """Return what `name` may stand for, in groups: the first group with a visible one counts."""
+    if name.catalog:
+        catalog = lakes.named(name.catalog)
+        return [_found(lakes, [(catalog, name.schema or MAIN)], name.table)]
+    if name.schema:
+        places = [(lakes.named(name.schema), MAIN), (lakes.default, name.schema)]
+        return [_found(lakes, places, name.table)]
+    others = [(c, MAIN) for c in lakes.catalogs if c is not lakes.default]
+    return [
+        _found(lakes, [(lakes.default, MAIN)], name.table),
+        _found(lakes, others, name.table),
+    ]
+
+
+def _found(
+    lakes: Lakes, places: Iterable[tuple[Catalog | None, str]], table: str
+) -> list[Candidate]:
+    found = [lakes.find(catalog, schema, table) for catalog, schema in places if catalog]
+    return list({id(c): c for c in found if c}.values())
+
+
+def _once(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    return tuple({c.table.key: c for c in candidates}.values())
+
+
+def _search_path(
+    chosen: Mapping[TableName, Candidate], lakes: Lakes
+) -> tuple[tuple[str, str], ...]:
+    """Return where the engine finds the short names that were used, the default catalog first."""
+    short = {c.catalog.name for name, c in chosen.items() if not name.catalog}
+    ordered = sorted(short, key=lambda n: (lakes.default is None or n != lakes.default.name, n))
+    return tuple((name, MAIN) for name in ordered)
+
+
+def _unknown(actor: Actor, name: TableName, lakes: Lakes) -> UnknownTable:
+    labels = [
+        table.label
+        for catalog in lakes.catalogs
+        for table in visible_tables(actor, catalog, lakes.snapshot(catalog).snapshot_id)
+    ]
+    spellings = {spelling: label for label in labels for spelling in _spellings(label)}
+    hint = did_you_mean(name.text, list(spellings))
+    if not hint and ("/" in name.table or fold(name.table).endswith(FILE_ENDINGS)):
+        hint = "Files are not read by name: upload the file into a table first."
+    return UnknownTable(
+        f"There is no table {name.text!r} that you may query.",
+        hint=hint,
+        reason_code="table_not_granted",
+    )
+
+
+def _spellings(label: str) -> list[str]:
+    """Return the ways to name a table, the shortest last."""
+    catalog, schema, table = label.split(".", 2)
+    return [label, f"{catalog}.{table}", table] if schema == MAIN else [label]
+
+
+def _ambiguous(name: TableName, candidates: Sequence[Candidate]) -> AmbiguousTable:
+    labels = " or ".join(sorted(c.table.label for c in candidates))
+    return AmbiguousTable(
+        f"The name {name.text!r} could stand for {labels}.",
+        hint="Write the whole name, or choose a default catalog.",
+    )
