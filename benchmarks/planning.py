@@ -40,9 +40,8 @@ def main() -> None:
 
 def measure(here: Stage, client: upend.Connection, plain: Any, files: int) -> dict[str, Any]:
     """Return the figures of one table: 1 % of its files survive the filter."""
-    from execution.planning import plan
-
     from execution.domain import RequestedPlace
+    from execution.planning import plan
 
     last = max(1, files // 100)
     sql = (
