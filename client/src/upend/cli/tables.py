@@ -55,12 +55,12 @@ def _listing(found: list[dict[str, Any]]) -> Table:
     table.add_column("size", justify="right")
     table.add_column("tags")
     for one in found:
-        rows = one.get("row_count")
+        rows = one["record_count"]
         table.add_row(
-            f"{one['catalog']}.{one['schema']}.{one['name']}",
-            "" if rows is None else f"{rows:,}",
-            size(one.get("total_bytes")),
-            ", ".join(one.get("tags") or []),
+            one["sql_name"],
+            f"{rows:,}",
+            size(one["file_size_bytes"]),
+            ", ".join(one["tags"]),
         )
     return table
 
