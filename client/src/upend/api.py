@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import httpx
 
@@ -65,6 +66,17 @@ class Api:
         agent = {"User-Agent": f"upend/{__version__}", "Accept": "application/json"}
         self._http = httpx.Client(headers=agent, timeout=TIMEOUT)
         self._storage = httpx.Client(headers={"User-Agent": agent["User-Agent"]}, timeout=TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connections."""

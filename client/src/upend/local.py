@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
@@ -56,7 +57,7 @@ def run(
         except (duckdb.Error, slices.InvalidSlice, UpendError) as error:
             outcome.error = _failure(error)
             return outcome
-        job = _Job(con, sql, manifest.limit("max_rows"))
+        job = _Job(con, sql, manifest)
         try:
             job.follow(on_progress, deadline)
         except KeyboardInterrupt:
@@ -113,14 +114,14 @@ def _check_version(manifest: Manifest) -> None:
 class _Job:
     """The engine's thread, so that this one can show progress and hear Ctrl-C."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, sql: str, max_rows: int | None) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, sql: str, manifest: Manifest) -> None:
         self.table: pa.Table | None = None
         self.columns: list[Column] = []
         self.truncated = False
         self.error: Exception | None = None
         self._con = con
         self._sql = sql
-        self._max_rows = max_rows
+        self._limits = (_limit(manifest, "max_rows"), _limit(manifest, "max_bytes"))
         self._thread = threading.Thread(target=self._work, name="upend-engine", daemon=True)
 
     def _work(self) -> None:
@@ -132,15 +133,17 @@ class _Job:
             self.error = error
 
     def _read(self, reader: pa.RecordBatchReader) -> None:
-        """Keep rows until the end, or until the next one would be one too many."""
-        batches, room = [], self._max_rows
+        """Keep rows until the end, or until the next row or byte would be one too many."""
+        batches: list[pa.RecordBatch] = []
+        rows, size = self._limits
         for batch in reader:
-            if room is not None and batch.num_rows > room:
-                batches.append(batch.slice(0, room))
+            room = rows if batch.nbytes <= size else min(rows, batch.num_rows * size / batch.nbytes)
+            if batch.num_rows > room:
+                batches.append(batch.slice(0, int(room)))
                 self.truncated = True
                 break
             batches.append(batch)
-            room = None if room is None else room - batch.num_rows
+            rows, size = rows - batch.num_rows, size - batch.nbytes
         self.table = pa.Table.from_batches(batches, schema=reader.schema)
 
     @property
@@ -164,6 +167,11 @@ class _Job:
         while not self.is_over and time.monotonic() < until:
             self._con.interrupt()
             self._thread.join(POLL_SECONDS)
+
+
+def _limit(manifest: Manifest, name: str) -> float:
+    value = manifest.limit(name)
+    return math.inf if value is None else value
 
 
 def _bytes_fetched(con: duckdb.DuckDBPyConnection) -> int:

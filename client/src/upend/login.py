@@ -128,11 +128,8 @@ class Session:
             "refresh_token": self._credentials.refresh_token,
             "client_id": CLIENT_ID,
         }
-        api = Api(self._profile.url)
-        try:
+        with Api(self._profile.url) as api:
             answer = api.form(TOKEN_PATH, form)
-        finally:
-            api.close()
         if answer.status_code != HTTPStatus.OK:
             return None
         fresh = _credentials(_json(answer))

@@ -41,11 +41,10 @@ def login(
     """
     store = Store()
     chosen = _profile(store, url, profile, workspace)
-    api = Api(chosen.url)
-    authorization = flow.begin(api, scopes=scopes)
-    _invite(authorization, no_browser=no_browser)
-    credentials = flow.wait(api, authorization)
-    api.close()
+    with Api(chosen.url) as api:
+        authorization = flow.begin(api, scopes=scopes)
+        _invite(authorization, no_browser=no_browser)
+        credentials = flow.wait(api, authorization)
     store.save(chosen, make_default=True)
     store.save_credentials(chosen, credentials)
     session = Api(chosen.url, tokens=flow.Session(store, chosen, credentials))

@@ -24,8 +24,7 @@ def logout(*, profile: str | None, url: str | None, forget_device: bool) -> None
     if credentials is None:
         click.echo(f"You were not logged in to {chosen.url}.", err=True)
         return
-    api = Api(chosen.url)
-    revoked = flow.revoke(api, credentials)
-    api.close()
+    with Api(chosen.url) as api:
+        revoked = flow.revoke(api, credentials)
     tail = "" if revoked else " The server was not told; the token there expires by itself."
     click.echo(f"Logged out of {chosen.url}.{tail}", err=True)
