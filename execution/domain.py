@@ -45,6 +45,15 @@ class QueryState(StrEnum):
         return self in {QueryState.CANCELLED, QueryState.FAILED, QueryState.SUCCEEDED}
 
 
+class ExportState(StrEnum):
+    """Where the conversion of a result to another format stands."""
+
+    FAILED = "failed"
+    QUEUED = "queued"
+    READY = "ready"
+    RUNNING = "running"
+
+
 class ResultFormat(StrEnum):
     """The forms a result can be fetched in."""
 

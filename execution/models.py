@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.domain import Actor, PrincipalKind
 from accounts.models import Device, ServiceAccount, User
-from execution.domain import Place, QueryState
+from execution.domain import ExportState, Place, QueryState, ResultFormat
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
 
@@ -91,6 +91,35 @@ class Query(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} {self.state}"
+
+
+class ResultExport(models.Model):
+    """A result in another format, written once when first asked for. The row is the queue."""
+
+    query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="exports")
+    format = models.CharField(max_length=12, choices=[(f.value, f.value) for f in ResultFormat])
+    state = models.CharField(
+        max_length=12, choices=[(s.value, s.value) for s in ExportState], default=ExportState.QUEUED
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
+    size_bytes = models.BigIntegerField(null=True)
+    problem = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["query", "format"], name="result_export_format")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.query_id} as {self.format}: {self.state}"
+
+    @property
+    def key(self) -> str:
+        """Return the object's key, beside the result it was made from."""
+        return f"{self.query.result_key.removesuffix('.arrow')}.{self.format}"
 
 
 class Grant(models.Model):

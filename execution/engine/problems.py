@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 
+from catalog.storage import StorageUnreachable
 from problems import Problem
 
 
@@ -40,14 +41,6 @@ class QueryFailed(Problem):
     code = "query-failed"
     status = 422
     title = "The query failed while it ran"
-
-
-class StorageUnreachable(Problem):
-    """The bucket did not answer, or did not let the engine read."""
-
-    code = "storage-unreachable"
-    status = 503
-    title = "The bucket could not be read"
 
 
 class EngineDied(Problem):

@@ -1,5 +1,7 @@
-"""Api addresses of this room."""
+"""The address that manifests name files by."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from execution.api.files import file
+
+urlpatterns = [path("files/<uuid:grant_id>/<int:ordinal>", file, name="file")]

@@ -194,6 +194,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Hybrid compute over DuckLake: plan, run anywhere, prove what happened.",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "PlaceEnum": "execution.domain.Place",
+        "RequestedPlaceEnum": "execution.domain.RequestedPlace",
+    },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -210,7 +214,11 @@ CELERY_TASK_ROUTES = {"catalog.*": {"queue": "catalog"}, "execution.*": {"queue"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+    "max_retries": 0,  # of a publisher's connection; workers reconnect by their own rules
+}
 CELERY_TASK_PUBLISH_RETRY = False  # submitting never waits for a broker that is down
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-queries": {

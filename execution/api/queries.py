@@ -1,0 +1,138 @@
+"""`/plans` and `/queries`: what would run, what runs, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import generics, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.domain import Scope
+from api.permissions import RequiredScopes, actor_of
+from execution import selectors, services
+from execution.api.serializers import PlanSerializer, QueryRequestSerializer, QuerySerializer
+from execution.models import Query
+from problems import Invalid
+from workspaces.selectors import find_workspace
+
+RUN: RequiredScopes = {"GET": Scope.QUERY_RUN, "POST": Scope.QUERY_RUN}
+MAX_KEY_CHARACTERS = 120
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key with the same request returns the query it made before.",
+)
+
+
+class PlansView(APIView):
+    """Plans: nothing runs."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"POST": Scope.QUERY_RUN}
+
+    @extend_schema(
+        operation_id="plan_query",
+        request=QueryRequestSerializer,
+        responses=PlanSerializer,
+        tags=["queries"],
+    )
+    def post(self, request: Request, workspace: str) -> Response:
+        """Say what the query would touch and cost, whether it may, and where it would run."""
+        actor = actor_of(request)
+        where = find_workspace(actor, workspace)
+        given = QueryRequestSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        plan = services.explain_query(actor=actor, workspace=where, **given.arguments)
+        return Response(plan.as_dict())
+
+
+class QueriesView(generics.ListAPIView[Query]):
+    """The workspace's queries."""
+
+    serializer_class = QuerySerializer
+    required_scopes: ClassVar[RequiredScopes] = RUN
+
+    def get_queryset(self) -> QuerySet[Query]:
+        """Return the actor's own queries; owners, stewards and auditors see all."""
+        actor = actor_of(self.request)
+        return selectors.queries_of(actor, find_workspace(actor, self.kwargs["workspace"]))
+
+    @extend_schema(operation_id="list_queries", tags=["queries"])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """List queries, newest first."""
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="submit_query",
+        request=QueryRequestSerializer,
+        parameters=[IDEMPOTENCY_KEY],
+        responses={201: QuerySerializer, 200: OpenApiResponse(QuerySerializer, "Made before")},
+        tags=["queries"],
+    )
+    def post(self, request: Request, workspace: str) -> Response:
+        """Queue a query for the server, or delegate it to the device that asks."""
+        actor = actor_of(request)
+        where = find_workspace(actor, workspace)
+        given = QueryRequestSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        submission = services.submit_query(
+            actor=actor,
+            workspace=where,
+            idempotency_key=idempotency_key_of(request),
+            **given.arguments,
+        )
+        document = QuerySerializer(submission.query, context={"notice": submission.notice}).data
+        code = status.HTTP_201_CREATED if submission.is_new else status.HTTP_200_OK
+        return Response(document, status=code)
+
+
+class QueryView(APIView):
+    """One query."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"GET": Scope.QUERY_RUN}
+
+    @extend_schema(operation_id="get_query", responses=QuerySerializer, tags=["queries"])
+    def get(self, request: Request, workspace: str, query_id: UUID) -> Response:
+        """Return a query: where it stands, how far it is, how it ended."""
+        return Response(QuerySerializer(query_of(request, workspace, query_id)).data)
+
+
+class QueryCancelView(APIView):
+    """The wish to stop a query."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"POST": Scope.QUERY_RUN}
+
+    @extend_schema(
+        operation_id="cancel_query",
+        request=None,
+        responses={202: QuerySerializer},
+        tags=["queries"],
+    )
+    def post(self, request: Request, workspace: str, query_id: UUID) -> Response:
+        """Stop a query: at once where it waits, within half a second where it runs."""
+        query = query_of(request, workspace, query_id)
+        query = services.cancel_query(actor=actor_of(request), query=query)
+        return Response(QuerySerializer(query).data, status=status.HTTP_202_ACCEPTED)
+
+
+def query_of(request: Request, workspace: str, query_id: UUID) -> Query:
+    """Return the query that an address names to the actor. Raises `NotFound`."""
+    actor = actor_of(request)
+    return selectors.find_query(actor, find_workspace(actor, workspace), query_id)
+
+
+def idempotency_key_of(request: Request) -> str:
+    """Return the request's idempotency key, empty where it has none. Raises `Invalid`."""
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > MAX_KEY_CHARACTERS or not key.isprintable():
+        raise Invalid(
+            f"An idempotency key has at most {MAX_KEY_CHARACTERS} printable characters.",
+            hint="A random UUID does well.",
+        )
+    return key

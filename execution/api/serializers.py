@@ -1,0 +1,231 @@
+"""The shapes of the API's JSON for plans, queries, results and saved queries."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from execution.domain import Place, QueryState, RequestedPlace, ResultFormat
+from execution.models import Query, SavedQuery
+from execution.services.results import PAGE_ROWS
+
+MAX_SQL_CHARACTERS = 200_000
+
+
+def choices_of(names: type[StrEnum]) -> list[tuple[str, str]]:
+    """Return an enumeration as choices, in the form that the schema knows it by."""
+    return [(member.value, member.name) for member in names]
+
+
+class QueryRequestSerializer(serializers.Serializer[Any]):
+    """What to plan or run."""
+
+    sql = serializers.CharField(
+        max_length=MAX_SQL_CHARACTERS, trim_whitespace=False, help_text="One SELECT."
+    )
+    place = serializers.ChoiceField(choices=choices_of(RequestedPlace), default=RequestedPlace.AUTO)
+    catalog = serializers.CharField(
+        max_length=63,
+        default="",
+        allow_blank=True,
+        help_text="Where unqualified names are looked up.",
+    )
+    snapshots = serializers.DictField(
+        child=serializers.IntegerField(min_value=0),
+        required=False,
+        help_text="Catalog name to snapshot id; the newest where it is not named.",
+    )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the validated request as the services' keyword arguments."""
+        given = self.validated_data
+        return {
+            "sql": given["sql"],
+            "requested": RequestedPlace(given["place"]),
+            "default_catalog": given["catalog"],
+            "snapshots": given.get("snapshots"),
+        }
+
+
+class ResultColumnSerializer(serializers.Serializer[Any]):
+    """A column of a result."""
+
+    name = serializers.CharField()
+    type = serializers.CharField(help_text="As DuckDB spells it.")
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """One thing that placement weighed."""
+
+    code = serializers.CharField()
+    text = serializers.CharField()
+    favours = serializers.ChoiceField(choices=choices_of(Place), allow_null=True)
+    decisive = serializers.BooleanField()
+
+
+class PlanRefusalSerializer(serializers.Serializer[Any]):
+    """Why the place that was asked for is not allowed."""
+
+    code = serializers.CharField()
+    text = serializers.CharField()
+
+
+class TableEstimateSerializer(serializers.Serializer[Any]):
+    """What the query would read of one table."""
+
+    table = serializers.CharField()
+    columns = serializers.ListField(child=serializers.CharField())
+    scan_bytes = serializers.IntegerField()
+    total_bytes = serializers.IntegerField()
+    files = serializers.IntegerField()
+    total_files = serializers.IntegerField()
+    rows = serializers.IntegerField()
+    filters = serializers.ListField(child=serializers.CharField())
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    """What a query would touch and cost, what governance says, where it would run and why."""
+
+    sql = serializers.CharField()
+    place = serializers.ChoiceField(choices=choices_of(Place), allow_null=True)
+    requested = serializers.ChoiceField(choices=choices_of(RequestedPlace))
+    why = serializers.CharField()
+    reasons = ReasonSerializer(many=True)
+    refusal = PlanRefusalSerializer(allow_null=True)
+    local_allowed = serializers.BooleanField()
+    server_seconds = serializers.FloatField()
+    local_seconds = serializers.FloatField(allow_null=True)
+    scan_bytes = serializers.IntegerField(help_text="Compressed bytes to fetch from the bucket.")
+    total_bytes = serializers.IntegerField()
+    files = serializers.IntegerField()
+    joins = serializers.IntegerField()
+    memory_bytes = serializers.IntegerField()
+    tables = TableEstimateSerializer(many=True)
+    snapshots = serializers.DictField(child=serializers.IntegerField())
+    decisions = serializers.ListField(child=serializers.DictField())
+    local_decisions = serializers.ListField(child=serializers.DictField())
+    columns = ResultColumnSerializer(many=True)
+
+
+@extend_schema_field(PlanSerializer)
+class StoredPlanField(serializers.JSONField):
+    """A plan as it was kept: shown unchanged, whatever version of Upend made it."""
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    """How far a query is."""
+
+    percent = serializers.FloatField(default=0.0)
+    rows = serializers.IntegerField(default=0)
+    bytes = serializers.IntegerField(default=0)
+
+
+class QueryLinksSerializer(serializers.Serializer[Any]):
+    """Where the query's parts are; empty where there is no such part now."""
+
+    result = serializers.CharField()
+    manifest = serializers.CharField()
+    cancel = serializers.CharField()
+
+
+class QuerySerializer(serializers.ModelSerializer[Query]):
+    """One run of a plan."""
+
+    state = serializers.ChoiceField(choices=choices_of(QueryState))
+    place = serializers.ChoiceField(choices=choices_of(Place))
+    plan = StoredPlanField()
+    progress = ProgressSerializer()
+    columns = ResultColumnSerializer(many=True)
+    problem = serializers.DictField(allow_null=True, help_text="RFC 9457 members of a failure.")
+    principal = serializers.SerializerMethodField(help_text="Who asked.")
+    links = serializers.SerializerMethodField()
+    notice = serializers.SerializerMethodField(help_text="For the person; empty if none.")
+
+    class Meta:
+        model = Query
+        fields = [
+            "id",
+            "state",
+            "place",
+            "sql",
+            "principal",
+            "plan",
+            "progress",
+            "problem",
+            "columns",
+            "row_count",
+            "result_bytes",
+            "truncated",
+            "bytes_read",
+            "engine_seconds",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "result_expires_at",
+            "attempts",
+            "links",
+            "notice",
+        ]
+
+    def get_principal(self, query: Query) -> str:
+        """Return the label of who asked."""
+        return str(query.user or query.service_account or "")
+
+    @extend_schema_field(QueryLinksSerializer)
+    def get_links(self, query: Query) -> dict[str, str]:
+        """Return the addresses that make sense in the query's state."""
+        state = QueryState(query.state)
+        names = {
+            "result": "query-result" if query.result_key else "",
+            "manifest": "query-manifest" if state is QueryState.DELEGATED else "",
+            "cancel": "" if state.is_final else "query-cancel",
+        }
+        arguments = {"workspace": query.workspace.slug, "query_id": query.id}
+        return {
+            link: reverse(name, kwargs=arguments) if name else "" for link, name in names.items()
+        }
+
+    def get_notice(self, query: Query) -> str:  # noqa: ARG002 - DRF's signature
+        """Return what the submission had to say."""
+        return str(self.context.get("notice", ""))
+
+
+class ResultParametersSerializer(serializers.Serializer[Any]):
+    """Which part of a result, and how."""
+
+    format = serializers.ChoiceField(choices=choices_of(ResultFormat), default=ResultFormat.JSON)
+    offset = serializers.IntegerField(min_value=0, max_value=2**62, default=0)
+    limit = serializers.IntegerField(min_value=1, max_value=PAGE_ROWS, default=PAGE_ROWS)
+
+
+class ResultPageSerializer(serializers.Serializer[Any]):
+    """Some rows of a result."""
+
+    columns = ResultColumnSerializer(many=True)
+    rows = serializers.ListField(child=serializers.ListField())
+    offset = serializers.IntegerField()
+    next_offset = serializers.IntegerField(allow_null=True)
+    row_count = serializers.IntegerField()
+    truncated = serializers.BooleanField()
+
+
+class ReceiptSerializer(serializers.Serializer[Any]):
+    """What a device says about its run."""
+
+    receipt = serializers.CharField(help_text="Compact JWS by the device's key.")
+
+
+class SavedQuerySerializer(serializers.ModelSerializer[SavedQuery]):
+    """A named query."""
+
+    created_by = serializers.CharField(source="created_by.email", read_only=True, default="")
+
+    class Meta:
+        model = SavedQuery
+        fields = ["id", "name", "description", "sql", "created_by", "created_at", "updated_at"]
+        read_only_fields = ["id", "created_at", "updated_at"]

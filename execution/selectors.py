@@ -1,0 +1,76 @@
+"""Reads of what runs: one query, what is visible of it, and what its tables are to a policy."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from accounts.domain import Actor
+from catalog.models import Catalog
+from execution.models import Query, SavedQuery
+from governance.domain import Action, Securable, SecurableKind
+from problems import NotFound
+from workspaces.models import Workspace
+
+
+def queries_of(actor: Actor, workspace: Workspace) -> QuerySet[Query]:
+    """Return the workspace's queries that `actor` may see, newest first."""
+    rows = Query.objects.visible_to(actor).filter(workspace=workspace)
+    rows = rows.defer("execution", "receipt")  # for many files they are megabytes
+    return rows.select_related("workspace", "user", "service_account", "device")
+
+
+def find_query(actor: Actor, workspace: Workspace, query_id: UUID) -> Query:
+    """Return one query. Raises `NotFound` where there is none that `actor` may see."""
+    query = queries_of(actor, workspace).filter(id=query_id).first()
+    if query is None:
+        message = "There is no such query, or you may not see it."
+        raise NotFound(message, hint="People see their own queries; owners and stewards see all.")
+    return query
+
+
+def saved_queries_of(actor: Actor, workspace: Workspace) -> QuerySet[SavedQuery]:
+    """Return the workspace's saved queries, which all who belong to it share."""
+    visible = Workspace.objects.visible_to(actor).filter(id=workspace.id)
+    return SavedQuery.objects.filter(workspace__in=visible).select_related("created_by")
+
+
+def tables_of(query: Query) -> list[Securable]:
+    """Return the tables that the plan read, as a policy names them now.
+
+    Raises `NotFound` where the catalog of one was dropped since.
+    """
+    named = {
+        decision["securable"]["key"]: decision["securable"]["label"]
+        for decision in query.plan["decisions"]
+        if decision["action"] == Action.TABLE_QUERY
+    }
+    return [table_securable(query.workspace, key, label) for key, label in named.items()]
+
+
+def table_securable(workspace: Workspace, key: str, label: str) -> Securable:
+    """Return the table of a key, `table:<catalog uuid>/<table uuid>`, below its live catalog."""
+    catalog_id = UUID(key.removeprefix("table:").partition("/")[0])
+    rows = Catalog.objects.live().select_related("workspace__organization")
+    catalog = rows.filter(id=catalog_id, workspace=workspace).first()
+    if catalog is None:
+        raise NotFound(f"The catalog of {label} was dropped.")
+    return Securable(
+        SecurableKind.TABLE,
+        key,
+        label,
+        workspace.organization_id,
+        workspace.id,
+        catalog.securable,
+    )
+
+
+def find_saved_query(actor: Actor, workspace: Workspace, saved_id: UUID) -> SavedQuery:
+    """Return one saved query. Raises `NotFound` where there is none that `actor` may see."""
+    saved = saved_queries_of(actor, workspace).select_related("workspace").filter(id=saved_id)
+    found = saved.first()
+    if found is None:
+        message = "There is no such saved query, or you may not see it."
+        raise NotFound(message)
+    return found

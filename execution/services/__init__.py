@@ -1,0 +1,32 @@
+"""Every write of what runs."""
+
+from execution.services.files import FileRequest, authorize_file
+from execution.services.grants import issue_grant
+from execution.services.lifecycle import cancel_query
+from execution.services.receipts import accept_receipt
+from execution.services.results import Page, expire_results, locate, read_page, run_export
+from execution.services.running import run_query
+from execution.services.saved import change_saved_query, delete_saved_query, save_query
+from execution.services.submit import Submission, explain_query, submit_query
+from execution.services.sweep import sweep
+
+__all__ = [
+    "FileRequest",
+    "Page",
+    "Submission",
+    "accept_receipt",
+    "authorize_file",
+    "cancel_query",
+    "change_saved_query",
+    "delete_saved_query",
+    "expire_results",
+    "explain_query",
+    "issue_grant",
+    "locate",
+    "read_page",
+    "run_export",
+    "run_query",
+    "save_query",
+    "submit_query",
+    "sweep",
+]

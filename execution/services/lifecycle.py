@@ -1,0 +1,165 @@
+"""A server run from claim to end: every step is one conditional UPDATE, so that two never win."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from accounts.domain import Actor
+from audit import services as audit
+from audit.domain import Event
+from execution import ledger
+from execution.domain import QueryState
+from execution.engine.domain import Outcome, Progress
+from execution.engine.problems import QueryCancelled
+from execution.models import Grant, Query
+from governance import securables
+from governance.domain import Action
+from governance.services import authorize
+from problems import Conflict, Problem
+
+
+class AlreadyOver(Conflict):
+    """The query has ended; there is nothing left to stop."""
+
+    code = "query-over"
+    title = "The query is over"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a query once: attempt `attempt` of `query`, and no other."""
+
+    query: Query
+    attempt: int
+
+    @property
+    def rows(self) -> QuerySet[Query]:
+        """Return the row while this claim holds: an UPDATE of it tells whether it does."""
+        return Query.objects.filter(
+            id=self.query.id, state=QueryState.RUNNING, attempts=self.attempt
+        )
+
+
+@audit.service
+def claim(*, query_id: UUID, worker: str) -> Claim | None:
+    """Take a queued query for `worker`; None where another was faster or it is not queued."""
+    now = timezone.now()
+    taken = Query.objects.filter(id=query_id, state=QueryState.QUEUED).update(
+        state=QueryState.RUNNING,
+        attempts=F("attempts") + 1,
+        worker=worker,
+        started_at=now,
+        heartbeat_at=now,
+        progress=Progress().as_dict(),
+    )
+    if not taken:
+        return None
+    rows = Query.objects.select_related("workspace__organization", "user", "service_account")
+    query = rows.get(id=query_id)
+    audit.record(
+        actor=ledger.principal_of(query),
+        event=Event.QUERY_STARTED,
+        target=ledger.query(query),
+        after={"attempt": query.attempts, "worker": worker},
+    )
+    return Claim(query, query.attempts)
+
+
+def heartbeat(held: Claim, progress: Progress) -> bool:
+    """Say that the run goes on, and how far it is; tell whether the claim still holds."""
+    beaten = held.rows.update(heartbeat_at=timezone.now(), progress=progress.as_dict())
+    return bool(beaten)
+
+
+def should_stop(held: Claim) -> bool:
+    """Tell whether someone asked for the run to stop, or the claim was lost to a sweep."""
+    return not held.rows.filter(cancel_requested_at__isnull=True).exists()
+
+
+@audit.service
+def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int) -> bool:
+    """End a run with its result; False where the claim was lost, and nothing changed."""
+    now = timezone.now()
+    facts = {
+        "row_count": outcome.rows,
+        "result_bytes": result_bytes,
+        "truncated": outcome.truncated,
+        "bytes_read": outcome.bytes_read,
+        "engine_seconds": outcome.engine_seconds,
+    }
+    ended = held.rows.update(
+        state=QueryState.SUCCEEDED,
+        columns=[{"name": name, "type": kind} for name, kind in outcome.columns],
+        progress=Progress(100.0, outcome.rows, outcome.bytes).as_dict(),
+        result_key=result_key,
+        result_expires_at=now + timedelta(seconds=settings.RESULT_TTL_SECONDS),
+        heartbeat_at=now,
+        finished_at=now,
+        **facts,
+    )
+    if ended:
+        audit.record(
+            actor=ledger.principal_of(held.query),
+            event=Event.QUERY_SUCCEEDED,
+            target=ledger.query(held.query),
+            after=facts | {"attempt": held.attempt},
+        )
+    return bool(ended)
+
+
+@audit.service
+def fail(*, held: Claim, problem: Problem) -> bool:
+    """End a run with its problem; False where the claim was lost, and nothing changed."""
+    is_cancelled = isinstance(problem, QueryCancelled)
+    ended = held.rows.update(
+        state=QueryState.CANCELLED if is_cancelled else QueryState.FAILED,
+        problem=problem.as_dict(),
+        finished_at=timezone.now(),
+    )
+    if ended:
+        audit.record(
+            actor=ledger.principal_of(held.query),
+            event=Event.QUERY_CANCELLED if is_cancelled else Event.QUERY_FAILED,
+            target=ledger.query(held.query),
+            after={"attempt": held.attempt, "problem": problem.as_dict()},
+        )
+    return bool(ended)
+
+
+@audit.service
+def cancel_query(*, actor: Actor, query: Query) -> Query:
+    """Stop a query: at once where nothing runs yet, within half a second where it does.
+
+    A delegated query's grant ends with it. Raises `AccessDenied` for another's query without
+    `query.manage`, `AlreadyOver` for one that has ended.
+    """
+    if actor.id not in {query.user_id, query.service_account_id}:
+        authorize(actor, Action.QUERY_MANAGE, securables.workspace(query.workspace))
+    now = timezone.now()
+    before = query.state
+    rows = Query.objects.filter(id=query.id)
+    stopped = rows.filter(state__in=[QueryState.QUEUED, QueryState.DELEGATED]).update(
+        state=QueryState.CANCELLED,
+        cancel_requested_at=now,
+        finished_at=now,
+        problem=QueryCancelled("It was stopped before it ran to its end.").as_dict(),
+    )
+    asked = 0 if stopped else rows.filter(state=QueryState.RUNNING).update(cancel_requested_at=now)
+    if not stopped and not asked:
+        raise AlreadyOver("The query has already ended; its state did not change.")
+    Grant.objects.filter(query=query, revoked_at__isnull=True).update(revoked_at=now)
+    audit.record(
+        actor=actor,
+        event=Event.QUERY_CANCELLED,
+        target=ledger.query(query),
+        before=before,
+        after="cancelled" if stopped else "stopping",
+    )
+    query.refresh_from_db()
+    return query

@@ -1,0 +1,46 @@
+"""PostgreSQL rows are the queue; the broker only says "look now", and may be down."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from celery import current_app
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from execution.domain import QueryState
+from execution.models import Query
+
+RUN_QUERY = "execution.run_query"
+EXPORT_RESULT = "execution.export_result"
+MESSAGE_SECONDS = 60
+"""A message is worth nothing later: the sweep has said it again by then."""
+BROKER_DOWN = (
+    "The message broker cannot be reached. The query is kept and starts as soon as it is back."
+)
+
+log = structlog.get_logger(__name__)
+
+
+def announce(query_id: UUID) -> str:
+    """Tell the workers that a query waits; return a notice for the person where that failed.
+
+    A queued row's `heartbeat_at` is when it was last announced; the sweep repeats what is old.
+    """
+    if not publish(RUN_QUERY, str(query_id)):
+        return BROKER_DOWN
+    waiting = Query.objects.filter(id=query_id, state=QueryState.QUEUED)
+    waiting.update(heartbeat_at=timezone.now())
+    return ""
+
+
+def publish(task: str, *arguments: str) -> bool:
+    """Send one message, without waiting for a broker that is down; tell whether it left."""
+    try:
+        current_app.send_task(task, args=arguments, expires=MESSAGE_SECONDS)
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("broker_unreachable", task=task, error=type(error).__name__)
+        return False
+    return True

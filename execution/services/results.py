@@ -1,0 +1,211 @@
+"""Reading what came out: pages, whole files, other formats, and the end of keeping them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.domain import Actor
+from audit import services as audit
+from audit.domain import Event
+from catalog import storage
+from execution import ledger
+from execution.domain import ExportState, Place, QueryState, ResultFormat
+from execution.models import Query, ResultExport
+from execution.results.arrow_file import open_file, read_rows
+from execution.results.exports import export
+from execution.results.values import rows_of
+from execution.services.queue import EXPORT_RESULT, publish
+from problems import Conflict, NotFound, Problem
+
+PAGE_ROWS = 1000
+URL_SECONDS = 60
+
+
+class ResultNotReady(Conflict):
+    """The query has not ended yet."""
+
+    code = "result-not-ready"
+    title = "The result is not there yet"
+
+
+class NoResult(Conflict):
+    """The query ended without rows that the server has."""
+
+    code = "no-result"
+    title = "The query has no result here"
+
+
+class ResultExpired(Problem):
+    """The rows were deleted when their time was over."""
+
+    code = "result-expired"
+    status = 410
+    title = "The result has expired"
+
+
+class ExportFailed(Problem):
+    """The result could not be written in this format."""
+
+    code: ClassVar[str] = "export-failed"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "The result could not be converted"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a result, JSON-ready."""
+
+    columns: list[dict[str, str]]
+    rows: list[list[Any]]
+    offset: int
+    row_count: int
+    truncated: bool
+
+    @property
+    def next_offset(self) -> int | None:
+        """Return where the next page starts, None after the last row."""
+        end = self.offset + len(self.rows)
+        return end if self.rows and end < self.row_count else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the API's JSON."""
+        return {
+            "columns": self.columns,
+            "rows": self.rows,
+            "offset": self.offset,
+            "next_offset": self.next_offset,
+            "row_count": self.row_count,
+            "truncated": self.truncated,
+        }
+
+
+@audit.service
+def read_page(*, actor: Actor, query: Query, offset: int = 0, limit: int = PAGE_ROWS) -> Page:
+    """Return up to `limit` rows (at most 1,000) from `offset`, read from the bucket by range.
+
+    Raises `ResultNotReady`, `NoResult`, `ResultExpired`, `StorageUnreachable`.
+    """
+    check_readable(query)
+    limit = min(limit, PAGE_ROWS)
+    with storage.translated():
+        reader = open_file(storage.client(), storage.bucket(), query.result_key)
+        table = read_rows(reader, offset, limit)
+    _record_read(actor, query, {"format": ResultFormat.JSON, "offset": offset})
+    return Page(
+        columns=query.columns,
+        rows=[row for batch in table.to_batches() for row in rows_of(batch)],
+        offset=offset,
+        row_count=query.row_count or 0,
+        truncated=query.truncated,
+    )
+
+
+def locate(*, actor: Actor, query: Query, form: ResultFormat) -> str | None:
+    """Return a URL that reads the whole result as `form` for a minute.
+
+    None while the format is still being written: ask again. Raises `ResultNotReady`, `NoResult`,
+    `ResultExpired`, `ExportFailed`.
+    """
+    check_readable(query)
+    if form is ResultFormat.ARROW:
+        return _hand_out(actor=actor, query=query, form=form, key=query.result_key)
+    row, is_new = _request_export(query, form)
+    if is_new:
+        publish(EXPORT_RESULT, str(row.id))
+    if row.state != ExportState.READY:
+        return None
+    return _hand_out(actor=actor, query=query, form=form, key=row.key)
+
+
+def check_readable(query: Query) -> None:
+    """Raise the problem that says why the query has no rows to read, if it has none."""
+    state = QueryState(query.state)
+    if query.place == Place.LOCAL and state in {QueryState.SUCCEEDED, QueryState.DELEGATED}:
+        raise NoResult(
+            "The query ran on a person's own machine, and its rows never left it.",
+            hint="Run it again with the place `server` to keep a result here.",
+        )
+    if not state.is_final:
+        raise ResultNotReady(f"The query is {state}.", hint="Ask for the query until it has ended.")
+    if state is not QueryState.SUCCEEDED:
+        raise NoResult(f"The query was {state}.", problem=query.problem)
+    if not query.result_key or (query.result_expires_at or timezone.now()) <= timezone.now():
+        raise ResultExpired(
+            "Results are kept for a limited time, and this one's is over.",
+            hint="Run the query again; at the same snapshot it gives the same rows.",
+        )
+
+
+def run_export(export_id: int) -> None:
+    """Write one requested format; another worker's claim or a missing row ends it silently."""
+    row = _claim_export(export_id)
+    if row is None:
+        return
+    held = ResultExport.objects.filter(id=row.id, state=ExportState.RUNNING, attempts=row.attempts)
+    try:
+        with storage.translated():
+            size = export(
+                storage.client(),
+                storage.bucket(),
+                source=row.query.result_key,
+                key=row.key,
+                form=ResultFormat(row.format),
+                on_progress=lambda: _beat(held),
+            )
+    except Problem as problem:
+        held.update(state=ExportState.FAILED, problem=problem.as_dict(), finished_at=timezone.now())
+        return
+    held.update(state=ExportState.READY, size_bytes=size, finished_at=timezone.now())
+
+
+def expire_results() -> int:
+    """Delete the objects and export rows of expired results; the query itself stays."""
+    expired = Query.objects.filter(result_expires_at__lte=timezone.now()).exclude(result_key="")
+    count = 0
+    for query in expired.prefetch_related("exports")[:1000]:
+        for row in query.exports.all():
+            storage.delete(row.key)
+        storage.delete(query.result_key)
+        query.exports.all().delete()
+        count += Query.objects.filter(id=query.id).update(result_key="")
+    return count
+
+
+@audit.service
+def _hand_out(*, actor: Actor, query: Query, form: ResultFormat, key: str) -> str:
+    _record_read(actor, query, {"format": form})
+    return storage.presign(key, valid_seconds=URL_SECONDS, public=True)
+
+
+def _record_read(actor: Actor, query: Query, what: dict[str, Any]) -> None:
+    audit.record(actor=actor, event=Event.RESULT_READ, target=ledger.query(query), after=what)
+
+
+def _request_export(query: Query, form: ResultFormat) -> tuple[ResultExport, bool]:
+    """Return the row of a format, made where it was missing; raise what made it fail."""
+    row, is_new = ResultExport.objects.get_or_create(query=query, format=form)
+    if row.state == ExportState.FAILED:
+        row.delete()  # asked for again, it is tried again
+        problem = row.problem or {}
+        raise ExportFailed(
+            str(problem.get("detail", "Writing it did not succeed.")),
+            hint="Ask again to try once more, or take another format.",
+        )
+    return row, is_new
+
+
+def _claim_export(export_id: int) -> ResultExport | None:
+    taken = ResultExport.objects.filter(id=export_id, state=ExportState.QUEUED).update(
+        state=ExportState.RUNNING, attempts=F("attempts") + 1, heartbeat_at=timezone.now()
+    )
+    return ResultExport.objects.select_related("query").get(id=export_id) if taken else None
+
+
+def _beat(held: Any) -> None:
+    """Say that the export goes on; stop it where its row is gone or another's."""
+    if not held.update(heartbeat_at=timezone.now()):
+        raise NotFound("The export was taken over or its result expired.")

@@ -1,0 +1,140 @@
+"""A worker's part of a query: claim it, rebuild its slices, run the engine, write down the end."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+import structlog
+
+from catalog import storage
+from execution import ledger, selectors, slices
+from execution.domain import QueryState
+from execution.engine.domain import EngineSpec, Progress
+from execution.engine.services import run_engine, threads_of_this_machine
+from execution.models import Query
+from execution.results.arrow_file import ArrowFile
+from execution.services import lifecycle
+from execution.services.lifecycle import Claim
+from governance.domain import Action, DecisionContext
+from governance.services import authorize
+from problems import Problem
+
+BEAT_SECONDS = 1.0
+SCRATCH_PER_MEMORY = 4
+URL_GRACE_SECONDS = 60
+URL_WINDOW_SECONDS = 3600
+
+log = structlog.get_logger(__name__)
+
+
+class RunFailed(Problem):
+    """Upend itself failed while it ran the query."""
+
+    code = "run-failed"
+    status = 500
+    title = "The query could not be run"
+
+
+class Pulse:
+    """Writes heartbeat and progress about once a second, and hears the wish to cancel."""
+
+    def __init__(self, held: Claim) -> None:
+        self._held = held
+        self._beaten_at = 0.0
+
+    def beat(self, progress: Progress) -> None:
+        """Take the latest progress."""
+        now = time.monotonic()
+        if now - self._beaten_at >= BEAT_SECONDS:
+            self._beaten_at = now
+            lifecycle.heartbeat(self._held, progress)
+
+    def is_cancelled(self) -> bool:
+        """Tell whether the run should stop."""
+        return lifecycle.should_stop(self._held)
+
+
+def run_query(query_id: UUID, *, worker: str) -> None:
+    """Run one queued query to its end; nothing happens where another worker has it.
+
+    Whatever ends the run is in the row afterwards. Only a database that is gone raises: then
+    the row keeps its last heartbeat, and a sweep gives the query to another worker.
+    """
+    held = lifecycle.claim(query_id=query_id, worker=worker)
+    if held is None:
+        return
+    file = ArrowFile(storage.client(), storage.bucket(), result_key(held.query))
+    try:
+        _run(held, file)
+    except Problem as problem:
+        file.abort()
+        lifecycle.fail(held=held, problem=problem)
+    except Exception:
+        log.exception("run_failed", query_id=str(query_id))
+        file.abort()
+        unexpected = RunFailed(
+            "Upend met an unexpected error while it ran the query.",
+            hint="Run it again; the query's id leads an operator to the cause.",
+        )
+        lifecycle.fail(held=held, problem=unexpected)
+
+
+def result_key(query: Query) -> str:
+    """Return where a query's rows are kept."""
+    return f"results/{query.workspace_id}/{query.id}.arrow"
+
+
+def _run(held: Claim, file: ArrowFile) -> None:
+    _authorize(held.query)
+    pulse = Pulse(held)
+    with storage.translated():
+        outcome = run_engine(
+            engine_spec(held.query),
+            sink=file,
+            seconds=held.query.workspace.query_timeout_seconds,
+            on_progress=pulse.beat,
+            is_cancelled=pulse.is_cancelled,
+        )
+        size = file.commit()
+    key = result_key(held.query)
+    if not lifecycle.succeed(held=held, outcome=outcome, result_key=key, result_bytes=size):
+        _forget_unless_another_runs(held.query)
+
+
+def _authorize(query: Query) -> None:
+    """Ask again what the plan asked: between queueing and running, permission may have ended."""
+    actor = ledger.principal_of(query)
+    for table in selectors.tables_of(query):
+        authorize(actor, Action.TABLE_QUERY, table, DecisionContext(place="server"))
+
+
+def _forget_unless_another_runs(query: Query) -> None:
+    """Delete the rows of a run that lost its claim, where no later attempt wrote them."""
+    ended = Query.objects.filter(id=query.id, state__in=[QueryState.CANCELLED, QueryState.FAILED])
+    if ended.exists():
+        storage.delete(result_key(query))
+
+
+def engine_spec(query: Query) -> EngineSpec:
+    """Return the engine's job: the slices of the plan as it was made, sealed URLs, the limits."""
+    workspace = query.workspace
+    built = slices.build(query.execution, locate=lambda file: sealed_url(query, file.key))
+    threads = threads_of_this_machine()
+    return EngineSpec(
+        sql=query.sql,
+        slices=built.slices,
+        search_path=query.execution["search_path"],
+        max_rows=workspace.max_result_rows,
+        max_bytes=workspace.max_result_bytes,
+        memory_bytes=workspace.query_memory_bytes,
+        threads=threads,
+        temp_bytes=workspace.query_memory_bytes * SCRATCH_PER_MEMORY,
+        cpu_seconds=workspace.query_timeout_seconds * threads,
+    )
+
+
+def sealed_url(query: Query, key: str) -> str:
+    """Return a URL that outlives the run and is the same for everyone within the hour."""
+    seconds = query.workspace.query_timeout_seconds + URL_GRACE_SECONDS
+    return storage.presign(key, valid_seconds=seconds, window_seconds=URL_WINDOW_SECONDS)

@@ -1,0 +1,195 @@
+"""From a request to a row: plan, refuse or accept, record; the row is then nobody's to lose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from accounts.domain import Actor, PrincipalKind
+from audit import services as audit
+from audit.domain import Event
+from audit.services import Denial
+from execution import ledger, planning
+from execution.domain import Place, Plan, QueryState, RequestedPlace
+from execution.models import Query
+from execution.services.queue import announce
+from governance import securables
+from problems import Conflict, Problem
+from workspaces.models import Workspace
+
+
+class PlaceRefused(Problem):
+    """The query may not run at the place that was asked for."""
+
+    code = "place-refused"
+    status = 403
+    title = "Not allowed at this place"
+
+    denial: Denial | None = None
+
+
+class IdempotencyConflict(Conflict):
+    """The key was used before, for another request."""
+
+    code = "idempotency-conflict"
+    title = "The idempotency key is taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, as the API's body says it."""
+
+    sql: str
+    place: RequestedPlace = RequestedPlace.AUTO
+    default_catalog: str = ""
+    snapshots: dict[str, int] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return what makes two requests the same."""
+        parts = [self.sql, self.place, self.default_catalog, self.snapshots or {}]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An accepted query. `notice` is for the person, empty when there is nothing to say."""
+
+    query: Query
+    is_new: bool
+    notice: str = ""
+
+
+def submit_query(
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    sql: str,
+    requested: RequestedPlace = RequestedPlace.AUTO,
+    default_catalog: str = "",
+    snapshots: dict[str, int] | None = None,
+    idempotency_key: str = "",
+) -> Submission:
+    """Plan `sql` and queue it for the server, or delegate it to the actor's device.
+
+    The same key with the same request returns the query it made before; with another request it
+    raises `IdempotencyConflict`. Raises `PlaceRefused`, and what planning refuses.
+    """
+    submission = _submit(
+        actor=actor,
+        workspace=workspace,
+        request=Request(sql, requested, default_catalog, snapshots),
+        key=idempotency_key,
+    )
+    query = submission.query
+    if submission.is_new and query.state == QueryState.QUEUED:
+        return replace(submission, notice=announce(query.id))
+    return submission
+
+
+@audit.service
+def explain_query(
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    sql: str,
+    requested: RequestedPlace = RequestedPlace.AUTO,
+    default_catalog: str = "",
+    snapshots: dict[str, int] | None = None,
+) -> Plan:
+    """Return the plan of `sql`, a refused place included; nothing runs. Refusals are recorded."""
+    return planning.plan(
+        actor=actor,
+        workspace=workspace,
+        sql=sql,
+        requested=requested,
+        default_catalog=default_catalog,
+        snapshots=snapshots,
+    )
+
+
+@audit.service
+def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -> Submission:
+    """Find the query that the key made before, or plan and accept a new one."""
+    earlier = _earlier(actor, workspace, request, key)
+    if earlier is not None:
+        return Submission(earlier, is_new=False)
+    plan = planning.plan(
+        actor=actor,
+        workspace=workspace,
+        sql=request.sql,
+        requested=request.place,
+        default_catalog=request.default_catalog,
+        snapshots=request.snapshots,
+    )
+    place = plan.placement.place or _refuse(actor, workspace, plan)
+    query = _row(actor, workspace, request, plan, place)
+    query.idempotency_key = key
+    try:
+        with transaction.atomic():
+            query.save(force_insert=True)
+    except IntegrityError:  # the same request, a moment earlier
+        earlier = _earlier(actor, workspace, request, key)
+        if earlier is None:
+            raise
+        return Submission(earlier, is_new=False)
+    audit.record(
+        actor=actor, event=Event.QUERY_SUBMITTED, target=ledger.query(query), after=query.plan
+    )
+    return Submission(query, is_new=True)
+
+
+def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place: Place) -> Query:
+    """Return the unsaved row of an accepted plan."""
+    is_person = actor.kind is PrincipalKind.USER
+    is_local = place is Place.LOCAL
+    return Query(
+        workspace=workspace,
+        user_id=actor.id if is_person else None,
+        service_account_id=None if is_person else actor.id,
+        device_id=actor.device.id if is_local and actor.device else None,
+        sql=plan.query.sql,
+        canonical_sql=plan.query.canonical_sql,
+        plan=plan.as_dict(),
+        execution=planning.execution_record(plan) | {"request_id": actor.request_id},
+        place=place,
+        state=QueryState.DELEGATED if is_local else QueryState.QUEUED,
+        request_digest=request.digest,
+    )
+
+
+def _earlier(actor: Actor, workspace: Workspace, request: Request, key: str) -> Query | None:
+    """Return the query that `key` made for this principal, if any."""
+    if not key:
+        return None
+    is_person = actor.kind is PrincipalKind.USER
+    own = Q(user_id=actor.id) if is_person else Q(service_account_id=actor.id)
+    rows = Query.objects.filter(own, workspace=workspace, idempotency_key=key)
+    query = rows.select_related("workspace").first()
+    if query is not None and query.request_digest != request.digest:
+        raise IdempotencyConflict(
+            "This idempotency key was used before, for another request.",
+            hint="Use a new key for each new request, and the same key only to repeat one.",
+            query_id=str(query.id),
+        )
+    return query
+
+
+def _refuse(actor: Actor, workspace: Workspace, plan: Plan) -> NoReturn:
+    """Refuse a place that is not allowed, with the plan's own reasons."""
+    refusal = plan.placement.refusal
+    problem = PlaceRefused(
+        plan.placement.why,
+        hint="Ask for the place `auto` or `server`; the plan lists what would allow the other.",
+        reason=refusal.code if refusal else "",
+        plan=plan.as_dict(),
+    )
+    decision = next((d.as_dict() for d in plan.local_decisions if not d.allowed), None)
+    target = securables.target(securables.workspace(workspace))
+    problem.denial = Denial(actor, Event.PLAN_REFUSED, target, decision, plan.as_dict())
+    raise problem

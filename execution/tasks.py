@@ -1,0 +1,53 @@
+"""What the workers are told: each task finds in PostgreSQL what there is to do."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from execution import services
+from execution.engine import services as engine
+
+
+@shared_task(name="execution.run_query")
+def run_query(query_id: str) -> None:
+    """Run one queued query; a message that comes twice, or late, does nothing."""
+    try:
+        services.run_query(UUID(query_id), worker=f"{socket.gethostname()}/{os.getpid()}")
+    finally:
+        engine.keep_spare()
+
+
+@shared_task(name="execution.export_result")
+def export_result(export_id: str) -> None:
+    """Write one result in another format."""
+    services.run_export(int(export_id))
+
+
+@shared_task(name="execution.sweep_queries")
+def sweep_queries() -> dict[str, int]:
+    """Repair what lost messages, dead workers and silent devices left behind."""
+    return services.sweep()
+
+
+@shared_task(name="execution.expire_results")
+def expire_results() -> int:
+    """Delete the results whose time is over."""
+    return services.expire_results()
+
+
+@worker_process_init.connect
+def warm_engine(**_: Any) -> None:
+    """Have an engine ready before the first query comes."""
+    engine.keep_spare()
+
+
+@worker_process_shutdown.connect
+def discard_engine(**_: Any) -> None:
+    """Leave no waiting engine behind."""
+    engine.discard_spare()
