@@ -56,3 +56,15 @@ def test_it_links_only_to_what_exists(page: Path) -> None:
     text = (ROOT / page).read_text()
     for link in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", text):
         assert (ROOT / page).parent.joinpath(link).exists(), f"{page} links to {link}"
+
+
+ROOMS = "platform|governance|catalog|execution|client|tests|docs|benchmarks|deploy|static"
+
+
+@pytest.mark.parametrize(
+    "page", sorted(p.relative_to(ROOT) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+)
+def test_it_names_only_files_that_exist(page: Path) -> None:
+    named = re.findall(rf"`((?:{ROOMS})/[\w./-]*)`", (ROOT / page).read_text())
+    missing = sorted({path for path in named if not (ROOT / path).exists()})
+    assert not missing, f"{page} names {missing}"
