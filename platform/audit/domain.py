@@ -24,6 +24,7 @@ class Event(StrEnum):
     JOB_SUCCEEDED = "job.succeeded"
     MEMBERSHIP_GRANTED = "membership.granted"
     MEMBERSHIP_REVOKED = "membership.revoked"
+    ORGANIZATION_CHANGED = "organization.changed"
     ORGANIZATION_CREATED = "organization.created"
     OWNER_CHANGED = "owner.changed"
     PLAN_REFUSED = "plan.refused"

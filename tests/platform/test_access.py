@@ -38,6 +38,8 @@ TABLE: list[tuple[str, str, tuple[int, ...]]] = [
     ("GET", f"{WORKSPACE}/members", (200, 200, 200, 200, 200, 404, 401)),
     ("POST", f"{WORKSPACE}/members", (201, 403, 403, 403, 403, 404, 401)),
     ("DELETE", f"{WORKSPACE}/members/{{membership}}", (204, 403, 403, 403, 403, 404, 401)),
+    ("GET", "/api/v1/organization", (200, 200, 200, 200, 200, 200, 401)),
+    ("PATCH", "/api/v1/organization", (200, 403, 403, 403, 403, 200, 401)),
     ("GET", "/api/v1/people", (200, 200, 200, 200, 200, 200, 401)),
     ("POST", "/api/v1/people", (201, 403, 403, 403, 403, 201, 401)),
     ("GET", "/api/v1/service-accounts", (200, 200, 200, 200, 200, 200, 401)),
@@ -61,6 +63,8 @@ def body_of(path: str, addresses: dict[str, str]) -> dict[str, Any]:
     if path.endswith("/members"):
         whom = {"principal_kind": "user", "principal_id": addresses["steward"]}
         return whom | {"role": "analyst"}
+    if path.endswith("/organization"):
+        return {"local_mode_enabled": False}
     if path.endswith("/people"):
         return {"email": "new@demo-air.example"}
     if path.endswith("/tokens"):
@@ -104,7 +108,7 @@ def test_it_answers_each_actor(
     verb, path, name, status = case
     client = Client() if name == "nobody" else signed_in(cast.actor(name))
     path = path.format(**addresses)
-    body = json.dumps(body_of(path, addresses)) if verb == "POST" else ""
+    body = json.dumps(body_of(path, addresses)) if verb in {"POST", "PATCH"} else ""
     answer = client.generic(verb, path, data=body, content_type="application/json")
     assert answer.status_code == int(status), getattr(answer, "content", b"")[:500]
     if int(status) >= 400:

@@ -10,19 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.organization import OrganizationSerializer
 from accounts.domain import Actor
-from accounts.models import Group, Organization, User
+from accounts.models import Group, User
 from accounts.selectors import organization_of
 from api.permissions import ANY_TOKEN, RequiredScopes, actor_of
-
-
-class OrganizationSerializer(serializers.Serializer[Organization]):
-    """An organization, as its members see it."""
-
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-    slug = serializers.SlugField()
-    local_mode_enabled = serializers.BooleanField()
 
 
 class IdentitySerializer(serializers.Serializer[Any]):

@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import services as accounts
+from accounts.api.organization import own_organization
 from accounts.authorization import NotAllowed, administer
 from accounts.domain import Actor, OrganizationRole, Scope
 from accounts.models import Organization, ServiceAccount, User
-from accounts.selectors import organization_of
 from api.pagination import CursorPagination
 from api.permissions import RequiredScopes, actor_of
 from audit import targets
@@ -73,14 +73,6 @@ class ByEmail(CursorPagination):
     ordering = "email"
 
 
-def _organization(actor: Actor) -> Organization:
-    organization = organization_of(actor)
-    if organization is None:
-        message = "You belong to no organization."
-        raise NotFound(message)
-    return organization
-
-
 @extend_schema_view(get=extend_schema(operation_id="list_people", tags=["identity"]))
 class PeopleView(generics.ListAPIView[User]):
     """List people and add them."""
@@ -91,7 +83,7 @@ class PeopleView(generics.ListAPIView[User]):
 
     def get_queryset(self) -> QuerySet[User]:
         """Return the people of the actor's organization."""
-        return User.objects.filter(organization=_organization(actor_of(self.request)))
+        return User.objects.filter(organization=own_organization(actor_of(self.request)))
 
     @extend_schema(
         operation_id="create_person",
@@ -106,7 +98,7 @@ class PeopleView(generics.ListAPIView[User]):
         given.is_valid(raise_exception=True)
         facts = given.validated_data
         facts["organization_role"] = OrganizationRole(facts["organization_role"])
-        person = accounts.create_user(actor=actor, organization=_organization(actor), **facts)
+        person = accounts.create_user(actor=actor, organization=own_organization(actor), **facts)
         return Response(PersonSerializer(person).data, status=status.HTTP_201_CREATED)
 
 
@@ -119,7 +111,7 @@ class ServiceAccountsView(generics.ListAPIView[ServiceAccount]):
 
     def get_queryset(self) -> QuerySet[ServiceAccount]:
         """Return the programs of the actor's organization."""
-        rows = ServiceAccount.objects.filter(organization=_organization(actor_of(self.request)))
+        rows = ServiceAccount.objects.filter(organization=own_organization(actor_of(self.request)))
         return rows.select_related("created_by")
 
     @extend_schema(
@@ -133,7 +125,7 @@ class ServiceAccountsView(generics.ListAPIView[ServiceAccount]):
         actor = actor_of(request)
         given = NewServiceAccountSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        organization = _organization(actor)
+        organization = own_organization(actor)
         account = accounts.create_service_account(
             actor=actor,
             organization=organization,
@@ -165,7 +157,7 @@ class DisableServiceAccountView(APIView):
     def post(self, request: Request, account_id: UUID) -> Response:
         """Stop the program at once (administrators)."""
         actor = actor_of(request)
-        rows = ServiceAccount.objects.filter(organization=_organization(actor), id=account_id)
+        rows = ServiceAccount.objects.filter(organization=own_organization(actor), id=account_id)
         account = rows.select_related("created_by").first()
         if account is None:
             message = "There is no such service account in your organization."

@@ -6,7 +6,11 @@ from accounts.services.devices import (
     note_device_seen,
     revoke_device,
 )
-from accounts.services.organizations import create_organization, create_signing_key
+from accounts.services.organizations import (
+    change_organization,
+    create_organization,
+    create_signing_key,
+)
 from accounts.services.principals import (
     add_to_group,
     create_group,
@@ -25,6 +29,7 @@ __all__ = [
     "IssuedToken",
     "add_to_group",
     "approve_device",
+    "change_organization",
     "create_group",
     "create_organization",
     "create_service_account",

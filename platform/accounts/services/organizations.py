@@ -40,6 +40,43 @@ def create_organization(
 
 
 @audit.service
+def change_organization(
+    *,
+    actor: Actor,
+    organization: Organization,
+    auto_approve_devices: bool | None = None,
+    local_mode_enabled: bool | None = None,
+) -> Organization:
+    """Change the organization's settings from the next request on; None leaves one as it is.
+
+    Turning local mode off stops local runs for everyone.
+    """
+    target = targets.organization(organization)
+    verdict = administer(actor, organization.id, "organization.change")
+    require(verdict, actor=actor, target=target)
+    asked = {
+        "auto_approve_devices": auto_approve_devices,
+        "local_mode_enabled": local_mode_enabled,
+    }
+    organization = Organization.objects.select_for_update().get(pk=organization.pk)
+    after = {
+        name: value
+        for name, value in asked.items()
+        if value is not None and value != getattr(organization, name)
+    }
+    if not after:
+        return organization
+    before = {name: getattr(organization, name) for name in after}
+    for name, value in after.items():
+        setattr(organization, name, value)
+    organization.save(update_fields=list(after))
+    audit.record(
+        actor=actor, event=Event.ORGANIZATION_CHANGED, target=target, before=before, after=after
+    )
+    return organization
+
+
+@audit.service
 def create_signing_key(*, actor: Actor, organization: Organization) -> SigningKey:
     """Make a new Ed25519 key and sign with it from now on; older keys stay published."""
     require(

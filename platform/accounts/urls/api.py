@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from accounts.api.devices import ApproveDeviceView, DevicesView, RevokeDeviceView
 from accounts.api.me import MeView
+from accounts.api.organization import OrganizationView
 from accounts.api.principals import (
     DisableServiceAccountView,
     PeopleView,
@@ -12,6 +13,7 @@ from accounts.api.principals import (
 from accounts.api.tokens import TokensView, TokenView
 
 urlpatterns: list[URLPattern] = [
+    path("organization", OrganizationView.as_view(), name="api-organization"),
     path("me", MeView.as_view(), name="api-me"),
     path("tokens", TokensView.as_view(), name="api-tokens"),
     path("tokens/<uuid:token_id>", TokenView.as_view(), name="api-token"),

@@ -11,11 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.organization import own_organization
 from accounts.domain import Scope
-from accounts.selectors import organization_of
 from api.pagination import CursorPagination
 from api.permissions import ANY_TOKEN, RequiredScopes, actor_of
-from problems import NotFound
 from workspaces import services as workspaces
 from workspaces.models import Membership, Workspace
 from workspaces.selectors import find_workspace
@@ -78,12 +77,8 @@ class WorkspacesView(generics.ListAPIView[Workspace]):
         actor = actor_of(request)
         given = NewWorkspaceSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        organization = organization_of(actor)
-        if organization is None:
-            message = "You belong to no organization."
-            raise NotFound(message)
         workspace = workspaces.create_workspace(
-            actor=actor, organization=organization, **given.validated_data
+            actor=actor, organization=own_organization(actor), **given.validated_data
         )
         return Response(WorkspaceSerializer(workspace).data, status=status.HTTP_201_CREATED)
 
