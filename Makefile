@@ -36,7 +36,7 @@ check: $(STAMP) ## Run every check that is not a test: format, lint, imports, ty
 		{ echo "The API changed: run 'make schema' and commit docs/reference/openapi.yaml"; exit 1; }
 	$(BIN)/python -m pytest -q tests/test_layout.py
 
-schema: $(STAMP) ## Write the reference pages that come from the code: openapi.yaml, problems.md
+schema: $(STAMP) ## Write the reference pages that come from the code: openapi.yaml, problems.md, cli.md
 	$(BIN)/python manage.py write_reference
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/reference/openapi.yaml
 

@@ -16,6 +16,7 @@ from problems import Problem
 
 ROOT: Path = settings.ROOT
 PROBLEMS = Path("docs/reference/problems.md")
+COMMANDS = Path("docs/reference/cli.md")
 SKIPPED = {"migrations", "management", "wsgi", "__main__"}
 """Modules that do something when they are imported, or define no problem."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from audit.domain import Event
 from config import reference
+from upend.cli import reference as commands
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +23,10 @@ def first_column(page: str) -> list[str]:
 def test_it_documents_every_problem_as_the_code_has_it() -> None:
     page = (ROOT / reference.PROBLEMS).read_text()
     assert page == reference.problems_page(), "run: make schema"
+
+
+def test_it_documents_the_command_line_as_it_helps() -> None:
+    assert (ROOT / reference.COMMANDS).read_text() == commands.page(), "run: make schema"
 
 
 def test_it_gives_every_problem_a_code_a_title_and_a_sentence() -> None:

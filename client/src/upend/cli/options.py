@@ -57,13 +57,13 @@ def request(command: Command) -> Command:
 
 def sql_text(sql: str | None, file: Path | None) -> str:
     """Return the SQL: from the argument, the file, or standard input."""
-    if sql and sql != "-" and file:
+    if sql is not None and file:
         raise UsageError(
             "Give the SQL either as an argument or as a file.", code="two-queries", hint=""
         )
     if file:
         return file.read_text(encoding="utf-8")
-    if sql and sql != "-":
+    if sql is not None and sql != "-":
         return sql
     if sys.stdin.isatty() and sql != "-":
         raise UsageError(

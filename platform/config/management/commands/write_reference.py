@@ -1,4 +1,4 @@
-"""Writes the generated reference pages; run it after adding a problem."""
+"""Writes the generated reference pages; run it after adding a problem or a client command."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from config import reference
+from upend.cli import reference as commands
 
 
 class Command(BaseCommand):
-    help = "Write docs/reference/problems.md from the code."
+    help = "Write docs/reference/problems.md and cli.md from the code."
 
     def handle(self, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         """Write the pages."""
-        path = reference.ROOT / reference.PROBLEMS
-        path.write_text(reference.problems_page(), encoding="utf-8")
-        self.stdout.write(f"wrote {reference.PROBLEMS}")
+        pages = {reference.PROBLEMS: reference.problems_page(), reference.COMMANDS: commands.page()}
+        for path, text in pages.items():
+            (reference.ROOT / path).write_text(text, encoding="utf-8")
+            self.stdout.write(f"wrote {path}")
