@@ -1,0 +1,201 @@
+"""Each page answers who may see it, says what is wrong, and shows a secret once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+from joserfc.jwk import OKPKey
+
+from accounts import services as accounts
+from accounts.domain import Actor, DeviceStatus, Scope
+from accounts.models import ApiToken, Device
+from tests.cast import Cast
+
+SignedIn = Callable[[Actor], Client]
+W = "/w/flight-ops"
+NONE = "00000000-0000-0000-0000-000000000001"
+ACTORS = ("owner", "steward", "analyst", "auditor", "outsider", "nobody")
+TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
+    "page-home": ("GET", "/", (302, 302, 302, 302, 302, 302)),
+    "page-palette": ("GET", "/palette", (200, 200, 200, 200, 200, 302)),
+    "page-status": ("GET", "/status", (200, 200, 200, 200, 200, 302)),
+    "page-devices": ("GET", "/devices", (200, 200, 200, 200, 200, 302)),
+    "page-device-approve": ("POST", "/devices/{device}/approve", (302, 404, 403, 403, 404, 302)),
+    "page-device-revoke": ("POST", "/devices/{device}/revoke", (302, 404, 302, 403, 404, 302)),
+    "page-tokens": ("GET", "/settings/tokens", (200, 200, 200, 200, 200, 302)),
+    "page-token-create": ("POST", "/settings/tokens/create", (200, 200, 200, 200, 200, 302)),
+    "page-token-revoke": (
+        "POST",
+        "/settings/tokens/{token}/revoke",
+        (302, 404, 302, 403, 404, 302),
+    ),
+    "page-events": ("GET", f"{W}/events", (200, 200, 200, 200, 404, 302)),
+    "page-catalogs": ("GET", f"{W}/catalog", (200, 200, 200, 200, 404, 302)),
+    "page-catalog-create": ("POST", f"{W}/catalog/create", (302, 403, 403, 403, 404, 302)),
+    "page-catalog": ("GET", f"{W}/catalog/none", (404, 404, 404, 404, 404, 302)),
+    "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
+    "page-query": ("GET", f"{W}/query", (200, 200, 200, 200, 404, 302)),
+    "page-history": ("GET", f"{W}/query/history", (200, 200, 200, 200, 404, 302)),
+    "page-saved": ("GET", f"{W}/saved", (200, 200, 200, 200, 404, 302)),
+    "page-plan": ("POST", f"{W}/query/plan", (200, 200, 200, 200, 404, 302)),
+    "page-saved-delete": ("POST", f"{W}/saved/{NONE}/delete", (404, 404, 404, 404, 404, 302)),
+    "page-query-plan": ("GET", f"{W}/queries/{NONE}/plan", (404, 404, 404, 404, 404, 302)),
+    "page-permalink": (
+        "GET",
+        f"{W}/queries/{NONE}",
+        (404, 404, 404, 404, 404, 302),
+    ),
+}
+CASES = [
+    (method, path, actor, status)
+    for method, path, statuses in TABLE.values()
+    for actor, status in zip(ACTORS, statuses, strict=True)
+]
+Case = tuple[str, str, str, int]
+
+
+@pytest.fixture
+def device(cast: Cast) -> Device:
+    """Return the analyst's machine, waiting for approval."""
+    key = OKPKey.generate_key("Ed25519")
+    return accounts.enroll_device(
+        actor=cast.actor("analyst"), name="laptop", public_jwk=dict(key.as_dict(private=False))
+    )
+
+
+@pytest.fixture
+def token(cast: Cast) -> ApiToken:
+    """Return a token of the analyst's."""
+    issued = accounts.create_token(
+        actor=cast.actor("analyst"),
+        owner=cast.users["analyst"],
+        name="notebook",
+        scopes=frozenset({Scope.QUERY_RUN}),
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    return issued.token
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[2]} {case[1]}")
+def test_it_answers_each_person_as_the_table_says(
+    case: Case,
+    cast: Cast,
+    device: Device,
+    token: ApiToken,
+    signed_in: SignedIn,
+) -> None:
+    method, path, actor, status = case
+    client = Client() if actor == "nobody" else signed_in(cast.actor(actor))
+    body = {"name": "fresh", "scopes": ["query:run"], "days": "7"}
+    address = path.format(device=device.id, token=token.id)
+    answer = client.get(address) if method == "GET" else client.post(address, body)
+    assert answer.status_code == status
+    if actor == "nobody":
+        assert answer.headers["Location"].startswith("/accounts/login/")
+
+
+def _names(patterns: list[URLPattern | URLResolver]) -> set[str]:
+    found: set[str] = set()
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            found |= _names(pattern.url_patterns)
+        elif (pattern.name or "").startswith("page-"):
+            found.add(str(pattern.name))
+    return found
+
+
+def test_it_has_a_line_in_the_table_for_every_page() -> None:
+    assert _names(get_resolver().url_patterns) == set(TABLE)
+
+
+def test_it_sends_a_fragment_without_a_session_to_the_sign_in_page(client: Client) -> None:
+    answer = client.get("/palette", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/accounts/login/")
+
+
+def test_it_renders_a_refusal_with_its_reason_and_remedy(
+    analyst: Actor, signed_in: SignedIn
+) -> None:
+    answer = signed_in(analyst).post(f"{W}/catalog/create", {"name": "mine"})
+    text = answer.content.decode()
+    assert answer.status_code == 403
+    assert "No policy allows analyst@demo-air.example to create a catalog" in text
+    assert "owner@demo-air.example" in text
+
+
+def test_it_shows_a_token_once_and_keeps_it_nowhere(analyst: Actor, signed_in: SignedIn) -> None:
+    client = signed_in(analyst)
+    body = {"name": "notebook", "scopes": ["query:run"], "days": "30"}
+    created = client.post("/settings/tokens/create", body)
+    secret = re.search(r"upend_[0-9a-f]{12}_[\w-]{40,}", created.content.decode())
+    assert secret is not None
+    assert "no-store" in created.headers["Cache-Control"]
+    assert secret[0] not in client.get("/settings/tokens").content.decode()
+
+
+def test_it_lets_an_admin_approve_a_waiting_device(
+    owner: Actor, device: Device, signed_in: SignedIn
+) -> None:
+    client = signed_in(owner)
+    assert device.thumbprint in client.get("/devices").content.decode()
+    client.post(f"/devices/{device.id}/approve")
+    device.refresh_from_db()
+    assert device.status == DeviceStatus.APPROVED
+
+
+def test_it_tells_someone_without_devices_how_to_connect_one(
+    analyst: Actor, signed_in: SignedIn
+) -> None:
+    assert "upend login" in signed_in(analyst).get("/devices").content.decode()
+
+
+def test_it_filters_events_by_the_address(
+    owner: Actor, device: Device, signed_in: SignedIn
+) -> None:
+    client = signed_in(owner)
+    rows = client.get(f"{W}/events?noun=device").context["rows"]
+    assert {row.event for row in rows} == {"device.enrolled"}
+    shown = client.get(f"{W}/events?noun=device&show={rows[0].id}").content.decode()
+    assert device.thumbprint in shown
+
+
+def test_it_pages_events_without_repeating_one(owner: Actor, signed_in: SignedIn) -> None:
+    client = signed_in(owner)
+    for name in range(60):
+        body = {"name": f"t{name}", "scopes": ["query:run"], "days": "7"}
+        client.post("/settings/tokens/create", body)
+    first = client.get(f"{W}/events")
+    second = client.get(f"{W}/events?before={first.context['older']}")
+    ids = [row.id for answer in (first, second) for row in answer.context["rows"]]
+    assert len(ids) == len(set(ids)) > 60
+    assert ids == sorted(ids, reverse=True)
+
+
+def test_it_serves_every_page_under_the_strict_policy(owner: Actor, signed_in: SignedIn) -> None:
+    policy = signed_in(owner).get(f"{W}/query").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert "unsafe-eval" not in policy
+
+
+def test_it_remembers_the_theme_from_the_first_byte(client: Client) -> None:
+    client.cookies["upend_theme"] = "dark"
+    assert 'data-theme="dark"' in client.get("/accounts/login/").content.decode()
+    client.cookies["upend_theme"] = '"><script>'
+    assert "data-theme" not in client.get("/accounts/login/").content.decode()
+
+
+def test_it_finds_pages_and_actions_in_the_palette(analyst: Actor, signed_in: SignedIn) -> None:
+    client = signed_in(analyst)
+    assert "Saved queries" in client.get("/palette?w=flight-ops&q=saved").content.decode()
+    assert "Nothing matches" in client.get("/palette?w=flight-ops&q=zzz").content.decode()
+
+
+def test_it_offers_no_public_sign_up(client: Client) -> None:
+    assert "sign up" not in client.get("/accounts/login/").content.decode().lower()
