@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.domain import Actor
 from catalog import overview
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
-from execution.domain import RequestedPlace
-from execution.models import Query, SavedQuery
-from problems import NotFound
+from execution import planning, selectors
+from execution import services as execution
+from execution.domain import Place, RequestedPlace
+from problems import NotFound, Problem
 from workspaces.models import Workspace
 
 HISTORY = 30
+NO_DEVICE = "no-approved-device"
 PLACES = (
     (RequestedPlace.AUTO.value, "Auto", "sparkles"),
     (RequestedPlace.SERVER.value, "Server", "server"),
@@ -34,10 +38,7 @@ def query(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """Open the editor: empty, with a saved query, or with a table to look at."""
     place = workspace_of(request, workspace)
     if saved_id := request.GET.get("saved"):
-        saved = SavedQuery.objects.filter(workspace=place).filter(id=_uuid(saved_id))
-        found = saved.first()
-        if found is None:
-            raise NotFound("There is no such saved query; it may have been deleted.")
+        found = selectors.find_saved_query(actor_of(request), place, _uuid(saved_id))
         return _page(request, place, sql=found.sql, name=found.name, saved=found)
     table = request.GET.get("table", "")
     sql = f"SELECT *\nFROM {table}\nLIMIT 100" if table else request.GET.get("sql", "")
@@ -49,10 +50,7 @@ def query(request: HttpRequest, workspace: str) -> HttpResponseBase:
 def permalink(request: HttpRequest, workspace: str, query: UUID) -> HttpResponseBase:
     """Open one query that was run, with its result where that is still kept."""
     place = workspace_of(request, workspace)
-    visible = Query.objects.visible_to(actor_of(request)).filter(workspace=place)
-    found = visible.filter(id=query).first()
-    if found is None:
-        raise NotFound("There is no such query, or you may not see it.")
+    found = selectors.find_query(actor_of(request), place, query)
     return _page(request, place, sql=found.sql, name=f"Query {str(found.id)[:8]}", query=found)
 
 
@@ -82,12 +80,62 @@ def _completion(lines: list[overview.CatalogLine]) -> list[dict[str, Any]]:
     ]
 
 
+@require_POST
+@signed_in
+def plan(request: HttpRequest, workspace: str) -> HttpResponseBase:
+    """Answer the strip below the editor: the plan, or what stands in its way."""
+    place = workspace_of(request, workspace)
+    sql, wanted = request.POST.get("sql", ""), request.POST.get("place", "")
+    requested = RequestedPlace(wanted) if wanted in list(RequestedPlace) else RequestedPlace.AUTO
+    if not sql.strip():
+        return render(request, "execution/plan.html")
+    try:
+        found = planning.plan(
+            actor=actor_of(request), workspace=place, sql=sql, requested=requested
+        )
+    except Problem as problem:
+        return render(request, "execution/plan.html", {"problem": problem.as_dict()})
+    return render(request, "execution/plan.html", _strip(found.as_dict(), place))
+
+
+def _strip(plan: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
+    """Return the context of the strip for a plan as the API shows it."""
+    refusal = plan["refusal"]
+    # A browser has no device key, so it is always refused local. Where that is all that stands
+    # in the way, the person's own terminal is not refused: say how to run it there.
+    handoff = bool(refusal) and refusal["code"] == NO_DEVICE
+    local = handoff or plan["place"] == Place.LOCAL
+    total = max(plan["total_bytes"], 1)
+    policies = {p["name"] for d in plan["decisions"] for p in d["determined_by"]}
+    return {
+        "plan": plan,
+        "shown_place": Place.LOCAL.value if local else plan["place"] or "none",
+        "percent": round(100 * plan["scan_bytes"] / total),
+        "policies": policies,
+        "estimate_seconds": (plan["local_seconds"] if local else None) or plan["server_seconds"],
+        "handoff": handoff,
+        "command": (
+            f"upend query -w {workspace.slug} --on local {shlex.quote(plan['sql'].strip())}"
+        ),
+        "workspace": workspace,
+    }
+
+
+@require_safe
+@signed_in
+def plan_panel(request: HttpRequest, workspace: str, query: UUID) -> HttpResponseBase:
+    """Show the plan that a query was run by."""
+    place = workspace_of(request, workspace)
+    found = selectors.find_query(actor_of(request), place, query)
+    return render(request, "execution/plan_panel.html", {"plan": found.plan})
+
+
 @require_safe
 @signed_in
 def history(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """List what was run here lately."""
     place = workspace_of(request, workspace)
-    queries = Query.objects.visible_to(actor_of(request)).filter(workspace=place)[:HISTORY]
+    queries = selectors.queries_of(actor_of(request), place)[:HISTORY]
     return render(request, "execution/history.html", {"workspace": place, "queries": queries})
 
 
@@ -96,8 +144,19 @@ def history(request: HttpRequest, workspace: str) -> HttpResponseBase:
 def saved(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """List the saved queries of the workspace."""
     place = workspace_of(request, workspace)
-    found = SavedQuery.objects.filter(workspace=place)
+    found = selectors.saved_queries_of(actor_of(request), place)
     return render(request, "execution/saved.html", {"workspace": place, "saved": found})
+
+
+@require_POST
+@signed_in
+def delete_saved(request: HttpRequest, workspace: str, saved: UUID) -> HttpResponseBase:
+    """Delete a saved query."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    found = selectors.find_saved_query(actor, place, saved)
+    execution.delete_saved_query(actor=actor, saved=found)
+    messages.success(request, f"“{found.name}” is deleted.")
+    return redirect("page-saved", place.slug)
 
 
 def _uuid(text: str) -> UUID:
@@ -114,8 +173,6 @@ def palette_saved(actor: Actor, workspace: Workspace, text: str) -> list[Choice]
     address = reverse("page-query", args=[workspace.slug])
     return [
         Choice(saved.name, "Saved query", "bookmark", f"{address}?saved={saved.id}")
-        for saved in SavedQuery.objects.filter(
-            workspace__in=Workspace.objects.visible_to(actor), workspace=workspace
-        )
+        for saved in selectors.saved_queries_of(actor, workspace)
         if all(word in saved.name.lower() for word in words)
     ]

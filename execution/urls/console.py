@@ -8,7 +8,10 @@ PLACE = "w/<slug:workspace>"
 
 urlpatterns = [
     path(f"{PLACE}/query", views.query, name="page-query"),
+    path(f"{PLACE}/query/plan", views.plan, name="page-plan"),
     path(f"{PLACE}/query/history", views.history, name="page-history"),
     path(f"{PLACE}/queries/<uuid:query>", views.permalink, name="page-permalink"),
+    path(f"{PLACE}/queries/<uuid:query>/plan", views.plan_panel, name="page-query-plan"),
     path(f"{PLACE}/saved", views.saved, name="page-saved"),
+    path(f"{PLACE}/saved/<uuid:saved>/delete", views.delete_saved, name="page-saved-delete"),
 ]

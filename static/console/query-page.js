@@ -70,7 +70,10 @@ async function save(event) {
   const dialog = event.target.closest("dialog");
   const { name, description } = Object.fromEntries(new FormData(event.target));
   try {
-    await call("POST", `${view.dataset.api}saved-queries`, { json: { name, description, sql: editor.value } });
+    const { saved, savedName } = event.target.dataset;
+    const isSame = saved && name === savedName;
+    const address = `${view.dataset.api}saved-queries${isSame ? `/${saved}` : ""}`;
+    await call(isSame ? "PATCH" : "POST", address, { json: { name, description, sql: editor.value } });
     title.textContent = name;
     toast(`Saved “${name}” for the workspace`);
     dialog.close();

@@ -2,12 +2,13 @@
 import { Problem, call } from "upend/api";
 import { bytes, plural, seconds } from "upend/format";
 import { el, icon, placeBadge, problemNotice, toast } from "upend/dom";
+import { exportResult } from "upend/export";
 import { ResultChart } from "upend/result-chart";
 import { PAGE_ROWS, ResultTable } from "upend/result-table";
 
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 const WAITS = [80, 120, 200, 300, 500, 800, 1000]; // milliseconds between looks at a running query
-const FORMATS = [["csv", "CSV"], ["parquet", "Parquet"], ["arrow", "Arrow IPC stream"], ["json", "JSON"]];
+const FORMATS = [["csv", "CSV"], ["parquet", "Parquet"], ["arrow", "Arrow"], ["json", "JSON"]];
 const SKELETON_AFTER = 300;
 
 class ResultView extends HTMLElement {
@@ -204,13 +205,22 @@ class ResultView extends HTMLElement {
       el("span", { class: "meta", role: "status" }, placeBadge(query.place, query.place === "local" ? "Ran on a machine" : "Ran on the server"), ...facts.map((fact, at) => el("span", { class: at === 2 ? "wide" : false }, fact)), el("span", { class: "wide" }, pins.join(", "))),
       el("button", { class: "btn quiet", type: "button", "aria-label": "Copy the permalink", "data-text": new URL(this.dataset.pages.replace("QUERY", query.id), location.href).href }, icon("link-2"), el("span", { class: "t" }, "Permalink")),
       el("button", { class: "btn quiet", type: "button", id: "export-button", "aria-label": "Export", popovertarget: "export-menu" }, icon("download"), el("span", { class: "t" }, "Export")),
-      el("div", { class: "pop menu", id: "export-menu", popover: "auto" }, ...FORMATS.map(([format, name]) => this.exportLink(format, name, page))),
+      el("div", { class: "pop menu", id: "export-menu", popover: "auto" }, ...FORMATS.map(([format, name]) => this.exportButton(format, name))),
     );
   }
 
-  exportLink(format, name, page) {
-    const href = `${this.api}queries/${this.query.id}/result?format=${format}${format === "json" ? `&limit=${Math.max(1, page.row_count)}` : ""}`;
-    return el("a", { href, download: `upend-${this.query.id.slice(0, 8)}.${format}` }, icon("file"), name);
+  exportButton(format, name) {
+    const { id } = this.query;
+    const take = async (event) => {
+      event.target.closest("[popover]").hidePopover();
+      try {
+        await exportResult(`${this.api}queries/${id}/result`, format, `upend-${id.slice(0, 8)}.${format}`);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        toast(error.message);
+      }
+    };
+    return el("button", { type: "button", onclick: take }, icon("file"), name);
   }
 
   setMode(mode) {

@@ -18,9 +18,21 @@ from console import format as written
 register = template.Library()
 
 MODULES = (
-    "api", "column-summary", "completion", "dom", "events", "format", "query-page", "result-chart",
-    "result-table", "result-view", "shell", "sql-editor", "upload",
-)  # fmt: skip
+    "api",
+    "column-summary",
+    "completion",
+    "dom",
+    "events",
+    "export",
+    "format",
+    "query-page",
+    "result-chart",
+    "result-table",
+    "result-view",
+    "shell",
+    "sql-editor",
+    "upload",
+)
 VENDORED = ("codemirror", "echarts")
 
 TYPE_ICONS = (
