@@ -13,7 +13,13 @@ from catalog.models import Catalog
 INDEXES: tuple[LiteralString, ...] = (
     (
         "CREATE INDEX IF NOT EXISTS upend_file_column_stats ON {ducklake_file_column_stats}"
-        " (table_id, column_id, data_file_id) INCLUDE (column_size_bytes, min_value, max_value)"
+        " (table_id, column_id, data_file_id) INCLUDE"
+        " (column_size_bytes, value_count, null_count, min_value, max_value, contains_nan)"
+    ),
+    ("CREATE INDEX IF NOT EXISTS upend_file_stats ON {ducklake_file_column_stats} (data_file_id)"),
+    (
+        "CREATE INDEX IF NOT EXISTS upend_file_column_ranges ON {ducklake_file_column_stats}"
+        " USING gist (public.upend_statistic_box(table_id, column_id, min_value, max_value))"
     ),
     (
         "CREATE INDEX IF NOT EXISTS upend_data_file ON {ducklake_data_file}"

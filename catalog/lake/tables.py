@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import sql
 
 from catalog.domain import Column, Table
-from catalog.lake import inlined
+from catalog.lake import facts, inlined
 from catalog.lake.columns import columns_of
 from catalog.lake.metadata import Row, live_as, rows
 from catalog.lake.paths import LakePath, prefix_of, root
@@ -100,7 +100,10 @@ def _whole(catalog: Catalog, snapshot_id: int, header: Row) -> Table:
     """Return one table with its columns and exact counts."""
     table_id: int = header[0]
     columns = columns_of(catalog, snapshot_id, [table_id]).get(table_id, ())
-    records, files, size = _sizes(catalog, snapshot_id, table_id).get(table_id, (0, 0, 0))
+    sizes = facts.of(
+        catalog, ("sizes", table_id, snapshot_id), lambda: _sizes(catalog, snapshot_id, table_id)
+    )
+    records, files, size = sizes.get(table_id, (0, 0, 0))
     inserted, deleted = inlined.counts(catalog, snapshot_id, table_id)
     found = _table(catalog, header, columns, (records - deleted + inserted, files, size))
     return replace(found, inlined_count=inserted)
