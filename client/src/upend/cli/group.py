@@ -42,7 +42,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup)
 @click.version_option(__version__, prog_name="upend", message="%(prog)s %(version)s")
 def cli() -> None:
     """Query a governed lakehouse: on the server or on your own machine, same SQL, same rows.

@@ -23,13 +23,7 @@ ENVIRONMENT = {
 
 def page() -> str:
     """Return docs/reference/cli.md."""
-    context = click.Context(
-        cli,
-        info_name="upend",
-        terminal_width=WIDTH,
-        max_content_width=WIDTH,
-        **cli.context_settings,
-    )
+    context = click.Context(cli, info_name="upend", terminal_width=WIDTH, max_content_width=WIDTH)
     parts = [
         "# Command line",
         "Written from the commands by `make schema`. `pip install ./client` brings `upend`.",
