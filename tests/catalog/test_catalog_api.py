@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -14,7 +15,6 @@ from django.test import Client
 from accounts.domain import Actor
 from catalog import services as catalogs
 from catalog.models import Catalog, Job
-from catalog.services import jobs
 from tests.cast import Cast
 from workspaces.models import Workspace
 
@@ -51,7 +51,7 @@ def owner_client(cast: Cast, signed_in: Callable[[Actor], Client]) -> Client:
 @pytest.fixture
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("broker_url", "broker_write_url"):
-        monkeypatch.setattr(jobs.current_app.conf, name, "redis://127.0.0.1:9/0")
+        monkeypatch.setattr(current_app.conf, name, "redis://127.0.0.1:9/0")
     forget_connections()
     yield
     monkeypatch.undo()
@@ -59,8 +59,9 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget_connections() -> None:
-    jobs.current_app.pool.force_close_all()
-    jobs.current_app.amqp._producer_pool = None
+    app: Any = current_app  # the stubs do not know what is private
+    app.pool.force_close_all()
+    app.amqp._producer_pool = None
 
 
 def upload(client: Client, content: bytes = b"a,b\n1,x\n", **given: Any) -> Any:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 from typing import Any
 
 import duckdb
@@ -43,6 +44,11 @@ def upload(actor: Actor, catalog: Catalog, content: bytes, **given: Any) -> Job:
         size_bytes=len(content),
         **arguments,
     )
+
+
+def problem_of(job: Job) -> dict[str, Any]:
+    assert job.problem is not None
+    return dict(job.problem)
 
 
 def finished(catalog: Catalog) -> Job:
@@ -119,7 +125,7 @@ def test_it_says_what_is_wrong_with_a_file_and_writes_nothing(
     upload(owner, flights, content, format=UploadFormat(form))
     job = finished(flights)
     assert job.state == JobState.FAILED
-    assert says in job.problem["detail"]
+    assert says in problem_of(job)["detail"]
     assert "s3://" not in json.dumps(job.problem)
     assert job.attempts == 1
     assert lake.latest_snapshot(flights) == before
@@ -135,8 +141,8 @@ def test_it_names_the_line_that_does_not_fit_the_table(flights: Catalog, owner: 
     finished(flights)
     upload(owner, flights, b"a,b\n1,2\n3,oops\n", mode=UploadMode.APPEND)
     job = finished(flights)
-    assert job.problem["line"] == 3
-    assert "oops" in job.problem["detail"]
+    assert problem_of(job)["line"] == 3
+    assert "oops" in problem_of(job)["detail"]
     assert count_rows(flights, "t") == 1
 
 
@@ -144,7 +150,7 @@ def test_it_names_columns_the_table_does_not_have(flights: Catalog, owner: Actor
     upload(owner, flights, b"a,b\n1,2\n")
     finished(flights)
     upload(owner, flights, b"a,c\n1,2\n", mode=UploadMode.APPEND)
-    problem = finished(flights).problem
+    problem = problem_of(finished(flights))
     assert problem["code"] == "unknown-columns"
     assert "a, b" in problem["hint"]
 
@@ -202,6 +208,7 @@ def test_it_finds_the_commit_of_a_writer_that_died_after_it(flights: Catalog, ow
     Job.objects.filter(id=job.id).update(state=JobState.RUNNING, attempts=1)
     done = finished(flights)
     assert done.state == JobState.SUCCEEDED
+    assert done.result is not None
     assert done.result["repeated"] is True
     assert count_rows(flights, "t") == 3
 
@@ -218,14 +225,14 @@ def test_it_repeats_the_work_of_a_writer_that_was_killed_before_its_commit(
         },
     )
     killed: list[int] = []
-    start = process.subprocess.Popen
+    start = subprocess.Popen
 
     def remembering(*given: Any, **named: Any) -> Any:
         started = start(*given, **named)
         killed.append(started.pid)
         return started
 
-    monkeypatch.setattr(process.subprocess, "Popen", remembering)
+    monkeypatch.setattr(subprocess, "Popen", remembering)
 
     def kill(job: Job, progress: dict[str, Any]) -> None:
         if progress.get("step") == 1 and len(killed) == 1:
@@ -233,7 +240,7 @@ def test_it_repeats_the_work_of_a_writer_that_was_killed_before_its_commit(
 
     monkeypatch.setattr(jobs, "_heard", kill)
     first = finished(flights)
-    assert (first.state, first.problem["code"]) == (JobState.QUEUED, "writer-gone")
+    assert (first.state, problem_of(first)["code"]) == (JobState.QUEUED, "writer-gone")
     second = finished(flights)
     assert second.state == JobState.SUCCEEDED, second.problem
     assert second.attempts == 2
@@ -244,7 +251,12 @@ def test_it_publishes_what_a_dead_worker_left(
     flights: Catalog, owner: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published: list[Any] = []
-    monkeypatch.setattr(jobs, "publish", lambda catalog_id: published.append(catalog_id) or True)
+
+    def publish(catalog_id: Any) -> bool:
+        published.append(catalog_id)
+        return True
+
+    monkeypatch.setattr(jobs, "publish", publish)
     job = upload(owner, flights, b"a\n1\n")
     published.clear()
     Job.objects.filter(id=job.id).update(state=JobState.RUNNING, heartbeat_at="2020-01-01T00:00Z")

@@ -286,8 +286,10 @@ def test_it_serves_threads_with_few_processes() -> None:
             failed.append(error)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-    [t.start() for t in threads]
-    [t.join() for t in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert failed == []
     assert pool._count == 2
     pool.close()
