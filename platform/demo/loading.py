@@ -16,6 +16,9 @@ from catalog.models import Catalog, Job
 from demo import flights, tpch
 from demo.cast import Company, hire
 from demo.logins import LoginBook
+from demo.questions import QUESTIONS
+from execution import services as execution
+from execution.models import SavedQuery
 from governance import services as governance
 from governance.selectors import assigned_tags_of
 
@@ -39,6 +42,7 @@ def load(report: Report) -> None:
     load_flights(company, report)
     load_tpch(company, report)
     tag_personal_data(company, report)
+    save_questions(company, report)
 
 
 def login_book() -> LoginBook:
@@ -81,6 +85,23 @@ def tag_personal_data(company: Company, report: Report) -> None:
             actor=company.actor("steward"), securable=securable, tag=PERSONAL_DATA
         )
     report(f"{table.label} is tagged {PERSONAL_DATA}")
+
+
+def save_questions(company: Company, report: Report) -> None:
+    """Save the example queries that are missing."""
+    saved = set(
+        SavedQuery.objects.filter(workspace=company.workspace).values_list("name", flat=True)
+    )
+    for question in QUESTIONS:
+        if question.name not in saved:
+            execution.save_query(
+                actor=company.actor("analyst"),
+                workspace=company.workspace,
+                name=question.name,
+                description=question.description,
+                sql=question.sql,
+            )
+    report(f"{len(QUESTIONS)} saved queries are there")
 
 
 def _catalog(company: Company, name: str, description: str) -> Catalog:

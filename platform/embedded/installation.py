@@ -20,7 +20,7 @@ from embedded.program import Program, run_steps
 from embedded.service import Service, start_all, stop_all
 from embedded.supervisor import Supervisor
 
-DEFAULT_PORT = 8000
+USUAL_PORTS = range(8000, 8010)
 
 
 class PortTaken(RuntimeError):
@@ -134,7 +134,7 @@ class Installation:
 
     def _web_port(self, ports: PortBook) -> int:
         if self._port is None:
-            return ports.choose("web", preferred=DEFAULT_PORT)
+            return ports.choose("web", preferred=USUAL_PORTS)
         if not is_free(self._port, self._host):
             message = f"{self._host}:{self._port} is taken by another program; choose another port"
             raise PortTaken(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 LOWEST, HIGHEST = 20_000, 32_000
@@ -30,8 +31,8 @@ class PortBook:
         self._path = path
         self._chosen: dict[str, int] = {}
 
-    def choose(self, name: str, preferred: int | None = None, companion: int = 0) -> int:
-        """Return last time's port for `name` where it is free, else `preferred`, else any.
+    def choose(self, name: str, preferred: Sequence[int] = (), companion: int = 0) -> int:
+        """Return last time's port for `name` where it is free, else one `preferred`, else any.
 
         The port `companion` above it is left free too, for servers that derive a second one.
         """
@@ -42,7 +43,7 @@ class PortBook:
             return port not in others and is_free(port) and is_free(port + companion)
 
         unknown = set(range(LOWEST, HIGHEST - companion)) - set(book.values())
-        wanted = [book.get(name), preferred, *random.sample(sorted(unknown), _TRIES)]
+        wanted = [book.get(name), *preferred, *random.sample(sorted(unknown), _TRIES)]
         port = next((port for port in wanted if port and fits(port)), None)
         if port is None:
             message = f"no free TCP port between {LOWEST} and {HIGHEST}"

@@ -29,8 +29,9 @@ def make_query(
 
 def make_delegated(workspace: Workspace, actor: Actor, device: Device, **members: Any) -> Query:
     """Create a query that waits for a device."""
-    return make_query(
-        workspace,
-        actor,
-        **{"place": Place.LOCAL, "state": QueryState.DELEGATED, "device": device} | members,
-    )
+    waiting: dict[str, Any] = {
+        "place": Place.LOCAL,
+        "state": QueryState.DELEGATED,
+        "device": device,
+    }
+    return make_query(workspace, actor, **waiting | members)

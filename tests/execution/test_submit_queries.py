@@ -257,8 +257,9 @@ def test_it_refuses_the_place_local_without_an_approved_device_and_records_it(
 
 def forget_connections() -> None:
     """Make Celery connect anew, as its settings say now."""
-    celery.current_app._pool = None
-    celery.current_app.amqp._producer_pool = None
+    app: Any = celery.current_app  # the stubs do not know what is private
+    app._pool = None
+    app.amqp._producer_pool = None
     pools.reset()
 
 

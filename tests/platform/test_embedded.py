@@ -77,12 +77,12 @@ class TestPorts:
 
     def test_it_prefers_the_usual_port(self, tmp_path: Path) -> None:
         usual = PortBook(tmp_path / "first").choose("any")
-        assert PortBook(tmp_path / "ports").choose("web", preferred=usual) == usual
+        assert PortBook(tmp_path / "ports").choose("web", preferred=[usual]) == usual
 
     def test_it_never_gives_one_port_twice(self, tmp_path: Path) -> None:
         book = PortBook(tmp_path / "ports")
         usual = book.choose("one")
-        assert book.choose("two", preferred=usual) != usual
+        assert book.choose("two", preferred=[usual]) != usual
 
     def test_it_forgets_a_torn_file(self, tmp_path: Path) -> None:
         (tmp_path / "ports").write_text('{"web": ')
