@@ -9,6 +9,7 @@ Source: https://ducklake.select/docs/stable/duckdb/advanced_features/data_inlini
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -16,6 +17,7 @@ from psycopg import sql
 
 from catalog.domain import Column, Table
 from catalog.lake.columns import columns_of
+from catalog.lake.evolution import Shape, is_reshaped, reshaped, shape_of
 from catalog.lake.metadata import Row, existing, rows
 from catalog.models import Catalog
 
@@ -97,13 +99,14 @@ def inlined_rows(
         begin = _begin(catalog, table.table_id, version, snapshot_id)
         if begin is not None:
             then = columns_of(catalog, begin, [table.table_id]).get(table.table_id, ())
-            found += _read(catalog, name, snapshot_id, wanted, {c.column_id: c for c in then})
+            stored = _read(catalog, name, snapshot_id, wanted, {c.column_id: c for c in then})
+            found += _reshaped(stored, wanted, then, table) if stored else []
     found.sort(key=lambda row: int(row[0]))
     return InlinedRows(
         table_id=table.table_id,
         columns=tuple((c.name, c.duckdb_type) for c in wanted),
         row_ids=tuple(row[0] for row in found),
-        rows=tuple(tuple(_text(value) for value in row[1:]) for row in found),
+        rows=tuple(row[1:] for row in found),
     )
 
 
@@ -147,6 +150,27 @@ def _read(
     )
 
 
+def _reshaped(
+    stored: list[Row], wanted: list[Column], then: Sequence[Column], table: Table
+) -> list[Row]:
+    """Return the rows as text, nested values in the shape that their column has now."""
+    old = {c.column_id: shape_of(c, then) for c in then if c.parent_id is None}
+    changes = []
+    for column in wanted:
+        before, now = old.get(column.column_id), shape_of(column, table.columns)
+        is_changed = before is not None and is_reshaped(before, now)
+        changes.append((before, now) if before and is_changed else None)
+    return [
+        (row[0], *(_value(value, change) for value, change in zip(row[1:], changes, strict=True)))
+        for row in stored
+    ]
+
+
+def _value(value: bytes | str | None, change: tuple[Shape, Shape] | None) -> str | None:
+    text = value.decode() if isinstance(value, bytes) else value
+    return reshaped(text, *change) if text is not None and change else text
+
+
 def _output(column: Column, then: Column | None) -> sql.Composable:
     """Return the expression that yields one column's value as bytes or exact text."""
     if then is None:
@@ -174,10 +198,6 @@ def _default(column: Column) -> str | None:
         part[2:] if part.startswith("\\x") else part.encode().hex()
         for part in re.findall(r"\\x[0-9A-Fa-f]{2}|[^\\]", text)
     )
-
-
-def _text(value: bytes | memoryview | str | None) -> str | None:
-    return bytes(value).decode() if isinstance(value, bytes | memoryview) else value
 
 
 def _counted(catalog: Catalog, name: str) -> sql.Composed:
