@@ -16,15 +16,14 @@ from audit.domain import Event
 from audit.services import Denial
 from catalog import storage
 from execution import ledger, selectors
+from execution.authorization import LOCAL, ON_DEVICE
 from execution.domain import QueryState
 from execution.models import GrantedFile
-from governance.domain import Action, Decision, DecisionContext, Request
+from governance.domain import Decision, Request
 from governance.selectors import decide_many
 from problems import NotFound, Problem
 
 URL_SECONDS = 60
-LOCAL = DecisionContext(place="local")
-NEEDED = (Action.TABLE_QUERY, Action.TABLE_MATERIALIZE_LOCALLY)
 
 
 LARGE = [f"grant__query__{name}" for name in ("plan", "execution", "columns", "receipt")]
@@ -131,7 +130,7 @@ def _decide(file: GrantedFile, actor: Actor) -> Decision:
     """Ask governance whether the table may still leave the server for this person and device."""
     workspace = file.grant.query.workspace
     table = selectors.table_securable(workspace, file.table_key, file.table_key)
-    decisions = decide_many(actor, [Request(action, table) for action in NEEDED], LOCAL)
+    decisions = decide_many(actor, [Request(action, table) for action in ON_DEVICE], LOCAL)
     for decision in decisions:
         if not decision.allowed or not decision.obligations.is_empty:
             problem = FileRefused(

@@ -17,11 +17,10 @@ from accounts.models import Device
 from accounts.selectors import digest_of
 from audit import services as audit
 from audit.domain import Event
-from execution import ledger, selectors, slices
+from execution import ledger, slices
+from execution.authorization import LOCAL, ON_DEVICE, authorize_again
 from execution.domain import QueryState
 from execution.models import Grant, GrantedFile, Query
-from execution.services.files import LOCAL, NEEDED
-from governance.services import authorize
 from problems import Conflict, Problem
 
 MANIFEST_TYPE = "upend-manifest+jws"
@@ -56,9 +55,7 @@ def issue_grant(*, actor: Actor, query: Query) -> str:
         .get(id=query.id)
     )
     device = check_device(actor, query)
-    for table in selectors.tables_of(query):
-        for action in NEEDED:
-            authorize(actor, action, table, LOCAL)
+    authorize_again(actor, query, ON_DEVICE, LOCAL)
     bearer = secrets.token_urlsafe(32)
     grant, _ = Grant.objects.update_or_create(
         query=query,

@@ -13,6 +13,7 @@ from audit import services as audit
 from audit.domain import Event
 from catalog import storage
 from execution import ledger
+from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import ExportState, Place, QueryState, ResultFormat
 from execution.models import Query, ResultExport
 from execution.results.arrow_file import open_file, read_rows
@@ -87,8 +88,9 @@ class Page:
 def read_page(*, actor: Actor, query: Query, offset: int = 0, limit: int = PAGE_ROWS) -> Page:
     """Return up to `limit` rows (at most 1,000) from `offset`, read from the bucket by range.
 
-    Raises `ResultNotReady`, `NoResult`, `ResultExpired`, `StorageUnreachable`.
+    Raises `AccessDenied`, `ResultNotReady`, `NoResult`, `ResultExpired`, `StorageUnreachable`.
     """
+    authorize_again(actor, query, ON_SERVER, SERVER)
     check_readable(query)
     limit = min(limit, PAGE_ROWS)
     with storage.translated():
@@ -107,9 +109,10 @@ def read_page(*, actor: Actor, query: Query, offset: int = 0, limit: int = PAGE_
 def locate(*, actor: Actor, query: Query, form: ResultFormat) -> str | None:
     """Return a URL that reads the whole result as `form` for a minute.
 
-    None while the format is still being written: ask again. Raises `ResultNotReady`, `NoResult`,
-    `ResultExpired`, `ExportFailed`.
+    None while the format is still being written: ask again. Raises `AccessDenied`,
+    `ResultNotReady`, `NoResult`, `ResultExpired`, `ExportFailed`.
     """
+    _check_rights(actor=actor, query=query)
     check_readable(query)
     if form is ResultFormat.ARROW:
         return _hand_out(actor=actor, query=query, form=form, key=query.result_key)
@@ -173,6 +176,11 @@ def expire_results() -> int:
         query.exports.all().delete()
         count += Query.objects.filter(id=query.id).update(result_key="")
     return count
+
+
+@audit.service
+def _check_rights(*, actor: Actor, query: Query) -> None:
+    authorize_again(actor, query, ON_SERVER, SERVER)
 
 
 @audit.service

@@ -8,7 +8,8 @@ from uuid import UUID
 import structlog
 
 from catalog import storage
-from execution import ledger, selectors, slices
+from execution import ledger, slices
+from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
 from execution.engine.services import run_engine, threads_of_this_machine
@@ -16,8 +17,6 @@ from execution.models import Query
 from execution.results.arrow_file import ArrowFile
 from execution.services import lifecycle
 from execution.services.lifecycle import Claim
-from governance.domain import Action, DecisionContext
-from governance.services import authorize
 from problems import Problem
 
 BEAT_SECONDS = 1.0
@@ -86,7 +85,8 @@ def result_key(query: Query) -> str:
 
 
 def _run(held: Claim, file: ArrowFile) -> None:
-    _authorize(held.query)
+    principal = ledger.principal_of(held.query)
+    authorize_again(principal, held.query, ON_SERVER, SERVER)
     pulse = Pulse(held)
     with storage.translated():
         outcome = run_engine(
@@ -100,13 +100,6 @@ def _run(held: Claim, file: ArrowFile) -> None:
     key = result_key(held.query)
     if not lifecycle.succeed(held=held, outcome=outcome, result_key=key, result_bytes=size):
         _forget_unless_another_runs(held.query)
-
-
-def _authorize(query: Query) -> None:
-    """Ask again what the plan asked: between queueing and running, permission may have ended."""
-    actor = ledger.principal_of(query)
-    for table in selectors.tables_of(query):
-        authorize(actor, Action.TABLE_QUERY, table, DecisionContext(place="server"))
 
 
 def _forget_unless_another_runs(query: Query) -> None:

@@ -38,7 +38,7 @@ from governance.services import assign_tag
 from tests.cast import Cast
 from upend import manifest
 from upend.device import DeviceKey
-from workspaces.models import Workspace
+from workspaces.models import Membership, Workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -180,6 +180,32 @@ def test_it_runs_on_the_snapshot_that_was_planned(
     assert page.rows == [[20000]]
     now = run(submit(analyst, workspace, "SELECT count(*) AS n FROM delays"))
     assert services.read_page(actor=analyst, query=now).rows == [[20001]]
+
+
+# --- Rows are data ----------------------------------------------------------------------------
+@pytest.mark.parametrize("form", ["json", "arrow", "csv"])
+def test_it_shows_an_auditor_the_query_but_not_its_rows(
+    flights: Catalog, cast: Cast, analyst: Actor, signed_in: SignedIn, form: str
+) -> None:
+    auditor, steward = cast.actor("auditor"), cast.actor("steward")
+    address = f"{QUERIES}/{run(submit(analyst, cast.workspace)).id}"
+    inspector = signed_in(auditor)
+    assert inspector.get(address).json()["state"] == "succeeded"
+    refused = inspector.get(f"{address}/result?format={form}")
+    assert (refused.status_code, refused.json()["code"]) == (403, "access-denied")
+    assert AuditRecord.objects.get(event="decision.denied").actor_id == auditor.id
+    assert not AuditRecord.objects.filter(event="result.read").exists()
+    assert signed_in(steward).get(f"{address}/result").json()["rows"] == expected()
+
+
+def test_it_reads_nobody_a_result_of_tables_they_may_no_longer_query(
+    flights: Catalog, analyst: Actor, workspace: Workspace, signed_in: SignedIn
+) -> None:
+    address = f"{QUERIES}/{run(submit(analyst, workspace)).id}/result"
+    client = signed_in(analyst)
+    assert client.get(address).json()["rows"] == expected()
+    Membership.objects.filter(user_id=analyst.id).delete()
+    assert client.get(address).status_code in {403, 404}
 
 
 # --- Once -------------------------------------------------------------------------------------
