@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from catalog import lake
@@ -61,6 +63,17 @@ def test_it_finds_tables_of_every_snapshot_and_schema(written_lake: WrittenLake)
     assert [t.label for t in then] == ["lake.main.t"]
     assert [t.label for t in now] == ["lake.other.T2"]
     assert lake.table(written_lake.catalog, first + 5, "OTHER", "t2") is not None
+
+
+def test_it_lists_many_tables_with_as_many_queries_as_few(
+    written_lake: WrittenLake, django_assert_num_queries: Any
+) -> None:
+    for count in (2, 20):
+        written_lake.run(*(f"CREATE TABLE t_{count}_{at} (i INTEGER)" for at in range(count)))
+        newest = written_lake.snapshot.snapshot_id
+        with django_assert_num_queries(3):
+            found = lake.tables(written_lake.catalog, newest)
+    assert len(found) == 22
 
 
 def test_it_follows_renamed_and_added_columns_through_inlined_rows(
