@@ -6,11 +6,11 @@ import threading
 import time
 from dataclasses import dataclass
 
-from celery import current_app
+from celery import Celery, current_app
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-ANSWER_WITHIN_SECONDS = 0.6
+PATIENCE_SECONDS = (0.6, 2.0)
 REMEMBER_SECONDS = 8.0
 
 
@@ -44,14 +44,20 @@ def status() -> Status:
     global _last  # noqa: PLW0603 - one small memo per process
     with _lock:
         if _last is None or time.monotonic() - _last[0] > REMEMBER_SECONDS:
-            _last = (time.monotonic(), _ask())
+            _last = (time.monotonic(), ask(current_app))
         return _last[1]
 
 
-def _ask() -> Status:
-    try:
-        found = current_app.control.inspect(timeout=ANSWER_WITHIN_SECONDS).active_queues() or {}
-    except (OperationalError, RedisError, OSError):
-        return Status(broker=False, queues=frozenset())
-    names = {str(queue["name"]) for queues in found.values() for queue in queues}
-    return Status(broker=True, queues=frozenset(names))
+def ask(app: Celery) -> Status:
+    """Ask the workers of `app` now; one that is busy is given a second, longer chance."""
+    found = Status(broker=False, queues=frozenset())
+    for patience in PATIENCE_SECONDS:
+        try:
+            answers = app.control.inspect(timeout=patience).active_queues() or {}
+        except (OperationalError, RedisError, OSError):
+            return found
+        names = {str(queue["name"]) for queues in answers.values() for queue in queues}
+        found = Status(broker=True, queues=frozenset(names))
+        if found.queries_run and found.writes_run:
+            break
+    return found
