@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from catalog.domain import Column
 from catalog.lake.metadata import Row, rows
@@ -30,31 +29,31 @@ def columns_of(
     return {table_id: _columns(group) for table_id, group in grouped.items()}
 
 
-def _columns(found: Iterable[Row]) -> tuple[Column, ...]:
+def _columns(found: Sequence[Row]) -> tuple[Column, ...]:
     """Return columns with their engine types, rendered from the leaves up."""
-    plain = [
+    children: dict[int, list[Row]] = defaultdict(list)
+    for row in found:
+        if row[5] is not None:
+            children[row[5]].append(row)
+
+    def rendered(row: Row) -> str:
+        nested = [(child[2], rendered(child)) for child in children.get(row[0], ())]
+        return duckdb_type(row[3], nested)
+
+    return tuple(
         Column(
             column_id=row[0],
             order=row[1],
             name=row[2],
             ducklake_type=row[3],
-            duckdb_type="",
+            duckdb_type=rendered(row),
             nulls_allowed=row[4],
             parent_id=row[5],
             initial_default=row[6],
             default_value=None if row[7] == "NULL" else row[7],
         )
         for row in found
-    ]
-    children: dict[int | None, list[Column]] = defaultdict(list)
-    for column in plain:
-        children[column.parent_id].append(column)
-
-    def rendered(column: Column) -> str:
-        nested = [(child.name, rendered(child)) for child in children[column.column_id]]
-        return duckdb_type(column.ducklake_type, nested)
-
-    return tuple(replace(column, duckdb_type=rendered(column)) for column in plain)
+    )
 
 
 def leaves_of(columns: Sequence[Column], top_ids: frozenset[int]) -> frozenset[int]:
