@@ -13,7 +13,7 @@ from execution.bind import HiddenTable, bind
 from execution.domain import CatalogPin, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
 from execution.placement import place
-from execution.resolve import Candidate, Resolution, lakes_of, resolve
+from execution.resolve import Candidate, Resolution, candidates, lakes_of, resolve
 from governance import securables
 from governance import services as governance
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
@@ -42,6 +42,21 @@ class _Decided:
     local: tuple[Decision, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What governance said of every table that a name may stand for.
+
+    By key: may it be seen, queried, taken to the person's machine, and queried there.
+    """
+
+    workspace: Decision
+    tables: dict[str, tuple[Decision, ...]]
+
+    def is_visible(self, candidate: Candidate) -> bool:
+        """Tell whether the actor may know of the table."""
+        return self.tables[candidate.table.key][0].allowed
+
+
 def plan(
     *,
     actor: Actor,
@@ -58,8 +73,9 @@ def plan(
     """
     query = gate.check(sql)
     lakes = lakes_of(visible_catalogs(actor, workspace), default_catalog, snapshots or {})
-    resolution = resolve(actor, query.tables, lakes, lambda found: _visible(actor, found))
-    decided = _decide(actor, workspace, resolution)
+    answers = _ask(actor, workspace, candidates(query.tables, lakes))
+    resolution = resolve(actor, query.tables, lakes, answers.is_visible)
+    decided = _decide(actor, workspace, resolution, answers)
     tables = [
         (candidate, HiddenTable(f"t{number}", candidate.table, decision.obligations))
         for number, (candidate, decision) in enumerate(
@@ -112,36 +128,36 @@ def execution_record(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _visible(actor: Actor, candidates: Sequence[Candidate]) -> list[bool]:
-    requests = [Request(Action.CATALOG_BROWSE, _securable(c)) for c in candidates]
-    return [decision.allowed for decision in governance.decide_many(actor, requests)]
+def _ask(actor: Actor, workspace: Workspace, found: Sequence[Candidate]) -> _Answers:
+    """Ask governance all that this plan may need, at once."""
+    asked = [Request(Action.WORKSPACE_QUERY, securables.workspace(workspace), SERVER)]
+    for candidate in found:
+        table = _securable(candidate)
+        asked += [
+            Request(Action.CATALOG_BROWSE, table),
+            Request(Action.TABLE_QUERY, table, SERVER),
+            Request(Action.TABLE_MATERIALIZE_LOCALLY, table, LOCAL),
+            Request(Action.TABLE_QUERY, table, LOCAL),
+        ]
+    first, *others = governance.decide_many(actor, asked)
+    per_table = zip(*[iter(others)] * 4, strict=True)
+    return _Answers(first, {c.table.key: four for c, four in zip(found, per_table, strict=True)})
 
 
-def _decide(actor: Actor, workspace: Workspace, resolution: Resolution) -> _Decided:
-    """Ask governance about all tables at once. Raises `AccessDenied` for the first refusal."""
-    whole = securables.workspace(workspace)
-    tables = [_securable(candidate) for candidate in resolution.tables]
-    asked = [
-        Request(Action.WORKSPACE_QUERY, whole),
-        *(Request(Action.TABLE_QUERY, table) for table in tables),
-    ]
-    decisions = governance.decide_many(actor, asked, SERVER)
-    for decision, request in zip(decisions, asked, strict=True):
-        if not decision.allowed:
-            raise governance.denied(actor, decision, request.securable)
-    local = [
-        Request(action, table)
-        for action in (Action.TABLE_MATERIALIZE_LOCALLY, Action.TABLE_QUERY)
-        for table in tables
-    ]
-    answers = governance.decide_many(actor, local, LOCAL) if local else ()
-    return _Decided(
-        workspace=decisions[0],
-        tables=decisions[1:],
-        local=tuple(
-            d for d in answers if d.action is Action.TABLE_MATERIALIZE_LOCALLY or not d.allowed
-        ),
-    )
+def _decide(
+    actor: Actor, workspace: Workspace, resolution: Resolution, answers: _Answers
+) -> _Decided:
+    """Return the decisions on the tables of the query. Raises `AccessDenied` for a refusal."""
+    if not answers.workspace.allowed:
+        raise governance.denied(actor, answers.workspace, securables.workspace(workspace))
+    tables, local = [], []
+    for candidate in resolution.tables:
+        _, query, materialize, query_local = answers.tables[candidate.table.key]
+        if not query.allowed:
+            raise governance.denied(actor, query, _securable(candidate))
+        tables.append(query)
+        local += [materialize] if query_local.allowed else [materialize, query_local]
+    return _Decided(answers.workspace, tuple(tables), tuple(local))
 
 
 def _securable(candidate: Candidate) -> Securable:

@@ -24,7 +24,7 @@ from problems import Problem
 MAIN = "main"
 FILE_ENDINGS = (".parquet", ".csv", ".json", ".arrow", ".gz", ".zst", ".db", ".duckdb", ".xlsx")
 
-IsVisible = Callable[[Sequence["Candidate"]], Sequence[bool]]
+IsVisible = Callable[["Candidate"], bool]
 
 
 class AmbiguousTable(Problem):
@@ -105,22 +105,22 @@ def lakes_of(
     return Lakes(catalogs, wanted, default)
 
 
+def candidates(names: Sequence[TableName], lakes: Lakes) -> tuple[Candidate, ...]:
+    """Return every table that one of `names` may stand for, whoever may see it."""
+    found = [c for name in names for group in _groups(name, lakes) for c in group]
+    return tuple({id(c): c for c in found}.values())
+
+
 def resolve(
     actor: Actor, names: Sequence[TableName], lakes: Lakes, is_visible: IsVisible
 ) -> Resolution:
-    """Return the table that each name stands for.
+    """Return the table that each name stands for, of those that the actor may see.
 
-    `is_visible` tells of many candidates at once which ones the actor may see. Raises
-    `UnknownTable` with the nearest names, or `AmbiguousTable`.
+    Raises `UnknownTable` with the nearest names, or `AmbiguousTable`.
     """
-    found = {name: _candidates(name, lakes) for name in names}
-    candidates = {id(c): c for groups in found.values() for group in groups for c in group}
-    visible = dict(
-        zip(candidates, is_visible(list(candidates.values())) if candidates else [], strict=True)
-    )
     chosen: dict[TableName, Candidate] = {}
-    for name, groups in found.items():
-        seen = ([c for c in group if visible[id(c)]] for group in groups)
+    for name in names:
+        seen = ([c for c in group if is_visible(c)] for group in _groups(name, lakes))
         best = next((group for group in seen if group), [])
         if not best:
             raise _unknown(actor, name, lakes)
@@ -130,7 +130,7 @@ def resolve(
     return Resolution(_once(chosen.values()), _search_path(chosen, lakes))
 
 
-def _candidates(name: TableName, lakes: Lakes) -> list[list[Candidate]]:
+def _groups(name: TableName, lakes: Lakes) -> list[list[Candidate]]:
     """Return what `name` may stand for, in groups: the first group with a visible one counts."""
     if name.catalog:
         catalog = lakes.named(name.catalog)

@@ -64,14 +64,6 @@ class Securable:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One question of a batch: whether the principal may do `action` on `securable`."""
-
-    action: Action
-    securable: Securable
-
-
-@dataclass(frozen=True, slots=True)
 class DecisionContext:
     """The circumstances a caller knows and the actor does not carry.
 
@@ -81,6 +73,18 @@ class DecisionContext:
 
     place: str = ""
     now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question of a batch: whether the principal may do `action` on `securable`.
+
+    `context` stands for the batch's, so that one batch may ask about several places.
+    """
+
+    action: Action
+    securable: Securable
+    context: DecisionContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from accounts.domain import Actor
@@ -65,7 +65,10 @@ def assigned_tags_of(securables: Iterable[Securable]) -> dict[str, frozenset[str
 def _verdicts(
     actor: Actor, requests: Sequence[Request], facts: Facts, context: DecisionContext
 ) -> list[engine.Verdict]:
-    circumstances = entities.circumstances(actor, context, facts)
+    circumstances = {
+        asked: entities.circumstances(actor, asked, facts)
+        for asked in {context, *(r.context for r in requests if r.context)}
+    }
     positions: dict[UUID | None, list[int]] = {}
     for position, request in enumerate(requests):
         positions.setdefault(request.securable.workspace_id, []).append(position)
@@ -76,10 +79,19 @@ def _verdicts(
             entities.principal(actor, facts.roles_in(workspace_id)),
             *entities.resources(securables, facts),
         ]
-        asked = [entities.request(actor, requests[p], circumstances) for p in group]
+        asked = [_request(actor, requests[p], circumstances, context) for p in group]
         answers = engine.evaluate(engine.role_defaults(), asked, known)
         verdicts.update(zip(group, answers, strict=True))
     return [verdicts[position] for position in range(len(requests))]
+
+
+def _request(
+    actor: Actor,
+    asked: Request,
+    circumstances: Mapping[DecisionContext, engine.Json],
+    default: DecisionContext,
+) -> engine.Json:
+    return entities.request(actor, asked, circumstances[asked.context or default])
 
 
 def _facts(actor: Actor, securables: Sequence[Securable]) -> Facts:
