@@ -29,7 +29,6 @@ WITHOUT_ARROW_FORM = {
     "enum",
     "time with time zone",
     "uhugeint",
-    "union",
     "variant",
 }
 """Types that Arrow would reinterpret, truncate or scatter over dictionaries: sent as DuckDB's text.
@@ -119,7 +118,7 @@ def has_arrow_form(kind: Any) -> bool:
     """Tell whether Arrow carries every value of a DuckDB type, at any depth, unchanged."""
     if kind.id in WITHOUT_ARROW_FORM:
         return False
-    if kind.id in {"list", "array", "struct", "map"}:
+    if kind.id in {"list", "array", "map", "struct", "union"}:
         children = [child for _, child in kind.children if not isinstance(child, int)]
         return all(has_arrow_form(child) for child in children)
     return True

@@ -92,7 +92,7 @@ def _as_text(table: pa.Table, target: pa.Schema) -> pa.Table:
 
 
 def _has_parquet_form(kind: pa.DataType) -> bool:
-    if types.is_interval(kind):
+    if types.is_interval(kind) or types.is_union(kind):
         return False
     return all(_has_parquet_form(kind.field(i).type) for i in range(kind.num_fields))
 

@@ -26,7 +26,7 @@ def rows_of(batch: pa.RecordBatch) -> list[Values]:
 
     DECIMAL, HUGEINT, and integers beyond 2^53 are strings, as are NaN and the infinities;
     temporal values, BLOB and INTERVAL are DuckDB's text; LIST is an array, STRUCT an object,
-    MAP an array of `{"key", "value"}`.
+    MAP an array of `{"key", "value"}`, UNION the value of its member.
     """
     columns = [values_of(column) for column in batch.columns]
     return [list(row) for row in zip(*columns, strict=True)]
@@ -125,6 +125,16 @@ def _maps(array: pa.Array) -> Values:
     return _lists(entries)
 
 
+def _unions(array: pa.Array) -> Values:
+    """Read each value from its member.
+
+    Copied first: both DuckDB and `type_codes` ignore where a sliced union starts.
+    """
+    array = array.take(pa.array(range(len(array)), pa.int64()))
+    members = [values_of(array.field(i)) for i in range(array.type.num_fields)]
+    return [members[code][row] for row, code in enumerate(array.type_codes.to_pylist())]
+
+
 def _is_list(kind: pa.DataType) -> bool:
     return any(
         is_it(kind) for is_it in (types.is_list, types.is_large_list, types.is_fixed_size_list)
@@ -143,4 +153,5 @@ _RENDERERS: list[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], Value
     (_is_list, _lists),
     (types.is_struct, _structs),
     (types.is_map, _maps),
+    (types.is_union, _unions),
 ]

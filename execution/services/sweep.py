@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db.models import Q
@@ -60,37 +60,37 @@ def recover_stale() -> int:
 
 @audit.service
 def _recover(query: Query) -> bool:
-    """Give one abandoned query its second chance, or its end."""
+    """Give one abandoned query its second chance, or its end; False where it moved meanwhile."""
     held = Query.objects.filter(
         id=query.id, state=QueryState.RUNNING, heartbeat_at=query.heartbeat_at
     )
     why = f"The worker {query.worker} stopped answering while it ran the query."
+    if query.cancel_requested_at is None and query.attempts < ATTEMPTS:
+        moved = held.update(state=QueryState.QUEUED, heartbeat_at=None, worker="")
+        return bool(moved) and _record(query, Event.QUERY_RETRIED, {"why": why})
+    problem, state, event = _end_of(query, why)
+    moved = held.update(state=state, problem=problem.as_dict(), finished_at=timezone.now())
+    return bool(moved) and _record(query, event, {"problem": problem.as_dict()})
+
+
+def _end_of(query: Query, why: str) -> tuple[Problem, QueryState, Event]:
+    """Return how a query ends that gets no further attempt."""
     if query.cancel_requested_at is not None:
-        problem: Problem = QueryCancelled("It was stopped because someone asked for that.")
-        state, event = QueryState.CANCELLED, Event.QUERY_CANCELLED
-    elif query.attempts < ATTEMPTS:
-        if not held.update(state=QueryState.QUEUED, heartbeat_at=None, worker=""):
-            return False
-        audit.record(
-            actor=ledger.principal_of(query),
-            event=Event.QUERY_RETRIED,
-            target=ledger.query(query),
-            after={"attempt": query.attempts, "why": why},
-        )
-        return True
-    else:
-        problem = WorkerGone(
-            f"{why} It was tried {query.attempts} times.",
-            hint="Run it again; if it persists, ask for less, or tell an operator.",
-        )
-        state, event = QueryState.FAILED, Event.QUERY_FAILED
-    if not held.update(state=state, problem=problem.as_dict(), finished_at=timezone.now()):
-        return False
+        cancelled = QueryCancelled("It was stopped because someone asked for that.")
+        return cancelled, QueryState.CANCELLED, Event.QUERY_CANCELLED
+    gone = WorkerGone(
+        f"{why} It was tried {query.attempts} times.",
+        hint="Run it again; if it persists, ask for less, or tell an operator.",
+    )
+    return gone, QueryState.FAILED, Event.QUERY_FAILED
+
+
+def _record(query: Query, event: Event, what: dict[str, Any]) -> bool:
     audit.record(
         actor=ledger.principal_of(query),
         event=event,
         target=ledger.query(query),
-        after={"attempt": query.attempts, "problem": problem.as_dict()},
+        after={"attempt": query.attempts} | what,
     )
     return True
 
@@ -120,13 +120,7 @@ def _expire(query: Query) -> bool:
     if not ended:
         return False
     Grant.objects.filter(query=query, revoked_at__isnull=True).update(revoked_at=timezone.now())
-    audit.record(
-        actor=ledger.principal_of(query),
-        event=Event.QUERY_FAILED,
-        target=ledger.query(query),
-        after={"problem": problem.as_dict()},
-    )
-    return True
+    return _record(query, Event.QUERY_FAILED, {"problem": problem.as_dict()})
 
 
 def announce_waiting() -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from uuid import uuid4
 
 import boto3
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.conf import settings
 from mypy_boto3_s3 import S3Client
 
+from execution.domain import ResultFormat
 from execution.engine.domain import ROWS_PER_BATCH
 from execution.results.arrow_file import ArrowFile, open_file, read_rows
+from execution.results.exports import export
 from execution.results.upload import PART_BYTES, Upload
 from execution.results.values import rows_of
 
@@ -57,6 +61,9 @@ EVERY_TYPE = [
     ),
     (f"MAP {{'k': {BIG}}}", [{"key": "k", "value": str(BIG)}]),
     ("MAP {}", []),
+    ("union_value(x := 1.5)", "1.5"),
+    ("(1::BIGINT)::UNION(n BIGINT, s VARCHAR)", 1),
+    ("[('x')::UNION(n BIGINT, s VARCHAR), NULL]", ["x", None]),
     ("[{'x': 'nan'::DOUBLE}]", [{"x": "NaN"}]),
 ]
 
@@ -123,6 +130,38 @@ def test_it_returns_no_rows_of_an_empty_result(client: S3Client, bucket: str, ke
     file.open(pa.schema([("i", pa.int64())]))
     file.commit()
     assert read_rows(open_file(client, bucket, key), 0, 1000).num_rows == 0
+
+
+@pytest.mark.parametrize("form", [ResultFormat.CSV, ResultFormat.PARQUET])
+def test_it_converts_values_of_every_type(
+    client: S3Client, bucket: str, key: str, form: ResultFormat
+) -> None:
+    columns = ", ".join(f"{sql} AS c{i}" for i, (sql, _) in enumerate(EVERY_TYPE))
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        table = connection.sql(f"SELECT {columns} UNION ALL SELECT {columns}").to_arrow_table()
+    file = ArrowFile(client, bucket, key)
+    file.open(table.schema)
+    for batch in table.to_batches():
+        file.write(batch)
+    file.commit()
+    target = f"{key}.{form}"
+    beats: list[None] = []
+    size = export(
+        client,
+        bucket,
+        source=key,
+        key=target,
+        form=form,
+        on_progress=lambda: beats.append(None),
+    )
+    body = client.get_object(Bucket=bucket, Key=target)["Body"].read()
+    client.delete_object(Bucket=bucket, Key=target)
+    assert (len(body), len(beats)) == (size, 1)
+    if form is ResultFormat.PARQUET:
+        assert pq.read_table(io.BytesIO(body)).num_rows == 2
+    else:
+        assert body.decode().splitlines()[1].startswith(f"true,1,255,{2**53 - 1},{BIG}")
 
 
 def test_it_writes_large_files_in_parts_that_stay_invisible(

@@ -15,7 +15,7 @@ from tests.stack import DemoAir
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
-LONG = "SELECT sum(sin(a.range) * cos(b.range)) AS s FROM range(40000) a, range(20000) b"
+LONG = "SELECT sum(sin(a.range) * cos(b.range)) AS s FROM range(25000) a, range(20000) b"
 SHORT = "SELECT 42 AS answer"
 FINAL = {"cancelled", "failed", "succeeded"}
 ENGINE = "execution.engine.child"
