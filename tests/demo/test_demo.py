@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from demo import flights, tpch
-from demo.cast import hire
+from demo.cast import WORKSPACE_SLUG, hire
 from demo.logins import LoginBook, banner
 from demo.questions import QUESTIONS, Question
 from embedded import programs
@@ -100,6 +100,24 @@ class TestLoaded:
         assert time.monotonic() - began < 10
         for catalog in (flights.CATALOG, tpch.CATALOG):
             assert f"catalog {catalog} is already loaded" in said
+
+    @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+    def test_it_answers_every_saved_question(self, demo_air: DemoAir, question: Question) -> None:
+        headers = {"Authorization": f"Bearer {demo_air.secrets['agent']}"}
+        base = f"{demo_air.url}/api/v1/workspaces/{WORKSPACE_SLUG}/"
+        with httpx.Client(base_url=base, headers=headers, timeout=30) as client:
+            saved = {
+                row["name"]: row["sql"] for row in client.get("saved-queries").json()["results"]
+            }
+            query = client.post("queries", json={"sql": saved[question.name]}).json()
+            deadline = time.monotonic() + 60
+            while query["state"] not in {"succeeded", "failed", "cancelled"}:
+                assert time.monotonic() < deadline, query
+                time.sleep(0.2)
+                query = client.get(f"queries/{query['id']}").json()
+            assert query["state"] == "succeeded", query["problem"]
+            page = client.get(f"queries/{query['id']}/result", params={"format": "json"}).json()
+        assert page["rows"]
 
     def test_it_lets_the_cast_in(self, demo_air: DemoAir) -> None:
         for name in ("owner", "steward", "analyst", "auditor"):
