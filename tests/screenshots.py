@@ -66,6 +66,7 @@ def picture(browser: Browser, url: str, login: tuple[str, str], theme: str) -> N
     """Ask a saved question and take the page, rows and chart included."""
     context = browser.new_context(viewport=SIZE, device_scale_factor=2)  # type: ignore[arg-type]
     context.add_cookies([{"name": "upend_theme", "value": theme, "url": url}])
+    context.set_default_timeout(120_000)  # the machine may be busy
     page = context.new_page()
     page.goto(f"{url}/accounts/login/")
     page.get_by_label("Email").fill(login[0])
@@ -76,7 +77,7 @@ def picture(browser: Browser, url: str, login: tuple[str, str], theme: str) -> N
     page.get_by_role("link", name="Which airlines are late most often?").click()
     page.locator("plan-strip .where").wait_for()
     page.locator(".tree .table summary", has_text="flights").click()
-    page.get_by_role("button", name="Run").click()
+    page.locator("#run").click()
     page.locator(".chart svg").wait_for()
     page.wait_for_timeout(600)
     path = TARGET / f"query-{theme}.png"

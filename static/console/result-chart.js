@@ -14,8 +14,15 @@ export function guess(columns, rows) {
   const x = temporal >= 0 ? temporal : named >= 0 ? named : numeric[0];
   const candidates = numeric.filter((at) => at !== x);
   if (!candidates.length) return null;
-  const y = candidates.find((at) => MEASURE.test(columns[at].name)) ?? candidates[0];
+  const y = candidates.find((at) => isSorted(rows, at)) ?? candidates.find((at) => MEASURE.test(columns[at].name)) ?? candidates[0];
   return { x, y, kind: kindFor(columns[x].type, rows, x) };
+}
+
+/** Tell whether the rows are ordered by a column: then that is what the question was about. */
+function isSorted(rows, at) {
+  const values = rows.map((row) => row[at]).filter((value) => value !== null).map(Number);
+  const steps = values.slice(1).map((value, before) => Math.sign(value - values[before]));
+  return values.length > 2 && steps.some(Boolean) && (steps.every((step) => step <= 0) || steps.every((step) => step >= 0));
 }
 
 function kindFor(type, rows, x) {
@@ -41,7 +48,7 @@ function axes({ columns, rows, x, kind, c }) {
   const categories = { data: rows.map((row) => String(row[x])), axisTick: { show: false }, axisLine: { lineStyle: { color: c["line-2"] } }, axisLabel: { color: c["ink-2"], fontSize: 11.5, hideOverlap: true, width: 130, overflow: "truncate" } };
   const values = { type: "value", axisLabel: { color: c["ink-3"], fontSize: 11, formatter: compact }, splitLine: { lineStyle: { color: c.line } }, splitNumber: 4 };
   const sideways = kind === "bar" && !isNumeric(columns[x].type) && rows.length <= 40;
-  if (sideways) return { sideways, xAxis: { ...values, min: (range) => Math.min(0, range.min) }, yAxis: { ...categories, type: "category", inverse: true } };
+  if (sideways) return { sideways, xAxis: values, yAxis: { ...categories, type: "category", inverse: true } };
   if (kind === "scatter") return { sideways, xAxis: { ...values, scale: true }, yAxis: { ...values, scale: true } };
   const time = kind === "line" && isTemporal(columns[x].type);
   return { sideways, xAxis: { ...categories, data: time ? undefined : categories.data, type: time ? "time" : "category", boundaryGap: kind === "bar" }, yAxis: values };
@@ -58,7 +65,7 @@ function series({ columns, rows, x, y, kind, sideways, c }) {
     barMaxWidth: sideways ? 18 : 34,
     symbolSize: kind === "scatter" ? 6 : 4,
     showSymbol: rows.length <= 60,
-    itemStyle: { color: c.accent, borderRadius: sideways ? [0, 4, 4, 0] : [3, 3, 0, 0], opacity: kind === "scatter" ? 0.65 : 1 },
+    itemStyle: { color: c.accent, borderRadius: 3, opacity: kind === "scatter" ? 0.65 : 1 },
     lineStyle: { color: c.accent, width: 2 },
     label,
   };
@@ -94,8 +101,8 @@ export class ResultChart {
     if (!this.choice) return [];
     const numeric = this.columns.map((column, at) => [at, column]).filter(([, { type }]) => isNumeric(type));
     return [
-      this.picker("x", "Across", this.columns.map((column, at) => [at, column.name])),
-      this.picker("y", "Measure", numeric.map(([at, { name }]) => [at, name])),
+      this.columns.length > 2 ? this.picker("x", "Across", this.columns.map((column, at) => [at, column.name])) : null,
+      numeric.length > 1 ? this.picker("y", "Measure", numeric.map(([at, { name }]) => [at, name])) : null,
       this.picker("kind", "Chart", [["bar", "Bars"], ["line", "Line"], ["scatter", "Points"]]),
     ];
   }

@@ -110,6 +110,12 @@ def type_icon(duckdb_type: str) -> str:
 
 
 @register.filter
+def without_trailing_space(text: str) -> str:
+    """Leave out the empty lines at the end of a text, which an editor would number."""
+    return text.rstrip()
+
+
+@register.filter
 def pretty(value: Any) -> str:
     """Write JSON-ready data for reading."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
