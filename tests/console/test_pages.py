@@ -63,9 +63,11 @@ Case = tuple[str, str, str, int]
 @pytest.fixture
 def device(cast: Cast) -> Device:
     """Return the analyst's machine, waiting for approval."""
-    key = OKPKey.generate_key("Ed25519")
+    jwk = OKPKey.generate_key("Ed25519").as_dict(private=False)
     return accounts.enroll_device(
-        actor=cast.actor("analyst"), name="laptop", public_jwk=dict(key.as_dict(private=False))
+        actor=cast.actor("analyst"),
+        name="laptop",
+        public_jwk={member: str(value) for member, value in jwk.items()},
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.domain import Actor
 from accounts.selectors import actor_for_user
@@ -150,8 +151,11 @@ def test_it_refuses_every_table_of_the_corpus_that_is_not_granted(
 
 
 def test_it_asks_the_database_a_number_of_times_that_tables_alone_raise(
-    lakes: WrittenLake, workspace: Workspace, cast: Cast, django_assert_max_num_queries
-) -> None:  # type: ignore[no-untyped-def]
+    lakes: WrittenLake,
+    workspace: Workspace,
+    cast: Cast,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
     analyst = actor_for_user(cast.users["analyst"])
     with django_assert_max_num_queries(23):
         plan(actor=analyst, workspace=workspace, sql="FROM lake.main.sales")
