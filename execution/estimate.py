@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from catalog import lake
@@ -17,6 +18,7 @@ CLOCK = frozenset(
     transaction_timestamp
     """.split()  # noqa: SIM905 - a list of words reads best as one
 )
+NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?")
 BASE_MEMORY_BYTES = 64 * 10**6
 BYTES_PER_HELD_ROW = 96
 
@@ -97,6 +99,12 @@ def _text(item: ColumnFilter) -> str:
         case "is_null" | "is_not_null":
             return f"{item.column} {item.operator.replace('_', ' ').upper()}"
         case "in":
-            return f"{item.column} IN ({', '.join(item.values)})"
+            return f"{item.column} IN ({', '.join(map(_literal, item.values))})"
         case _:
-            return f"{item.column} {item.operator} {item.values[0]}"
+            return f"{item.column} {item.operator} {_literal(item.values[0])}"
+
+
+def _literal(value: str) -> str:
+    """Quote what would not read as a number or a truth value."""
+    is_bare = value in {"true", "false"} or NUMBER.fullmatch(value)
+    return value if is_bare else "'" + value.replace("'", "''") + "'"

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from accounts.domain import Actor
-from catalog.selectors import visible_catalogs
+from catalog.models import Catalog
 from execution import gate
 from execution.bind import HiddenTable, bind
 from execution.domain import CatalogPin, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
 from execution.placement import place
-from execution.resolve import Candidate, Resolution, candidates, lakes_of, resolve
+from execution.resolve import (
+    Candidate,
+    Resolution,
+    candidates,
+    check_catalogs,
+    lakes_of,
+    resolve,
+)
 from governance import securables
 from governance import services as governance
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
@@ -47,14 +54,17 @@ class _Answers:
     """What governance said of every table that a name may stand for.
 
     By key: may it be seen, queried, taken to the person's machine, and queried there.
+    `catalogs` are the names of those that may be seen.
     """
 
     workspace: Decision
+    catalogs: frozenset[str]
     tables: dict[str, tuple[Decision, ...]]
 
     def is_visible(self, candidate: Candidate) -> bool:
         """Tell whether the actor may know of the table."""
-        return self.tables[candidate.table.key][0].allowed
+        is_known = candidate.catalog.name in self.catalogs
+        return is_known and self.tables[candidate.table.key][0].allowed
 
 
 def plan(
@@ -72,8 +82,10 @@ def plan(
     `UnknownSnapshot`, `AccessDenied`, `BindError`, `PlanningFailed` or `QueryTooLarge`.
     """
     query = gate.check(sql)
-    lakes = lakes_of(visible_catalogs(actor, workspace), default_catalog, snapshots or {})
-    answers = _ask(actor, workspace, candidates(query.tables, lakes))
+    named = [name for name in (default_catalog, *(snapshots or {})) if name]
+    lakes = lakes_of(workspace, default_catalog, snapshots or {})
+    answers = _ask(actor, workspace, lakes.catalogs, candidates(query.tables, lakes))
+    check_catalogs(actor, workspace, named, lakes, answers.catalogs)
     resolution = resolve(actor, query.tables, lakes, answers.is_visible)
     decided = _decide(actor, workspace, resolution, answers)
     tables = [
@@ -128,9 +140,12 @@ def execution_record(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _ask(actor: Actor, workspace: Workspace, found: Sequence[Candidate]) -> _Answers:
+def _ask(
+    actor: Actor, workspace: Workspace, catalogs: Sequence[Catalog], found: Sequence[Candidate]
+) -> _Answers:
     """Ask governance all that this plan may need, at once."""
     asked = [Request(Action.WORKSPACE_QUERY, securables.workspace(workspace), SERVER)]
+    asked += [Request(Action.CATALOG_BROWSE, catalog.securable) for catalog in catalogs]
     for candidate in found:
         table = _securable(candidate)
         asked += [
@@ -140,8 +155,11 @@ def _ask(actor: Actor, workspace: Workspace, found: Sequence[Candidate]) -> _Ans
             Request(Action.TABLE_QUERY, table, LOCAL),
         ]
     first, *others = governance.decide_many(actor, asked)
-    per_table = zip(*[iter(others)] * 4, strict=True)
-    return _Answers(first, {c.table.key: four for c, four in zip(found, per_table, strict=True)})
+    browse, of_tables = others[: len(catalogs)], others[len(catalogs) :]
+    seen = (c.name for c, decision in zip(catalogs, browse, strict=True) if decision.allowed)
+    per_table = zip(*[iter(of_tables)] * 4, strict=True)
+    by_key = {c.table.key: four for c, four in zip(found, per_table, strict=True)}
+    return _Answers(first, frozenset(seen), by_key)
 
 
 def _decide(

@@ -2,13 +2,13 @@
 
 A name of one part is looked up in the default catalog's `main` schema, then in the `main` of
 every other catalog, where it must be unique. Two parts are a catalog and a table of its `main`,
-or a schema of the default catalog and a table. The default catalog is the one that was asked
-for, else the only one there is. Names are compared as DuckDB does: ASCII letters lose case.
+or a schema of the default catalog, of any catalog where there is no default, and a table. Names
+are compared as DuckDB does: ASCII letters lose case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,10 +16,17 @@ from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import Snapshot, Table
 from catalog.models import Catalog
-from catalog.selectors import UnknownCatalog, UnknownTable, did_you_mean, visible_tables
+from catalog.selectors import (
+    UnknownCatalog,
+    UnknownTable,
+    did_you_mean,
+    visible_catalogs,
+    visible_tables,
+)
 from execution.domain import TableName
 from execution.gate.check import fold
 from problems import Problem
+from workspaces.models import Workspace
 
 MAIN = "main"
 FILE_ENDINGS = (".parquet", ".csv", ".json", ".arrow", ".gz", ".zst", ".db", ".duckdb", ".xlsx")
@@ -51,6 +58,8 @@ class Lakes:
     catalogs: Sequence[Catalog]
     wanted: Mapping[str, int]
     default: Catalog | None = None
+    failed: dict[str, Problem] = field(default_factory=dict)
+    """Why a catalog could not be read, by its name: raised only to those who may see it."""
     _pinned: dict[str, Snapshot] = field(default_factory=dict)
     _tables: dict[tuple[str, str, str], Candidate | None] = field(default_factory=dict)
 
@@ -71,10 +80,19 @@ class Lakes:
         """Return the table of that name, whoever may see it."""
         key = (catalog.name, fold(schema), fold(name))
         if key not in self._tables:
+            self._tables[key] = self._read(catalog, schema, name)
+        return self._tables[key]
+
+    def _read(self, catalog: Catalog, schema: str, name: str) -> Candidate | None:
+        if catalog.name in self.failed:
+            return None
+        try:
             snapshot = self.snapshot(catalog)
             table = lake.table(catalog, snapshot.snapshot_id, schema, name)
-            self._tables[key] = Candidate(catalog, snapshot, table) if table else None
-        return self._tables[key]
+        except Problem as problem:
+            self.failed[catalog.name] = problem
+            return None
+        return Candidate(catalog, snapshot, table) if table else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +103,36 @@ class Resolution:
     search_path: tuple[tuple[str, str], ...]
 
 
-def lakes_of(
-    catalogs: Sequence[Catalog], default_catalog: str, snapshots: Mapping[str, int]
-) -> Lakes:
-    """Return the lakes of a query. Raises `UnknownCatalog` for a name that is none of them."""
-    found = Lakes(catalogs, {})
-    known = [catalog.name for catalog in catalogs]
-    for name in [default_catalog, *snapshots]:
-        if name and not found.named(name):
+def lakes_of(workspace: Workspace, default_catalog: str, snapshots: Mapping[str, int]) -> Lakes:
+    """Return the lakes that a query of the workspace may name, whoever may see them."""
+    rows = Catalog.objects.live().filter(workspace=workspace)
+    found = Lakes(list(rows.select_related("bucket", "workspace__organization")), {})
+    wanted = {
+        catalog.name: snapshot_id
+        for name, snapshot_id in snapshots.items()
+        if (catalog := found.named(name))
+    }
+    return Lakes(found.catalogs, wanted, found.named(default_catalog))
+
+
+def check_catalogs(
+    actor: Actor, workspace: Workspace, names: Iterable[str], lakes: Lakes, visible: Container[str]
+) -> None:
+    """Raise `UnknownCatalog` for a name that is none the actor may see, or why one cannot be read.
+
+    `visible` are the names of the catalogs that the actor may see.
+    """
+    for name in names:
+        catalog = lakes.named(name)
+        if catalog is None or catalog.name not in visible:
+            known = [c.name for c in visible_catalogs(actor, workspace)]
             raise UnknownCatalog(
                 f"There is no catalog {name!r} that you may browse.",
                 hint=did_you_mean(name, known),
             )
-    folded = {fold(name): snapshot_id for name, snapshot_id in snapshots.items()}
-    default = found.named(default_catalog) if default_catalog else None
-    if default is None and len(catalogs) == 1:
-        default = catalogs[0]
-    wanted = {c.name: folded[fold(c.name)] for c in catalogs if fold(c.name) in folded}
-    return Lakes(catalogs, wanted, default)
+    for catalog_name, problem in lakes.failed.items():
+        if catalog_name in visible:
+            raise problem
 
 
 def candidates(names: Sequence[TableName], lakes: Lakes) -> tuple[Candidate, ...]:
@@ -136,7 +166,8 @@ def _groups(name: TableName, lakes: Lakes) -> list[list[Candidate]]:
         catalog = lakes.named(name.catalog)
         return [_found(lakes, [(catalog, name.schema or MAIN)], name.table)]
     if name.schema:
-        places = [(lakes.named(name.schema), MAIN), (lakes.default, name.schema)]
+        holders = [lakes.default] if lakes.default else lakes.catalogs
+        places = [(lakes.named(name.schema), MAIN), *((c, name.schema) for c in holders)]
         return [_found(lakes, places, name.table)]
     others = [(c, MAIN) for c in lakes.catalogs if c is not lakes.default]
     return [
@@ -159,16 +190,29 @@ def _once(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 def _search_path(
     chosen: Mapping[TableName, Candidate], lakes: Lakes
 ) -> tuple[tuple[str, str], ...]:
-    """Return where the engine finds the short names that were used, the default catalog first."""
-    short = {c.catalog.name for name, c in chosen.items() if not name.catalog}
-    ordered = sorted(short, key=lambda n: (lakes.default is None or n != lakes.default.name, n))
-    return tuple((name, MAIN) for name in ordered)
+    """Return where the engine finds the short names that were used.
+
+    The default catalog comes first, and `main` before other schemas, as names were resolved.
+    """
+    places = {
+        (c.catalog.name, c.table.schema_name)
+        for name, c in chosen.items()
+        if not name.catalog and not _is_of_catalog(name, c)
+    }
+    default = lakes.default.name if lakes.default else ""
+    return tuple(sorted(places, key=lambda p: (p[1] != MAIN, p[0] != default, p)))
+
+
+def _is_of_catalog(name: TableName, candidate: Candidate) -> bool:
+    """Tell whether a name of two parts named the catalog: the engine needs no help with it."""
+    return bool(name.schema) and fold(name.schema) == fold(candidate.catalog.name)
 
 
 def _unknown(actor: Actor, name: TableName, lakes: Lakes) -> UnknownTable:
+    workspace = lakes.catalogs[0].workspace if lakes.catalogs else None
     labels = [
         table.label
-        for catalog in lakes.catalogs
+        for catalog in (visible_catalogs(actor, workspace) if workspace else [])
         for table in visible_tables(actor, catalog, lakes.snapshot(catalog).snapshot_id)
     ]
     spellings = {spelling: label for label in labels for spelling in _spellings(label)}

@@ -50,7 +50,7 @@ def answer(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tu
     """Return the columns with their types, and the rows as text."""
     description = con.execute(sql).description or []
     columns = [f"{name} {kind}" for name, kind, *_ in description]
-    text = con.execute(f"SELECT COLUMNS(*)::VARCHAR FROM ({sql.rstrip(' ;')})").fetchall()
+    text = con.execute(f"SELECT COLUMNS(*)::VARCHAR FROM ({sql.rstrip().rstrip(';')})").fetchall()
     return columns, text
 
 
