@@ -12,7 +12,7 @@ NO_LOCATION = 2**64 - 1
 
 
 class RefusalCode(StrEnum):
-    """Why the gate refused, alphabetised. Documented in docs/reference/problems.md."""
+    """Why the gate refused, alphabetised. Documented in docs/reference/sql.md."""
 
     CONTROL_CHARACTER = "control_character"
     CTE_SYSTEM_NAME = "cte_system_name"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -147,6 +149,14 @@ def test_it_lists_every_function_of_the_engine() -> None:
     unread = {n for n in names if n not in functions.allowed() and not functions.is_refused(n)}
     assert unread == set()
     assert functions.allowed() - names == {"unlist", "unnest"}
+
+
+def test_it_documents_every_reason() -> None:
+    text = Path(__file__).parents[2].joinpath("docs/reference/sql.md").read_text("utf-8")
+    table = text.partition("## Why a text is refused")[2].partition("|---|---|")[2]
+    documented = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
+    assert documented == {code.value for code in RefusalCode}
+    assert [name for name in functions.TABLE_FUNCTIONS if f"`{name}`" not in text] == []
 
 
 def test_it_refuses_no_function_that_it_allows() -> None:

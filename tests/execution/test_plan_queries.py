@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+import duckdb
 import pytest
 
 from accounts.domain import Actor
-from execution import planning
+from catalog import storage
+from execution import planning, slices
 from execution.domain import Place, RequestedPlace
 from tests.catalog.lakes import WrittenLake, written_lake
 from tests.execution.lakes import answer, built, locked, plan
+from upend import slices as engine
 from workspaces.models import Workspace
 
 from .test_slice_attach import IN_PARQUET, VALUES
@@ -197,3 +200,28 @@ def test_it_runs_for_people_on_the_server_without_a_device(
     refused = plan(analyst, workspace, "FROM flights", requested=RequestedPlace.LOCAL)
     assert refused.placement.place is None
     assert refused.as_dict()["refusal"]["code"] == "no-approved-device"
+
+
+def test_it_reads_sealed_urls_of_the_bucket(
+    changed: WrittenLake, workspace: Workspace, analyst: Actor
+) -> None:
+    """⚑ Presigned URLs in the slice, delete files among them; the engine may open nothing else."""
+    sql = "SELECT month, count(*), sum(delay), max(airline) FROM flights GROUP BY ALL ORDER BY 1"
+    found = plan(analyst, workspace, sql)
+    record = planning.execution_record(found)
+
+    def sealed(file: slices.SliceFile) -> str:
+        path = changed.directory / file.key.removeprefix(changed.catalog.prefix)
+        storage.put_bytes(file.key, path.read_bytes())
+        return storage.presign(file.key, valid_seconds=60)
+
+    made = slices.build(record, locate=sealed)
+    assert {file.key.rpartition(".")[2] for file in made.files} == {"parquet"}
+    con = engine.connect(memory_bytes=2**30, threads=2)
+    engine.attach(con, made.slices, found.search_path)
+    engine.lock(con, engine.paths(made.slices))
+    assert answer(con, sql) == answer(changed.con, sql)
+    unlisted = made.slices[0]["files"][0]["path"].partition("?")[0]
+    with pytest.raises(duckdb.Error):
+        con.execute(f"FROM read_parquet('{unlisted}')")
+    con.close()
