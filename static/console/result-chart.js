@@ -93,16 +93,18 @@ export class ResultChart {
     Object.assign(this, { columns, rows, choice: guess(columns, rows) });
     this.note = rowCount > rows.length ? `first ${rows.length} rows` : "";
     this.canvas = el("div", { class: "chart", role: "img" });
-    this.title = el("h3");
-    this.element = el("div", { class: "cw" }, el("header", {}, this.title, ...this.controls()), this.canvas);
+    this.title = el("h3", { class: "sr" });
+    this.element = el("div", { class: "cw" }, el("header", {}, this.title, ...this.controls(), el("small", {}, this.note)), this.canvas);
   }
 
   controls() {
     if (!this.choice) return [];
     const numeric = this.columns.map((column, at) => [at, column]).filter(([, { type }]) => isNumeric(type));
     return [
-      this.columns.length > 2 ? this.picker("x", "Across", this.columns.map((column, at) => [at, column.name])) : null,
-      numeric.length > 1 ? this.picker("y", "Measure", numeric.map(([at, { name }]) => [at, name])) : null,
+      this.picker("y", "Measure", numeric.map(([at, { name }]) => [at, name])),
+      el("span", { class: "quiet-text" }, "by"),
+      this.picker("x", "Across", this.columns.map((column, at) => [at, column.name])),
+      el("span", { class: "spacer" }),
       this.picker("kind", "Chart", [["bar", "Bars"], ["line", "Line"], ["scatter", "Points"]]),
     ];
   }
@@ -120,7 +122,7 @@ export class ResultChart {
   async draw() {
     if (!this.choice) return;
     const { x, y, kind } = this.choice;
-    this.title.replaceChildren(`${this.columns[y].name} by ${this.columns[x].name}`, this.note ? el("small", {}, ` ${this.note}`) : "");
+    this.title.textContent = `${this.columns[y].name} by ${this.columns[x].name}`;
     this.canvas.setAttribute("aria-label", `${kind} chart of ${this.columns[y].name} by ${this.columns[x].name}; the table holds the same numbers`);
     const { init } = await import("upend/echarts");
     this.chart?.dispose();
