@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from execution.bind.process import BinderLost, BinderProcess
 from problems import Problem
 
-DEADLINE_SECONDS = 2.0
+DEADLINE_SECONDS = 10.0
 SIZE = 2
 QUEUE_SECONDS = 10.0
 
