@@ -178,7 +178,7 @@ class PrunedFiles:
 
     `scan_bytes` is what an engine fetches: `column_size_bytes` of the asked columns and the
     footers of the files that survive, the gaps between columns that are cheaper to read than to
-    skip, and the whole of the delete files. `total_bytes` is all files, all columns.
+    skip, and the delete files. `total_bytes` is all files, all columns.
     """
 
     data_file_ids: tuple[int, ...]

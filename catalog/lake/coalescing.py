@@ -30,6 +30,9 @@ ROW_GROUP_ROWS = 122_880
 FRAME_BYTES = 8
 """After the footer stand its length and the magic number, fetched along with it."""
 
+FOOTER_GUESS_BYTES = 16 * 1024
+"""What the engine reads of a file's end when it is not told where the footer is."""
+
 MAGIC_BYTES = 4
 SAMPLED_FILES = 64
 """Files looked at in detail; more are assumed to be like these."""

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from catalog.domain import Column, ColumnFilter, PrunedFiles, Table
 from catalog.lake import facts
-from catalog.lake.coalescing import FRAME_BYTES, MAGIC_BYTES, coalesced_bytes
+from catalog.lake.coalescing import FOOTER_GUESS_BYTES, FRAME_BYTES, MAGIC_BYTES, coalesced_bytes
 from catalog.lake.columns import leaves_of
 from catalog.lake.conditions import Conditions, add_filter
 from catalog.lake.metadata import Row, live_as, rows
@@ -127,12 +127,23 @@ def _left_over(catalog: Catalog, table: Table, ids: list[int]) -> int:
 def _deletes(
     catalog: Catalog, table: Table, snapshot_id: int, ids: list[int] | None
 ) -> tuple[int, int]:
-    """Return (rows deleted, bytes) of the live delete files of these data files, or of all."""
+    """Return (rows deleted, bytes) of the live delete files of these data files, or of all.
+
+    The engine reads a delete file's end, guessing where the footer is, and then all of its data.
+    """
     found = rows(
         catalog,
-        "SELECT coalesce(sum(delete_count), 0)::bigint, coalesce(sum(file_size_bytes), 0)::bigint"
+        "SELECT coalesce(sum(delete_count), 0)::bigint, coalesce(sum("
+        "  least(file_size_bytes, %(guess)s)"
+        "  + greatest(0, file_size_bytes - coalesce(footer_size, 0) - %(frame)s)), 0)::bigint"
         " FROM {ducklake_delete_file} WHERE table_id = %(table)s"
         " AND (%(files)s::bigint[] IS NULL OR data_file_id = ANY(%(files)s::bigint[])) AND {live}",
-        {"table": table.table_id, "files": ids, "snapshot": snapshot_id},
+        {
+            "table": table.table_id,
+            "files": ids,
+            "snapshot": snapshot_id,
+            "guess": FOOTER_GUESS_BYTES,
+            "frame": FRAME_BYTES,
+        },
     )
     return int(found[0][0]), int(found[0][1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Answer:
 
 
 @pytest.fixture(scope="session")
-def lab(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Set the lab up once: an organization of its own, both lakes, an enrolled device."""
     scratch = tmp_path_factory.mktemp("lab")
     done = subprocess.run(
@@ -78,7 +79,11 @@ def lab(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UPEND_CONFIG_DIR", str(scratch / "client"))
         client = enrolled_client(stack.url, document)
-    return Lab(document, client, remembered)
+    made = Lab(document, client, remembered)
+    yield made
+    client.close()
+    for engine in made.engines.values():
+        engine.close()
 
 
 def enrolled_client(url: str, document: dict[str, Any]) -> upend.Connection:
