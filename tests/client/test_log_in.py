@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -10,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from django.test import Client
 from pytest_django.live_server_helper import LiveServer
@@ -18,6 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 import upend
 from accounts.domain import Actor
 from tests.cast import PASSWORD, Cast
+from tests.client.browser import Browser
 from upend import cli, login
 from upend.api import Api
 from upend.device import DeviceKey
@@ -52,38 +51,8 @@ def impatient() -> Callable[[float], None]:
     return sleep
 
 
-class Browser:
-    """A person at a browser: signs in by the form and answers the device page."""
-
-    def __init__(self, server: str, name: str) -> None:
-        self.http = httpx.Client(base_url=server, follow_redirects=True)
-        page = self.http.get("/accounts/login/")
-        answer = self.http.post(
-            "/accounts/login/",
-            data={
-                "login": f"{name}@demo-air.example",
-                "password": PASSWORD,
-                "csrfmiddlewaretoken": self.token_in(page.text),
-            },
-            headers={"Referer": str(page.url)},
-        )
-        assert "sessionid" in str(self.http.cookies) or "upend_session" in str(self.http.cookies)
-        assert answer.status_code in {200, 404}  # the console's front page is another's test
-
-    def token_in(self, page: str) -> str:
-        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-        return found[1] if found else str(self.http.cookies.get("upend_csrf", ""))
-
-    def decide(self, url: str, action: str) -> None:
-        page = self.http.get(url)
-        assert page.status_code == 200, page.text
-        answer = self.http.post(
-            url,
-            data={"action": action, "csrfmiddlewaretoken": self.token_in(page.text)},
-            headers={"Referer": url},
-        )
-        assert answer.status_code == 200
-        self.http.close()
+def browser(server: str, name: str) -> Browser:
+    return Browser(server, f"{name}@demo-air.example", PASSWORD)
 
 
 @pytest.fixture
@@ -94,7 +63,7 @@ def log_in(server: str) -> Generator[Callable[[str], upend.Connection]]:
         store, profile = Store(), Profile("test", server)
         with Api(server) as api:
             authorization = login.begin(api)
-            Browser(server, name).decide(authorization.url, "confirm")
+            browser(server, name).decide(authorization.url, "confirm")
             credentials = login.wait(api, authorization, sleep=impatient())
         store.save(profile, make_default=True)
         store.save_credentials(profile, credentials)
@@ -169,7 +138,7 @@ def test_it_renews_its_tokens_and_keeps_them(
 def test_it_says_when_the_login_was_denied(server: str) -> None:
     with Api(server) as api:
         authorization = login.begin(api)
-        Browser(server, "analyst").decide(authorization.url, "deny")
+        browser(server, "analyst").decide(authorization.url, "deny")
         with pytest.raises(NotLoggedIn) as denied:
             login.wait(api, authorization, sleep=impatient())
     assert denied.value.code == "login-denied"
@@ -214,7 +183,7 @@ def test_it_works_from_the_command_line(
 
     def browse(url: str) -> bool:
         opened.append(url)
-        threading.Thread(target=Browser(server, "analyst").decide, args=(url, "confirm")).start()
+        threading.Thread(target=browser(server, "analyst").decide, args=(url, "confirm")).start()
         return True
 
     monkeypatch.setattr("webbrowser.open", browse)

@@ -145,7 +145,8 @@ def test_it_keeps_to_the_servers_limits(
     assert (cut.table.num_rows, cut.truncated) == (1000, True)
     small = run("SELECT id FROM flights", lake[0], files, max_bytes=800_000)
     assert small.table is not None
-    assert (small.table.num_rows, small.truncated) == (100_000, True)
+    assert small.truncated
+    assert 0 < small.table.nbytes <= 800_000
     late = run(SLOW, lake[0], files, timeout_seconds=1)
     assert late.error is not None
     assert late.error.code == "timeout"

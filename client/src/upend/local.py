@@ -52,12 +52,7 @@ def run(
     started = time.monotonic()
     deadline = _earlier(deadline, started, manifest.limit("timeout_seconds"))
     with tempfile.TemporaryDirectory(prefix="upend-", ignore_cleanup_errors=True) as spill:
-        try:
-            con = _engine(manifest, spill)
-        except (duckdb.Error, slices.InvalidSlice, UpendError) as error:
-            outcome.error = _failure(error)
-            return outcome
-        job = _Job(con, sql, manifest)
+        job = _Job(manifest, sql, spill)
         try:
             job.follow(on_progress, deadline)
         except KeyboardInterrupt:
@@ -67,9 +62,7 @@ def run(
             outcome.table, outcome.columns = job.table, job.columns
             outcome.truncated = job.truncated
             outcome.error = _failure(job.error) if job.error else None
-        if job.is_over:
-            outcome.bytes_read = _bytes_fetched(con)
-            con.close()
+        outcome.bytes_read = job.close()
     outcome.engine_seconds = time.monotonic() - started
     return outcome
 
@@ -112,20 +105,23 @@ def _check_version(manifest: Manifest) -> None:
 
 
 class _Job:
-    """The engine's thread, so that this one can show progress and hear Ctrl-C."""
+    """The engine in a thread of its own, so that this one can show progress and hear Ctrl-C."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, sql: str, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, sql: str, spill: str) -> None:
         self.table: pa.Table | None = None
         self.columns: list[Column] = []
         self.truncated = False
         self.error: Exception | None = None
-        self._con = con
+        self._manifest = manifest
         self._sql = sql
+        self._spill = spill
+        self._con: duckdb.DuckDBPyConnection | None = None
         self._limits = (_limit(manifest, "max_rows"), _limit(manifest, "max_bytes"))
         self._thread = threading.Thread(target=self._work, name="upend-engine", daemon=True)
 
     def _work(self) -> None:
         try:
+            self._con = _engine(self._manifest, self._spill)
             relation = self._con.sql(self._sql)
             self.columns = columns_of(relation)
             self._read(arrow_form(relation).to_arrow_reader(ROWS_PER_BATCH))
@@ -155,7 +151,7 @@ class _Job:
         self._thread.start()
         while not self.is_over:
             self._thread.join(POLL_SECONDS)
-            on_progress(max(0.0, self._con.query_progress()))
+            on_progress(max(0.0, self._con.query_progress()) if self._con else 0.0)
             if deadline and time.monotonic() > deadline:
                 self.stop()
                 self.error = timed_out()
@@ -165,8 +161,17 @@ class _Job:
         """Interrupt the engine until it stops, or until it evidently will not."""
         until = time.monotonic() + GIVE_UP_SECONDS
         while not self.is_over and time.monotonic() < until:
-            self._con.interrupt()
+            if self._con:
+                self._con.interrupt()
             self._thread.join(POLL_SECONDS)
+
+    def close(self) -> int:
+        """Close an engine that has ended, and return the bytes it fetched."""
+        if self._con is None or not self.is_over:
+            return 0
+        fetched = _bytes_fetched(self._con)
+        self._con.close()
+        return fetched
 
 
 def _limit(manifest: Manifest, name: str) -> float:

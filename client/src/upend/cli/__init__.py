@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -17,15 +18,24 @@ EXIT_CODES = {
 }
 
 
+CANCELLED = 130
+
+
 def main() -> None:
     """Run the command line and exit with one of `EXIT_CODES`."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == CANCELLED:
+        # An engine that does not look at interrupts would keep a normal exit waiting.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; every expected error becomes words."""
     from upend.cli.group import cli  # noqa: PLC0415  # so that importing upend.cli stays free
-    from upend.errors import QueryCancelled, UpendError  # noqa: PLC0415
+    from upend.errors import UpendError  # noqa: PLC0415
 
     try:
         cli.main(args=arguments, prog_name="upend", standalone_mode=False)
@@ -37,7 +47,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.secho("Cancelled.", fg="yellow", err=True)
-        return QueryCancelled.exit_code
+        return CANCELLED
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except BrokenPipeError:

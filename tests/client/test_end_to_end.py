@@ -1,0 +1,278 @@
+"""An analyst at a laptop against a whole running Upend: the hybrid loop, by its real client."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+import upend
+from tests.client.browser import Browser
+from tests.stack import DemoAir
+from upend import cli, login
+from upend.api import Api
+from upend.errors import NotLoggedIn, QueryFailed, Refused, Unreachable
+from upend.profile import Profile, Store
+from upend.query import Progress
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+MONTHLY = """
+    SELECT month, count(*) AS flights, avg(arr_delay) AS delay, max(time_hour) AS latest
+    FROM flights.flights WHERE month <= 2 GROUP BY month ORDER BY month
+"""
+COMMAND = [
+    sys.executable,
+    "-c",
+    # A shell has programs in the background ignore SIGINT, and their children inherit that.
+    """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from upend.cli import main
+main()
+""",
+]
+PERSONAL = "SELECT c_mktsegment, count(*) AS n FROM tpch.customer GROUP BY ALL ORDER BY ALL"
+ENDLESS = """
+    SELECT count(*) FROM tpch.lineitem a, tpch.lineitem b
+    WHERE a.l_comment || b.l_comment LIKE '%nothing such%'
+"""
+
+
+def logged_in(demo_air: DemoAir, name: str, root: Path, *scopes: str) -> upend.Connection:
+    """Log one of the cast in by the device flow, into a folder of its own."""
+    store, profile = Store(root / name), Profile("demo", demo_air.url, "flight-ops")
+    with Api(demo_air.url) as api:
+        authorization = login.begin(api, scopes=scopes)
+        Browser(demo_air.url, demo_air.email(name), demo_air.secrets[name]).decide(
+            authorization.url
+        )
+        credentials = login.wait(api, authorization)
+    store.save(profile)
+    store.save_credentials(profile, credentials)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UPEND_CONFIG_DIR", str(root / name))
+        return upend.connect()
+
+
+@pytest.fixture(scope="module")
+def owner(
+    demo_air: DemoAir, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[upend.Connection]:
+    with logged_in(demo_air, "owner", tmp_path_factory.mktemp("o"), "admin", "query:run") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def laptop(
+    demo_air: DemoAir, owner: upend.Connection, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[upend.Connection]:
+    """Return the analyst's connection from an approved device."""
+    with logged_in(demo_air, "analyst", tmp_path_factory.mktemp("a")) as opened:
+        enrolment = login.enrol(opened.api, opened.store, opened.profile, name="Ana's laptop")
+        if not enrolment.is_approved:
+            owner.decide_device(enrolment.id, "approve")
+        yield opened
+
+
+@pytest.fixture
+def command(
+    laptop: upend.Connection, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Return the command line as the analyst has it: arguments to (exit code, stdout, stderr)."""
+    monkeypatch.setenv("UPEND_CONFIG_DIR", str(laptop.store.root))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = cli.run(list(arguments))
+        return code, out.getvalue(), err.getvalue()
+
+    return run
+
+
+def test_it_gives_the_same_rows_in_both_places(laptop: upend.Connection) -> None:
+    server, local = (laptop.sql(MONTHLY, on=place) for place in ("server", "local"))
+    assert (server.place, local.place) == ("server", "local")
+    assert local.columns == server.columns == ["month", "flights", "delay", "latest"]
+    assert local.types == server.types
+    assert repr(local.fetchall()) == repr(server.fetchall())
+    assert len(local) == 2
+    assert local.arrow() == server.arrow()
+    assert local.df().equals(server.df())
+    assert local.pl().equals(server.pl())
+
+
+def test_it_fetches_what_the_plan_said(laptop: upend.Connection) -> None:
+    result = laptop.sql(MONTHLY, on="local")
+    assert result.facts.bytes_read is not None
+    assert 0 < result.facts.bytes_read <= 1.1 * result.plan["scan_bytes"]
+    assert result.plan["scan_bytes"] < result.plan["total_bytes"]
+
+
+def test_it_lets_the_plan_choose_and_say_why(laptop: upend.Connection) -> None:
+    plan = laptop.explain(MONTHLY)
+    result = laptop.sql(MONTHLY)
+    assert result.place == plan["place"]
+    assert result.facts.why == plan["why"] != ""
+
+
+def test_it_records_what_the_device_reports(laptop: upend.Connection) -> None:
+    result = laptop.sql(MONTHLY, on="local")
+    newest = laptop.runner.history(1)[0]
+    assert newest["id"] == result.query_id
+    assert (newest["state"], newest["row_count"]) == ("succeeded", 2)
+    assert newest["bytes_read"] == result.facts.bytes_read
+
+
+def test_it_keeps_personal_data_on_the_server(laptop: upend.Connection) -> None:
+    with pytest.raises(Refused) as refusal:
+        laptop.sql(PERSONAL, on="local")
+    assert "personal" in refusal.value.detail
+    assert refusal.value.hint
+    result = laptop.sql(PERSONAL, on="auto")
+    assert result.place == "server"
+    assert len(result) == 5
+
+
+def test_it_runs_on_the_server_where_the_device_is_not_approved(
+    demo_air: DemoAir, owner: upend.Connection, tmp_path: Path
+) -> None:
+    with logged_in(demo_air, "steward", tmp_path) as opened:
+        enrolment = login.enrol(opened.api, opened.store, opened.profile)
+        assert enrolment.status == "pending"
+        assert opened.sql(MONTHLY).place == "server"
+        with pytest.raises(Refused, match="approve"):
+            opened.sql(MONTHLY, on="local")
+        owner.decide_device(enrolment.id, "approve")
+
+        def revoke(progress: Progress) -> None:
+            if progress.state == "verifying":
+                owner.decide_device(enrolment.id, "revoke")
+
+        with pytest.raises(Refused) as refusal:
+            opened.sql(MONTHLY, on="local", on_progress=revoke)
+        assert refusal.value.status == 403
+        assert opened.sql(MONTHLY, on="auto").place == "server"
+
+
+def test_it_says_what_is_wrong_with_a_query(
+    laptop: upend.Connection, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    with pytest.raises(Refused) as unknown:
+        laptop.sql("SELECT * FROM flights.flihgts")
+    assert "flights" in unknown.value.detail + unknown.value.hint
+    for sql in ("DROP TABLE flights.flights", "SELECT * FROM read_csv('/etc/passwd')"):
+        code, out, err = command("query", sql)
+        assert (code, out) == (3, "")
+        assert "Next:" in err or "Error:" in err
+    with pytest.raises(QueryFailed):
+        laptop.sql("SELECT carrier::INTEGER FROM flights.airlines", on="server")
+    with pytest.raises(QueryFailed, match="9E"):
+        laptop.sql("SELECT carrier::INTEGER FROM flights.airlines", on="local")
+
+
+def test_it_reads_an_older_snapshot(laptop: upend.Connection) -> None:
+    newest = laptop.explain("SELECT 1 FROM flights.airlines")["snapshots"]["flights"]
+    result = laptop.sql(
+        "SELECT count(*) FROM flights.airlines", on="local", snapshots={"flights": newest}
+    )
+    assert result.plan["snapshots"] == {"flights": newest}
+    with pytest.raises(Refused):
+        laptop.sql("SELECT count(*) FROM flights.airlines", snapshots={"flights": newest + 1000})
+
+
+@pytest.mark.parametrize("place", ["server", "local"])
+def test_it_writes_rows_for_machines(
+    place: str, command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    sql = "SELECT carrier, name FROM flights.airlines ORDER BY carrier"
+    code, out, err = command("query", sql, "--on", place, "--json", "--limit", "2")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["rows"][0] == ["9E", "Endeavor Air Inc."]
+    assert (document["place"], len(document["rows"])) == (place, 2)
+    assert place in err
+    code, out, _ = command("query", sql, "--on", place, "--csv", "-q")
+    assert out.splitlines()[:2] == ["carrier,name", "9E,Endeavor Air Inc."]
+    target = tmp_path / "airlines.parquet"
+    code, out, _ = command("query", sql, "--on", place, "--parquet", str(target))
+    assert (code, out) == (0, "")
+    assert target.stat().st_size > 0
+
+
+def test_it_shows_rows_plans_tables_and_history(
+    command: Callable[..., tuple[int, str, str]],
+) -> None:
+    for arguments, words in (
+        (("query", "SELECT name FROM flights.airlines LIMIT 3"), "name"),
+        (("explain", MONTHLY), "month"),
+        (("tables",), "flights.main.flights"),
+        (("history", "--limit", "3"), "succeeded"),
+        (("whoami",), "Ana's laptop (approved)"),
+        (("devices",), "this machine"),
+    ):
+        code, out, err = command(*arguments)
+        assert code == 0, err
+        assert words in out
+
+
+def test_it_cancels_on_the_server_when_the_person_stops(laptop: upend.Connection) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.state == "running":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        laptop.sql(ENDLESS, on="server", on_progress=stop)
+    until = time.monotonic() + 60
+    while (newest := laptop.runner.history(1)[0])["state"] != "cancelled":
+        assert time.monotonic() < until, newest
+        time.sleep(0.2)
+
+
+def test_it_cancels_when_its_time_is_over(laptop: upend.Connection) -> None:
+    for place in ("server", "local"):
+        with pytest.raises(QueryFailed) as late:
+            laptop.sql(ENDLESS, on=place, timeout=3)
+        assert late.value.code == "timeout"
+
+
+def test_it_ends_with_130_on_ctrl_c(laptop: upend.Connection) -> None:
+    started = subprocess.Popen(
+        [*COMMAND, "query", ENDLESS, "--on", "local"],
+        env=os.environ | {"UPEND_CONFIG_DIR": str(laptop.store.root)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    before = laptop.runner.history(1)[0]["id"]
+    until = time.monotonic() + 60
+    while laptop.runner.history(1)[0]["id"] == before and time.monotonic() < until:
+        time.sleep(0.2)
+    time.sleep(2)  # Ctrl-C is also for a person who is too quick; here the engine shall be at work
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130, said
+    assert "Cancelled" in said
+
+
+def test_it_says_when_nobody_is_there(laptop: upend.Connection) -> None:
+    with (
+        upend.connect("http://127.0.0.1:9", token="t", workspace="w") as nowhere,
+        pytest.raises(Unreachable),
+    ):
+        nowhere.sql("SELECT 1")
+    with (
+        upend.connect(laptop.profile.url, token="upend_0000_none", workspace="w") as stranger,
+        pytest.raises(NotLoggedIn) as unknown,
+    ):
+        stranger.sql("SELECT 1")
+    assert unknown.value.exit_code == 4
