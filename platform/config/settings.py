@@ -166,6 +166,9 @@ IDP_OIDC_PRIVATE_KEY = (
     if (DATA_DIR / "keys" / "oidc.pem").exists()
     else ""
 )
+# A login takes two looks at its code (page, answer); a whole office may share one address. Codes
+# have eight letters and live for five minutes: thirty guesses a minute find none.
+IDP_OIDC_RATE_LIMITS = {"device_user_code": "30/m/ip"}
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
 IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 24 * 3600
 TOKEN_MAX_DAYS = env.number("TOKEN_MAX_DAYS", 365)

@@ -8,8 +8,6 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 NESTED = frozenset({"array", "list", "map", "struct"})
-TEXT_ONLY = frozenset({"union", "variant"})
-"""Arrow has no VARIANT, and most readers of Arrow no UNION: they travel as DuckDB's text."""
 
 
 def parse(types: Sequence[str]) -> list[DuckDBPyType | None]:
@@ -33,11 +31,16 @@ def _parse(con: duckdb.DuckDBPyConnection, text: str) -> DuckDBPyType | None:
 
 def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
     """Return the members of a nested type, none of any other."""
-    if kind.id not in NESTED:
+    if kind.id not in NESTED | {"union"}:
         return []
     return [(name, child) for name, child in kind.children if isinstance(child, DuckDBPyType)]
 
 
+def holds(kind: DuckDBPyType, name: str) -> bool:
+    """Tell whether `kind` is of the type `name`, or has a member that is, at any depth."""
+    return kind.id == name or any(holds(child, name) for _, child in children(kind))
+
+
 def travels_as_text(kind: DuckDBPyType) -> bool:
-    """Tell whether values of `kind` reach Python as text only, wherever the query ran."""
-    return kind.id in TEXT_ONLY or any(travels_as_text(child) for _, child in children(kind))
+    """Tell whether values reach Python as text, wherever the query ran: Arrow has no VARIANT."""
+    return holds(kind, "variant")

@@ -2,8 +2,8 @@
 
 Every result travels as Arrow with DuckDB's lossless extension types, together with the DuckDB
 types the engine reported. Reading it back through DuckDB with casts to those types gives what the
-engine itself would have given, to the last digit and time zone. UNION and VARIANT are the
-exceptions: they arrive as DuckDB's text (see `kinds`).
+engine itself would have given, to the last digit and time zone. VARIANT is the
+exception: it arrives as DuckDB's text.
 """
 
 from __future__ import annotations
@@ -115,8 +115,16 @@ class Result:
     def pl(self) -> pl.DataFrame:
         """Return the rows as a polars data frame."""
         _require("polars")
-        with _as_usage_error("polars"):
-            return self._read(lossless=False).pl()
+        from polars.exceptions import PolarsError  # noqa: PLC0415  # an optional package
+
+        parsed = zip(self.columns, kinds.parse(self.types), strict=True)
+        # polars does not refuse a UNION, it panics.
+        columns = [
+            f"c{i}{'::VARCHAR' if kind and kinds.holds(kind, 'union') else ''} AS {quoted(name)}"
+            for i, (name, kind) in enumerate(parsed)
+        ]
+        with _as_usage_error("polars", PolarsError):
+            return self._read(lossless=False, expressions=columns).pl()
 
     def head(self, rows: int) -> Result:
         """Return a result of the first `rows` rows."""
@@ -187,11 +195,16 @@ def _reader(*, lossless: bool) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def _as_usage_error(package: str) -> Iterator[None]:
+def _as_usage_error(package: str, *errors: type[Exception]) -> Iterator[None]:
     """Say which type a data frame has no form for, instead of what its library says."""
+    expected: tuple[type[Exception], ...] = (
+        duckdb.NotImplementedException,
+        duckdb.ConversionException,
+        *errors,
+    )
     try:
         yield
-    except (duckdb.NotImplementedException, duckdb.ConversionException) as error:
+    except expected as error:
         raise UsageError(
             f"{package} cannot hold this result: {error}",
             code="frame-type",
