@@ -10,6 +10,8 @@ from audit.services import Target
 from execution.models import Grant, Query, SavedQuery
 
 SQL_SHOWN = 200
+SQL_KEPT = 10_000
+"""How many characters of a refused text the ledger keeps."""
 
 
 def query(row: Query) -> Target:

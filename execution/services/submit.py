@@ -119,14 +119,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
     earlier = _earlier(actor, workspace, request, key)
     if earlier is not None:
         return Submission(earlier, is_new=False)
-    plan = planning.plan(
-        actor=actor,
-        workspace=workspace,
-        sql=request.sql,
-        requested=request.place,
-        default_catalog=request.default_catalog,
-        snapshots=request.snapshots,
-    )
+    plan = _planned(actor, workspace, request)
     place = plan.placement.place or _refuse(actor, workspace, plan)
     query = _row(actor, workspace, request, plan, place)
     query.idempotency_key = key
@@ -142,6 +135,25 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
         actor=actor, event=Event.QUERY_SUBMITTED, target=ledger.query(query), after=query.plan
     )
     return Submission(query, is_new=True)
+
+
+def _planned(actor: Actor, workspace: Workspace, request: Request) -> Plan:
+    """Return the plan of a request; a refusal leaves its record, whoever refused it."""
+    try:
+        return planning.plan(
+            actor=actor,
+            workspace=workspace,
+            sql=request.sql,
+            requested=request.place,
+            default_catalog=request.default_catalog,
+            snapshots=request.snapshots,
+        )
+    except Problem as problem:
+        if problem.denial is None:
+            target = securables.target(securables.workspace(workspace))
+            refused = {"sql": request.sql[: ledger.SQL_KEPT], "problem": problem.as_dict()}
+            problem.denial = Denial(actor, Event.PLAN_REFUSED, target, None, refused)
+        raise
 
 
 def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place: Place) -> Query:

@@ -256,13 +256,17 @@ def test_it_makes_one_query_of_racing_requests(
         ("SELECT * FROM delay", 404),
     ],
 )
-def test_it_refuses_what_may_not_run_and_makes_no_row(
+def test_it_refuses_what_may_not_run_makes_no_row_and_records_the_attempt(
     flights: Catalog, analyst: Actor, signed_in: SignedIn, sql: str, status: int
 ) -> None:
     answer = post(signed_in(analyst), QUERIES, {"sql": sql})
     assert answer.status_code == status, answer.json()
     assert answer["Content-Type"] == "application/problem+json"
     assert not Query.objects.exists()
+    record = AuditRecord.objects.get(event="plan.refused")
+    assert record.actor_id == analyst.id
+    assert record.after["sql"] == sql
+    assert record.after["problem"]["code"] == answer.json()["code"]
 
 
 def test_it_knows_no_workspace_of_others(
