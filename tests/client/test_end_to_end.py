@@ -30,6 +30,7 @@ MONTHLY = """
     SELECT month, count(*) AS flights, avg(arr_delay) AS delay, max(time_hour) AS latest
     FROM flights.flights WHERE month <= 2 GROUP BY month ORDER BY month
 """
+OWNER_SCOPES = ("admin", "device:enroll", "query:run")
 COMMAND = [
     sys.executable,
     "-c",
@@ -68,7 +69,7 @@ def logged_in(demo_air: DemoAir, name: str, root: Path, *scopes: str) -> upend.C
 def owner(
     demo_air: DemoAir, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[upend.Connection]:
-    with logged_in(demo_air, "owner", tmp_path_factory.mktemp("o"), "admin", "query:run") as opened:
+    with logged_in(demo_air, "owner", tmp_path_factory.mktemp("o"), *OWNER_SCOPES) as opened:
         yield opened
 
 
@@ -161,7 +162,7 @@ def test_it_runs_on_the_server_where_the_device_is_not_approved(
 
         with pytest.raises(Refused) as refusal:
             opened.sql(MONTHLY, on="local", on_progress=revoke)
-        assert refusal.value.status == 403
+        assert refusal.value.code == "device-not-approved"
         assert opened.sql(MONTHLY, on="auto").place == "server"
 
 

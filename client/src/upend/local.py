@@ -63,7 +63,7 @@ def run(
             outcome.truncated = job.truncated
             outcome.error = _failure(job.error) if job.error else None
         outcome.bytes_read = job.close()
-    outcome.engine_seconds = time.monotonic() - started
+        outcome.engine_seconds = job.engine_seconds
     return outcome
 
 
@@ -112,21 +112,27 @@ class _Job:
         self.columns: list[Column] = []
         self.truncated = False
         self.error: Exception | None = None
+        self._ready_at = math.inf
         self._manifest = manifest
         self._sql = sql
         self._spill = spill
         self._con: duckdb.DuckDBPyConnection | None = None
         self._limits = (_limit(manifest, "max_rows"), _limit(manifest, "max_bytes"))
+        # Not Thread.join: before Python 3.13 Ctrl-C in it marks a thread that lives as ended.
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="upend-engine", daemon=True)
 
     def _work(self) -> None:
         try:
             self._con = _engine(self._manifest, self._spill)
+            self._ready_at = time.monotonic()
             relation = self._con.sql(self._sql)
             self.columns = columns_of(relation)
             self._read(arrow_form(relation).to_arrow_reader(ROWS_PER_BATCH))
         except Exception as error:  # noqa: BLE001  # carried to the thread that waits
             self.error = error
+        finally:
+            self._ended.set()
 
     def _read(self, reader: pa.RecordBatchReader) -> None:
         """Keep rows until the end, or until the next row or byte would be one too many."""
@@ -144,13 +150,18 @@ class _Job:
 
     @property
     def is_over(self) -> bool:
-        return not self._thread.is_alive()
+        return self._ended.is_set()
+
+    @property
+    def engine_seconds(self) -> float:
+        """Return how long the query itself ran, as the server counts it: without the set-up."""
+        return max(0.0, time.monotonic() - self._ready_at)
 
     def follow(self, on_progress: OnProgress, deadline: float | None) -> None:
         """Wait for the end, telling the progress; past `deadline` stop with a clear error."""
         self._thread.start()
         while not self.is_over:
-            self._thread.join(POLL_SECONDS)
+            self._ended.wait(POLL_SECONDS)
             on_progress(max(0.0, self._con.query_progress()) if self._con else 0.0)
             if deadline and time.monotonic() > deadline:
                 self.stop()
@@ -163,7 +174,7 @@ class _Job:
         while not self.is_over and time.monotonic() < until:
             if self._con:
                 self._con.interrupt()
-            self._thread.join(POLL_SECONDS)
+            self._ended.wait(POLL_SECONDS)
 
     def close(self) -> int:
         """Close an engine that has ended, and return the bytes it fetched."""

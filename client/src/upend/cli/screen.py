@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich import box
@@ -12,10 +13,11 @@ from rich.text import Text
 
 from upend.result import Result
 
-OUT = Console()
-ERR = Console(stderr=True)
 ROWS_SHOWN = 40
 WIDE = 10_000
+OUT = Console(width=None if sys.stdout.isatty() else WIDE)
+ERR = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
+"""Lines are as wide as the terminal; where a program reads them, as wide as they are."""
 COLOURS = {"local": "green", "server": "blue"}
 NUMERIC = ("BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "INTEGER", "SMALLINT", "TINYINT", "U")
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -49,7 +51,7 @@ def show_rows(result: Result) -> None:
     texts = [f"CAST(c{position} AS VARCHAR)" for position in range(len(result.columns))]
     for row in shown.read(texts).fetchall():
         table.add_row(*(Text("NULL", style="dim") if v is None else Text(v) for v in row))
-    OUT.print(table, width=None if OUT.is_terminal else WIDE, crop=False)
+    OUT.print(table)
     if len(shown) < len(result):
         rest = f"… {len(result) - len(shown):,} more rows; --csv, --parquet write all of them."
         OUT.print(rest, style="dim")
