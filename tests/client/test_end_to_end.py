@@ -18,11 +18,11 @@ import pytest
 import upend
 from tests.client.browser import Browser
 from tests.stack import DemoAir
-from upend import cli, login
+from upend import cli, local, login
 from upend.api import Api
 from upend.errors import NotLoggedIn, QueryFailed, Refused, Unreachable
 from upend.profile import Profile, Store
-from upend.query import Progress
+from upend.query import Progress, Request
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -164,6 +164,21 @@ def test_it_runs_on_the_server_where_the_device_is_not_approved(
             opened.sql(MONTHLY, on="local", on_progress=revoke)
         assert refusal.value.code == "device-not-approved"
         assert opened.sql(MONTHLY, on="auto").place == "server"
+
+
+def test_it_says_why_the_files_are_no_longer_served(laptop: upend.Connection) -> None:
+    runner, request = laptop.runner, Request(MONTHLY.strip(), "local")
+    document = runner._post("queries", request)
+    manifest = runner._manifest(document, request)
+    runner.cancel(document["id"])  # as somebody else might, between the manifest and the first byte
+    run = local.run(manifest, request.sql, on_progress=lambda _: None)
+    assert run.error is not None
+    assert run.error.code == "files-unreachable"
+    told = runner._explained(run.error, manifest)
+    assert isinstance(told, QueryFailed)
+    assert "stopped serving the files" in told.detail
+    assert told.hint
+    assert told.request_id
 
 
 def test_it_says_what_is_wrong_with_a_query(
