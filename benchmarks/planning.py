@@ -64,6 +64,11 @@ def measure(here: Stage, client: upend.Connection, plain: Any, files: int) -> di
     plans = milliseconds(planned, runs=RUNS)
     api = milliseconds(lambda: client.explain(sql, on="local"), runs=RUNS)
     submits, manifests = manifest_times(client, sql)
+    hundred = (
+        f"SELECT sum(amount) FROM big.main.t{files}"
+        " WHERE day BETWEEN DATE '1900-01-01' AND DATE '1900-04-10'"
+    )
+    _, of_a_hundred = manifest_times(client, hundred)
     median = percentiles(plans)["p50_ms"]
     return {
         "files_in_table": files,
@@ -74,6 +79,7 @@ def measure(here: Stage, client: upend.Connection, plain: Any, files: int) -> di
         "plan_over_ducklake_explain": round(median / percentiles(baseline)["p50_ms"], 2),
         "submit_local": percentiles(submits),
         "manifest": percentiles(manifests),
+        "manifest_of_100_files": percentiles(of_a_hundred),
     }
 
 
