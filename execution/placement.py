@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from accounts.domain import Actor
+from console.format import size as size_of
 from execution.domain import Estimate, Place, Placement, Reason, RequestedPlace
 from governance.domain import Decision
 
@@ -94,20 +95,21 @@ def _device_text(actor: Actor) -> str:
 def _weights(actor: Actor, estimate: Estimate, local_max_bytes: int) -> list[Reason]:
     """Return what speaks for either place where both are allowed, the heaviest first."""
     found = []
-    size = _megabytes(estimate.scan_bytes)
+    size = size_of(estimate.scan_bytes)
+    only = f"It reads only {size}." if estimate.scan_bytes else "It reads no file at all."
     if estimate.scan_bytes > local_max_bytes:
-        limit = _megabytes(local_max_bytes)
+        limit = size_of(local_max_bytes)
         text = f"It reads {size}; the workspace sends at most {limit} to a person's machine."
         found.append(Reason("over-local-limit", text, Place.SERVER))
     memory = actor.device.memory_bytes if actor.device else None
     if memory is not None and estimate.memory_bytes > memory * MEMORY_SHARE:
         text = (
-            f"It may need {_megabytes(estimate.memory_bytes)} of memory; "
-            f"the device has {_megabytes(memory)}."
+            f"It may need {size_of(estimate.memory_bytes)} of memory; "
+            f"the device has {size_of(memory)}."
         )
         found.append(Reason("device-memory", text, Place.SERVER))
     if estimate.scan_bytes <= SMALL_BYTES:
-        found.append(Reason("small", f"It reads only {size}.", Place.LOCAL))
+        found.append(Reason("small", only, Place.LOCAL))
     else:
         text = f"It reads {size}; the server is nearer to the data."
         found.append(Reason("large", text, Place.SERVER))
@@ -138,7 +140,3 @@ def _seconds(estimate: Estimate, start: float, bytes_per_second: float) -> float
     """Return a rough wall-clock time: start, fetch, compute."""
     fetching = estimate.scan_bytes / bytes_per_second
     return round(start + fetching + estimate.memory_bytes / HELD_BYTES_PER_SECOND, 2)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 10**6:,.1f} MB"
