@@ -89,9 +89,9 @@ def manifest_times(client: upend.Connection, sql: str) -> tuple[list[float], lis
     base = f"/api/v1/workspaces/{client.workspace}/queries"
     for _ in range(10):
         started = time.perf_counter()
-        query = client.api.post(base, {"sql": sql, "place": "local"})
+        query = client.api.post(base, {"sql": sql, "place": "local"}, prove=True)
         submitted = time.perf_counter()
-        client.api.get(f"{base}/{query['id']}/manifest")
+        client.api.request("GET", f"{base}/{query['id']}/manifest", prove=True)
         manifests.append((time.perf_counter() - submitted) * 1000)
         submits.append((submitted - started) * 1000)
         client.api.post(f"{base}/{query['id']}/cancel")
