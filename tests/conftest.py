@@ -1,3 +1,3 @@
 """What every test of Upend has at hand."""
 
-pytest_plugins = ["tests.cast", "tests.stack"]
+pytest_plugins = ["tests.broker", "tests.cast", "tests.stack"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery import current_app
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -46,22 +45,6 @@ def flights(workspace: Workspace, owner: Actor) -> Catalog:
 @pytest.fixture
 def owner_client(cast: Cast, signed_in: Callable[[Actor], Client]) -> Client:
     return signed_in(cast.actor("owner"))
-
-
-@pytest.fixture
-def no_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("broker_url", "broker_write_url"):
-        monkeypatch.setattr(current_app.conf, name, "redis://127.0.0.1:9/0")
-    forget_connections()
-    yield
-    monkeypatch.undo()
-    forget_connections()
-
-
-def forget_connections() -> None:
-    app: Any = current_app  # the stubs do not know what is private
-    app.pool.force_close_all()
-    app.amqp._producer_pool = None
 
 
 def upload(client: Client, content: bytes = b"a,b\n1,x\n", **given: Any) -> Any:
@@ -184,7 +167,7 @@ def test_it_asks_for_the_format_where_the_name_does_not_tell(
 
 
 def test_it_says_that_the_broker_is_down_and_loses_nothing(
-    flights: Catalog, owner_client: Client, no_broker: None
+    flights: Catalog, owner_client: Client, broker_away: object
 ) -> None:
     answer = upload(owner_client)
     assert answer.status_code == 202

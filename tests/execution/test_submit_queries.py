@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-import celery
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.db import connection
 from django.test import Client
-from kombu import pools
 
 from accounts import keys
 from accounts import services as accounts
@@ -285,27 +283,15 @@ def test_it_refuses_the_place_local_without_an_approved_device_and_records_it(
     assert (record.workspace_id, record.actor_id) == (workspace.id, analyst.id)
 
 
-def forget_connections() -> None:
-    """Make Celery connect anew, as its settings say now."""
-    app: Any = celery.current_app  # the stubs do not know what is private
-    app._pool = None
-    app.amqp._producer_pool = None
-    pools.reset()
-
-
 def test_it_keeps_a_query_while_the_broker_is_away(
-    flights: Catalog, analyst: Actor, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    flights: Catalog, analyst: Actor, workspace: Workspace, broker_away: Callable[[], None]
 ) -> None:
-    conf = celery.current_app.conf
-    monkeypatch.setattr(conf, "broker_write_url", "redis://127.0.0.1:1/0")
-    forget_connections()
     started = time.monotonic()
     submission = services.submit_query(actor=analyst, workspace=workspace, sql=DELAYS)
     assert "broker" in submission.notice
     assert services.sweep()["announced"] == 0
     assert time.monotonic() - started < 3, "submitting must not wait for the broker"
-    monkeypatch.undo()
-    forget_connections()
+    broker_away()
     assert services.sweep()["announced"] == 1
     assert run(submission.query).state == QueryState.SUCCEEDED
 

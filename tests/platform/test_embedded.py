@@ -181,7 +181,9 @@ class TestServices:
             with psycopg.connect(url, autocommit=True) as link:
                 link.execute("CREATE TABLE kept AS SELECT 42 AS answer")
             assert postgres.pid is not None
-            psutil.Process(postgres.pid).kill()
+            killed = psutil.Process(postgres.pid)
+            killed.kill()
+            killed.wait(10)  # a zombie still holds its pid, and PostgreSQL looks at the pid
             again = Postgres(directory, run="again")
             start_all([again])
             with psycopg.connect(url) as link:
