@@ -269,15 +269,25 @@ def test_it_ends_with_130_on_ctrl_c(laptop: upend.Connection) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    before = laptop.runner.history(1)[0]["id"]
-    until = time.monotonic() + 60
-    while laptop.runner.history(1)[0]["id"] == before and time.monotonic() < until:
-        time.sleep(0.2)
-    time.sleep(2)  # Ctrl-C is also for a person who is too quick; here the engine shall be at work
-    started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    try:
+        _, said = interrupted_at_work(started, laptop)
+    finally:
+        started.kill()
     assert started.returncode == 130, said
     assert "Cancelled" in said
+
+
+def interrupted_at_work(
+    started: subprocess.Popen[str], laptop: upend.Connection
+) -> tuple[str, str]:
+    """Press Ctrl-C once the server has handed the manifest out; return what was said."""
+    until = time.monotonic() + 60
+    while laptop.runner.history(1)[0]["state"] != "delegated":
+        assert time.monotonic() < until, "the query was never handed to this machine"
+        time.sleep(0.2)
+    time.sleep(2)  # a person may be quicker, but here the engine shall be at work
+    started.send_signal(signal.SIGINT)
+    return started.communicate(timeout=60)
 
 
 def test_it_says_when_nobody_is_there(laptop: upend.Connection) -> None:
