@@ -101,6 +101,7 @@ def prepare(scratch: str) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_progress_bar = true")
     connection.execute("SET enable_progress_bar_print = false")
     connection.execute("SET progress_bar_time = 0")
+    slices.rehearse(connection)
     connection.execute("CALL enable_logging('HTTP')")
     return connection
 

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.process import Engine, Sink
 
+SPARES = 2
+"""Engines waiting in each worker process: one for the next query while another warms up."""
+
 _spare: list[Engine] = []
 _lock = threading.Lock()
 
@@ -34,31 +37,31 @@ def run_engine(
 
 
 def keep_spare() -> None:
-    """Start an engine now, so that the next run finds one with everything loaded.
+    """Start engines until enough wait, so that the next run finds one with everything loaded.
 
     Call it on the process's main thread: a spare lives only as long as the thread that made it.
     """
     with _lock:
-        if not _spare:
+        while len(_spare) < SPARES:
             _spare.append(Engine())
 
 
 def take() -> Engine:
-    """Return the spare engine where it is alive, else a new one."""
-    with _lock:
-        engine = _spare.pop() if _spare else None
-    if engine is not None and engine.is_alive():
-        return engine
-    if engine is not None:
+    """Return the engine that has waited longest, where one is alive, else a new one."""
+    while True:
+        with _lock:
+            engine = _spare.pop(0) if _spare else Engine()
+        if engine.is_alive():
+            return engine
         engine.close()
-    return Engine()
 
 
 def discard_spare() -> None:
-    """End the spare engine, if any."""
+    """End the engines that wait."""
     with _lock:
-        engine = _spare.pop() if _spare else None
-    if engine is not None:
+        waiting = _spare[:]
+        _spare.clear()
+    for engine in waiting:
         engine.close()
 
 

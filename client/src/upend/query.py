@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from upend.manifest import Manifest, ServerKeys
     from upend.result import Facts, Result
 
-FIRST_POLL_SECONDS = 0.05
+FIRST_POLL_SECONDS = 0.02
 SLOWEST_POLL_SECONDS = 1.0
+POLL_SHARE = 0.1
+"""We ask again after a tenth of the time waited so far: late by a tenth at most."""
 FINAL = frozenset({"cancelled", "failed", "succeeded"})
 Document = dict[str, Any]
 
@@ -130,7 +132,7 @@ class Runner:
 
     # --- On the server ------------------------------------------------------------------------
     def _await(self, document: Document, on_progress: OnProgress, deadline: float | None) -> Result:
-        query_id, pause = str(document["id"]), FIRST_POLL_SECONDS
+        query_id, started = str(document["id"]), time.monotonic()
         while document["state"] not in FINAL:
             on_progress(_progress_of(document))
             if deadline and time.monotonic() > deadline:
@@ -138,8 +140,7 @@ class Runner:
 
                 self.cancel(query_id)
                 raise timed_out()
-            time.sleep(pause)
-            pause = min(pause * 1.5, SLOWEST_POLL_SECONDS)
+            time.sleep(_pause(time.monotonic() - started))
             document = self._api.get(f"{self._base}/queries/{query_id}")
         on_progress(_progress_of(document))
         if document["state"] != "succeeded":
@@ -299,6 +300,11 @@ def _file_problem(answer: httpx.Response) -> UpendError | None:
         hint=problem.hint or "Run the query again, or with --on server.",
         request_id=problem.request_id,
     )
+
+
+def _pause(waited_seconds: float) -> float:
+    """Return how long to wait before asking again."""
+    return min(max(FIRST_POLL_SECONDS, waited_seconds * POLL_SHARE), SLOWEST_POLL_SECONDS)
 
 
 def _progress_of(document: Document) -> Progress:
