@@ -263,6 +263,7 @@ def test_it_refuses_what_may_not_run_makes_no_row_and_records_the_attempt(
     assert not Query.objects.exists()
     record = AuditRecord.objects.get(event="plan.refused")
     assert record.actor_id == analyst.id
+    assert record.after is not None
     assert record.after["sql"] == sql
     assert record.after["problem"]["code"] == answer.json()["code"]
 

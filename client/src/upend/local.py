@@ -100,7 +100,7 @@ def _check_version(manifest: Manifest) -> None:
             f"The server runs DuckDB {wanted}, this machine has {duckdb.__version__}: "
             "rows could differ, so nothing ran.",
             code="engine-version",
-            hint=f"pip install duckdb=={wanted} (or --upgrade upend); or run with --on server.",
+            hint=f"pip install duckdb=={wanted} ; or run with --on server.",
         )
 
 

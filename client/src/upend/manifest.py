@@ -185,7 +185,7 @@ def _check_schema(claims: Claims) -> None:
         raise _rejected(
             "manifest-schema",
             f"It does not have the documented form (at {where}: {error.message[:200]}).",
-            hint="The server may be newer than this client: pip install --upgrade upend.",
+            hint="The server may be newer than this client: install the client that came with it.",
         )
 
 
