@@ -48,12 +48,16 @@ def keep_spare() -> None:
 
 def take() -> Engine:
     """Return the engine that has waited longest, where one is alive, else a new one."""
-    while True:
-        with _lock:
-            engine = _spare.pop(0) if _spare else Engine()
+    while (engine := _longest_waiting()) is not None:
         if engine.is_alive():
             return engine
         engine.close()
+    return Engine()
+
+
+def _longest_waiting() -> Engine | None:
+    with _lock:
+        return _spare.pop(0) if _spare else None
 
 
 def discard_spare() -> None:
