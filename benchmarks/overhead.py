@@ -18,6 +18,7 @@ from typing import Any
 import upend
 from benchmarks.stage import save, stage
 from tests.differential import live
+from tests.differential.history import load_tpch
 from tests.differential.queries import tpch
 
 SCALE = 1
@@ -31,24 +32,12 @@ def main() -> None:
         document = here.catalog("tpch")
         plain = live.connect(document)
         live.attach(plain, document, "tpch", writable=True)
-        load(plain)
+        load_tpch(plain, SCALE)
         plain.execute("USE tpch")
         client = upend.connect(here.url, token=here.token, workspace="bench")
         client.sql("SELECT count(*) FROM tpch.nation", on="server")
         figures = {pace: measure(client, plain, pause) for pace, pause in PACES.items()}
         save("overhead", {"scale_factor": SCALE} | figures)
-
-
-def load(plain: Any) -> None:
-    """Generate TPC-H and copy it into the lake."""
-    plain.execute("ATTACH ':memory:' AS generated")
-    plain.execute(f"CALL dbgen(sf = {SCALE}, catalog = 'generated')")
-    tables = plain.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'generated'"
-    ).fetchall()
-    for (name,) in tables:
-        plain.execute(f"CREATE TABLE tpch.main.{name} AS FROM generated.main.{name}")
-    plain.execute("DETACH generated")
 
 
 def measure(client: upend.Connection, plain: Any, pause_seconds: float) -> dict[str, Any]:

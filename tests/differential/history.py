@@ -24,7 +24,7 @@ def write(document: dict[str, Any], scratch: Path) -> dict[str, int]:
     for catalog in document["lakes"]:
         live.attach(con, document, catalog, writable=True)
     load_flights(con, scratch)
-    load_tpch(con)
+    load_tpch(con, SCALE)
     remembered = {name: live.newest_snapshot(con, name) for name in document["lakes"]}
     for statement in CHANGES:
         con.execute(statement)
@@ -44,10 +44,10 @@ def load_flights(con: duckdb.DuckDBPyConnection, scratch: Path) -> None:
     con.execute(f"INSERT INTO flights.main.flights FROM {source}")
 
 
-def load_tpch(con: duckdb.DuckDBPyConnection) -> None:
-    """Generate TPC-H and copy it into the lake."""
+def load_tpch(con: duckdb.DuckDBPyConnection, scale: float) -> None:
+    """Generate TPC-H at this scale factor and copy it into the lake `tpch`."""
     con.execute("ATTACH ':memory:' AS generated")
-    con.execute(f"CALL dbgen(sf = {SCALE}, catalog = 'generated')")
+    con.execute(f"CALL dbgen(sf = {scale}, catalog = 'generated')")
     tables = con.execute(
         "SELECT table_name FROM duckdb_tables() WHERE database_name = 'generated'"
     ).fetchall()
