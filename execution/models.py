@@ -58,6 +58,9 @@ class Query(models.Model):
     cancel_requested_at = models.DateTimeField(null=True)
     progress = models.JSONField(default=dict, help_text="percent, rows, bytes.")
     problem = models.JSONField(null=True, help_text="Problem document of a failure.")
+    engine_error = models.TextField(
+        blank=True, help_text="What the engine said, redacted; for owners of the data."
+    )
     columns = models.JSONField(default=list, help_text="[{name, type}] as DuckDB spells types.")
     row_count = models.BigIntegerField(null=True)
     result_bytes = models.BigIntegerField(null=True)

@@ -9,7 +9,9 @@ from django.db.models import QuerySet
 from accounts.domain import Actor
 from catalog.models import Catalog
 from execution.models import Query, SavedQuery
-from governance.domain import Action, Securable, SecurableKind
+from governance import securables
+from governance import selectors as governance
+from governance.domain import Action, Request, Securable, SecurableKind
 from problems import NotFound
 from workspaces.models import Workspace
 
@@ -47,6 +49,22 @@ def tables_of(query: Query) -> list[Securable]:
         if decision["action"] == Action.TABLE_QUERY
     }
     return [table_securable(query.workspace, key, label) for key, label in named.items()]
+
+
+def engine_error_of(actor: Actor, query: Query) -> str:
+    """Return what the engine said of a failure, redacted, to who manages all that the query read.
+
+    Empty for others, and where the engine said nothing.
+    """
+    if not query.engine_error:
+        return ""
+    try:
+        asked = [Request(Action.CATALOG_MANAGE, table) for table in tables_of(query)]
+    except NotFound:  # of what was dropped nobody is the owner
+        return ""
+    asked = asked or [Request(Action.WORKSPACE_MANAGE, securables.workspace(query.workspace))]
+    may = all(decision.allowed for decision in governance.decide_many(actor, asked))
+    return query.engine_error if may else ""
 
 
 def table_securable(workspace: Workspace, key: str, label: str) -> Securable:

@@ -100,7 +100,8 @@ class QueryView(APIView):
     @extend_schema(operation_id="get_query", responses=QuerySerializer, tags=["queries"])
     def get(self, request: Request, workspace: str, query_id: UUID) -> Response:
         """Return a query: where it stands, how far it is, how it ended."""
-        return Response(QuerySerializer(query_of(request, workspace, query_id)).data)
+        query = query_of(request, workspace, query_id)
+        return Response(QuerySerializer(query, context={"actor": actor_of(request)}).data)
 
 
 class QueryCancelView(APIView):

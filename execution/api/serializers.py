@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from execution.domain import Place, QueryState, RequestedPlace, ResultFormat
 from execution.models import Query, SavedQuery
+from execution.selectors import engine_error_of
 from execution.services.results import PAGE_ROWS
 
 MAX_SQL_CHARACTERS = 200_000
@@ -145,6 +146,9 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
     principal = serializers.SerializerMethodField(help_text="Who asked.")
     links = serializers.SerializerMethodField()
     notice = serializers.SerializerMethodField(help_text="For the person; empty if none.")
+    engine_error = serializers.SerializerMethodField(
+        help_text="What the engine said, redacted: one query at a time, to who manages its tables."
+    )
 
     class Meta:
         model = Query
@@ -170,6 +174,7 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
             "attempts",
             "links",
             "notice",
+            "engine_error",
         ]
 
     def get_principal(self, query: Query) -> str:
@@ -193,6 +198,11 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
     def get_notice(self, query: Query) -> str:  # noqa: ARG002 - DRF's signature
         """Return what the submission had to say."""
         return str(self.context.get("notice", ""))
+
+    def get_engine_error(self, query: Query) -> str:
+        """Return the engine's words where the view names who asks; lists do not."""
+        actor = self.context.get("actor")
+        return engine_error_of(actor, query) if actor else ""
 
 
 class ResultParametersSerializer(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@
 
 Started by `execution.engine.process` before it has a job, so that imports and extensions are
 loaded by the time one arrives on standard input. Says what happened as JSON lines; the words of
-an engine error stay here.
+an engine error go to the parent alone, which redacts them before anyone reads them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from execution.engine import confine
-from execution.engine.domain import ROWS_PER_BATCH
+from execution.engine.domain import ERROR_CHARACTERS, ROWS_PER_BATCH
 from upend import slices
 
 PROGRESS_SECONDS = 0.2
@@ -189,7 +189,7 @@ def main(parent_pid: int, data: int, control: int, scratch: str) -> None:
         work(run, data, spec)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent needs its class
         run.finished.set()
-        reporter.say(error=type(error).__name__)
+        reporter.say(error=type(error).__name__, text=str(error)[:ERROR_CHARACTERS])
     os._exit(0)  # no destructor may hang, and nothing is worth flushing
 
 

@@ -11,6 +11,9 @@ from typing import Any
 ROWS_PER_BATCH = 2048
 """DuckDB's own vector size: a page of a result reads two batches at most."""
 
+ERROR_CHARACTERS = 2000
+"""How much of an engine's error a process may say; the redacted form is shorter still."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:

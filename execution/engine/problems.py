@@ -1,6 +1,7 @@
 """What a person is told when a run ends badly: classes and hints, never the engine's own words.
 
-Engine text carries values, URLs and names that the person may not see; it stays in the child.
+Engine text carries values, URLs and names that the person may not see. Owners of the data get a
+redacted form, which travels as the cause of the problem: `EngineError`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,15 @@ import signal
 
 from catalog.storage import StorageUnreachable
 from problems import Problem
+
+
+class EngineError(Exception):
+    """What the engine said, redacted: the cause of a problem, never shown with it."""
+
+
+def engine_words(problem: Problem) -> str:
+    """Return what the engine said, redacted; empty where the problem is not the engine's."""
+    return str(problem.__cause__) if isinstance(problem.__cause__, EngineError) else ""
 
 
 class QueryCancelled(Problem):
@@ -93,7 +103,7 @@ _FAILURES: dict[str, tuple[str, str, str]] = {
 
 
 def problem_of(engine_class: str, memory_bytes: int) -> Problem:
-    """Translate the class of an engine's exception; its text was never sent."""
+    """Translate the class of an engine's exception; its text is not looked at."""
     if engine_class in {"OutOfMemoryException", "MemoryError"}:
         return out_of_memory(memory_bytes)
     if engine_class in {"HTTPException", "IOException"}:

@@ -23,8 +23,15 @@ import structlog
 
 from execution.engine import scratch
 from execution.engine.domain import EngineSpec, Outcome, Progress
-from execution.engine.problems import EngineDied, QueryCancelled, died, problem_of, timed_out
-from problems import Problem
+from execution.engine.problems import (
+    EngineDied,
+    EngineError,
+    QueryCancelled,
+    died,
+    problem_of,
+    timed_out,
+)
+from execution.engine.redaction import redact
 
 TICK_SECONDS = 0.2
 ENVIRONMENT = {"LANG": "C.UTF-8", "TZ": "UTC"}
@@ -208,11 +215,12 @@ class Watch:
         """Return what the process reported, or raise the problem that it ended with."""
         returncode = self._process.wait()
         if "error" in self._answer:
-            raise problem_of(self._answer["error"], self._memory_bytes)
+            problem = problem_of(self._answer["error"], self._memory_bytes)
+            raise problem from EngineError(redact(str(self._answer.get("text", ""))))
         if "outcome" in self._answer and pump.is_complete:
             answer = self._answer["outcome"]
             return Outcome(**answer | {"columns": tuple((n, t) for n, t in answer["columns"])})
-        problem: Problem = died(returncode, self._memory_bytes)
+        problem = died(returncode, self._memory_bytes)
         log.warning(
             "engine_died",
             returncode=returncode,

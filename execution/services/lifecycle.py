@@ -16,7 +16,7 @@ from audit.domain import Event
 from execution import ledger
 from execution.domain import QueryState
 from execution.engine.domain import Outcome, Progress
-from execution.engine.problems import QueryCancelled
+from execution.engine.problems import QueryCancelled, engine_words
 from execution.models import Grant, Query
 from governance import securables
 from governance.domain import Action
@@ -120,6 +120,7 @@ def fail(*, held: Claim, problem: Problem) -> bool:
     ended = held.rows.update(
         state=QueryState.CANCELLED if is_cancelled else QueryState.FAILED,
         problem=problem.as_dict(),
+        engine_error=engine_words(problem),
         finished_at=timezone.now(),
     )
     if ended:

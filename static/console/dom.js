@@ -44,6 +44,7 @@ export function problemNotice(problem, ...actions) {
       el("b", {}, problem.title ?? "Something went wrong"),
       el("span", {}, problem.detail ?? ""),
       problem.hint ? el("span", { class: "quiet-text" }, problem.hint) : null,
+      problem.engine_error ? el("small", {}, `The engine said: ${problem.engine_error}`) : null,
       problem.request_id ? el("small", {}, `Request ${problem.request_id}`) : null,
       actions.length ? el("span", { class: "group" }, ...actions) : null,
     ),

@@ -169,7 +169,8 @@ class ResultView extends HTMLElement {
   }
 
   drawEnd() {
-    const { state, problem } = this.query;
+    const { state } = this.query;
+    const problem = this.query.problem && { ...this.query.problem, engine_error: this.query.engine_error };
     this.head.replaceChildren();
     const cancelled = { title: "Cancelled", detail: "The query was stopped; nothing was kept.", hint: "" };
     this.message(this.notice(state === "cancelled" ? cancelled : (problem ?? { title: "The query failed" }), this.againButton("Run again")));
