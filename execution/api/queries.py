@@ -16,7 +16,9 @@ from rest_framework.views import APIView
 from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
 from execution import selectors, services
+from execution.api.preferences import PREFER, wait_if_preferred
 from execution.api.serializers import PlanSerializer, QueryRequestSerializer, QuerySerializer
+from execution.domain import QueryState
 from execution.models import Query
 from problems import Invalid
 from workspaces.selectors import find_workspace
@@ -71,12 +73,15 @@ class QueriesView(generics.ListAPIView[Query]):
     @extend_schema(
         operation_id="submit_query",
         request=QueryRequestSerializer,
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, PREFER],
         responses={201: QuerySerializer, 200: OpenApiResponse(QuerySerializer, "Made before")},
         tags=["queries"],
     )
     def post(self, request: Request, workspace: str) -> Response:
-        """Queue a query for the server, or delegate it to the device that asks."""
+        """Queue a query for the server, or delegate it to the device that asks.
+
+        With `Prefer: wait=N` the answer comes with the end of a server run, if that is soon.
+        """
         actor = actor_of(request)
         where = find_workspace(actor, workspace)
         given = QueryRequestSerializer(data=request.data)
@@ -87,9 +92,14 @@ class QueriesView(generics.ListAPIView[Query]):
             idempotency_key=idempotency_key_of(request),
             **given.arguments,
         )
-        document = QuerySerializer(submission.query, context={"notice": submission.notice}).data
+        query, headers = submission.query, {}
+        if query.state != QueryState.DELEGATED:  # whoever asks is then the one to run it
+            headers = wait_if_preferred(request, query)
+        if headers.get("Preference-Applied"):
+            query = selectors.find_query(actor, where, query.id)
+        document = QuerySerializer(query, context={"notice": submission.notice}).data
         code = status.HTTP_201_CREATED if submission.is_new else status.HTTP_200_OK
-        return Response(document, status=code)
+        return Response(document, status=code, headers=headers)
 
 
 class QueryView(APIView):
@@ -97,11 +107,20 @@ class QueryView(APIView):
 
     required_scopes: ClassVar[RequiredScopes] = {"GET": Scope.QUERY_RUN}
 
-    @extend_schema(operation_id="get_query", responses=QuerySerializer, tags=["queries"])
+    @extend_schema(
+        operation_id="get_query", parameters=[PREFER], responses=QuerySerializer, tags=["queries"]
+    )
     def get(self, request: Request, workspace: str, query_id: UUID) -> Response:
-        """Return a query: where it stands, how far it is, how it ended."""
+        """Return a query: where it stands, how far it is, how it ended.
+
+        With `Prefer: wait=N` the answer comes as soon as it has ended.
+        """
         query = query_of(request, workspace, query_id)
-        return Response(QuerySerializer(query, context={"actor": actor_of(request)}).data)
+        headers = wait_if_preferred(request, query)
+        if headers.get("Preference-Applied"):
+            query = query_of(request, workspace, query_id)
+        document = QuerySerializer(query, context={"actor": actor_of(request)}).data
+        return Response(document, headers=headers)
 
 
 class QueryCancelView(APIView):

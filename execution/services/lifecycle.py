@@ -18,6 +18,7 @@ from execution.domain import QueryState
 from execution.engine.domain import Outcome, Progress
 from execution.engine.problems import QueryCancelled, engine_words
 from execution.models import Grant, Query
+from execution.services import notices
 from governance import securables
 from governance.domain import Action
 from governance.services import authorize
@@ -68,6 +69,7 @@ def claim(*, query_id: UUID, worker: str) -> Claim | None:
         target=ledger.query(query),
         after={"attempt": query.attempts, "worker": worker},
     )
+    notices.tell(query_id, QueryState.RUNNING)
     return Claim(query, query.attempts)
 
 
@@ -110,6 +112,7 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
             target=ledger.query(held.query),
             after=facts | {"attempt": held.attempt},
         )
+        notices.tell(held.query.id, QueryState.SUCCEEDED)
     return bool(ended)
 
 
@@ -117,8 +120,9 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
 def fail(*, held: Claim, problem: Problem) -> bool:
     """End a run with its problem; False where the claim was lost, and nothing changed."""
     is_cancelled = isinstance(problem, QueryCancelled)
+    state = QueryState.CANCELLED if is_cancelled else QueryState.FAILED
     ended = held.rows.update(
-        state=QueryState.CANCELLED if is_cancelled else QueryState.FAILED,
+        state=state,
         problem=problem.as_dict(),
         engine_error=engine_words(problem),
         finished_at=timezone.now(),
@@ -130,6 +134,7 @@ def fail(*, held: Claim, problem: Problem) -> bool:
             target=ledger.query(held.query),
             after={"attempt": held.attempt, "problem": problem.as_dict()},
         )
+        notices.tell(held.query.id, state)
     return bool(ended)
 
 
@@ -163,4 +168,5 @@ def cancel_query(*, actor: Actor, query: Query) -> Query:
         after="cancelled" if stopped else "stopping",
     )
     query.refresh_from_db()
+    notices.tell(query.id, QueryState(query.state))
     return query

@@ -18,6 +18,7 @@ from audit.domain import Event
 from execution import ledger
 from execution.domain import QueryState
 from execution.models import Grant, Query
+from execution.services import notices
 from execution.services.sweep import ReceiptMissing
 from problems import Conflict, Invalid, Problem
 
@@ -80,6 +81,7 @@ def accept_receipt(*, actor: Actor, query: Query, text: str) -> Query:
         target=ledger.query(query),
         after={key: value for key, value in claims.items() if key != "columns"},
     )
+    notices.tell(query.id, QueryState(query.state))
     return query
 
 

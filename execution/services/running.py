@@ -14,12 +14,16 @@ from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
 from execution.engine.services import run_engine, threads_of_this_machine
 from execution.models import Query
+from execution.notices.hub import Follower, changes
 from execution.results.arrow_file import ArrowFile
-from execution.services import lifecycle
+from execution.services import lifecycle, notices
 from execution.services.lifecycle import Claim
 from problems import Problem
 
 BEAT_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+LOOK_DEAF_SECONDS = 0.2
+TELL_SECONDS = 0.2
 SCRATCH_PER_MEMORY = 4
 URL_GRACE_SECONDS = 60
 URL_WINDOW_SECONDS = 3600
@@ -36,21 +40,34 @@ class RunFailed(Problem):
 
 
 class Pulse:
-    """Writes heartbeat and progress about once a second, and hears the wish to cancel."""
+    """Tells how far a run is, and hears the wish to cancel; both cost the database little.
 
-    def __init__(self, held: Claim) -> None:
-        self._held = held
-        self._beaten_at = 0.0
+    Followers hear of progress five times a second; the row has it once a second. The row is asked
+    about the wish to cancel when a notice says so, and now and then because notices get lost.
+    """
+
+    def __init__(self, held: Claim, follower: Follower) -> None:
+        self._held, self._follower = held, follower
+        self._beaten_at = self._told_at = self._looked_at = time.monotonic()  # the claim did both
+        self._told: Progress | None = None
 
     def beat(self, progress: Progress) -> None:
         """Take the latest progress."""
         now = time.monotonic()
+        if now - self._told_at >= TELL_SECONDS and progress != self._told:
+            self._told_at, self._told = now, progress
+            notices.tell_progress(self._held.query.id, progress)
         if now - self._beaten_at >= BEAT_SECONDS:
             self._beaten_at = now
             lifecycle.heartbeat(self._held, progress)
 
     def is_cancelled(self) -> bool:
         """Tell whether the run should stop."""
+        now = time.monotonic()
+        pause = LOOK_SECONDS if self._follower.is_heard else LOOK_DEAF_SECONDS
+        if not self._follower.has_news() and now - self._looked_at < pause:
+            return False
+        self._looked_at = now
         return lifecycle.should_stop(self._held)
 
 
@@ -87,8 +104,8 @@ def result_key(query: Query) -> str:
 def _run(held: Claim, file: ArrowFile) -> None:
     principal = ledger.principal_of(held.query)
     authorize_again(principal, held.query, ON_SERVER, SERVER)
-    pulse = Pulse(held)
-    with storage.translated():
+    with changes().follow(held.query.id) as follower, storage.translated():
+        pulse = Pulse(held, follower)
         outcome = run_engine(
             engine_spec(held.query),
             sink=file,

@@ -15,6 +15,7 @@ from execution import ledger
 from execution.domain import ExportState, QueryState
 from execution.engine.problems import QueryCancelled
 from execution.models import Grant, Query, ResultExport
+from execution.services import notices
 from execution.services.queue import EXPORT_RESULT, announce, publish
 from problems import Problem
 
@@ -67,9 +68,11 @@ def _recover(query: Query) -> bool:
     why = f"The worker {query.worker} stopped answering while it ran the query."
     if query.cancel_requested_at is None and query.attempts < ATTEMPTS:
         moved = held.update(state=QueryState.QUEUED, heartbeat_at=None, worker="")
+        notices.tell(query.id, QueryState.QUEUED)
         return bool(moved) and _record(query, Event.QUERY_RETRIED, {"why": why})
     problem, state, event = _end_of(query, why)
     moved = held.update(state=state, problem=problem.as_dict(), finished_at=timezone.now())
+    notices.tell(query.id, state)
     return bool(moved) and _record(query, event, {"problem": problem.as_dict()})
 
 
@@ -120,6 +123,7 @@ def _expire(query: Query) -> bool:
     if not ended:
         return False
     Grant.objects.filter(query=query, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    notices.tell(query.id, QueryState.FAILED)
     return _record(query, Event.QUERY_FAILED, {"problem": problem.as_dict()})
 
 

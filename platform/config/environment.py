@@ -24,8 +24,12 @@ def number(name: str, default: int) -> int:
     return int(text(name, str(default)))
 
 
-def database(url: str) -> dict[str, Any]:
-    """Return Django's database settings for a libpq URL, Unix sockets included."""
+def database(url: str, *, pool_size: int = 0) -> dict[str, Any]:
+    """Return Django's database settings for a libpq URL, Unix sockets included.
+
+    With `pool_size` the threads of a process share that many connections at most; without, each
+    keeps one of its own.
+    """
     parts = conninfo_to_dict(url)
     known = {
         "dbname": "NAME",
@@ -37,9 +41,10 @@ def database(url: str) -> dict[str, Any]:
     settings: dict[str, Any] = {
         ours: str(parts.pop(theirs, "") or "") for theirs, ours in known.items()
     }
+    pool = {"pool": {"min_size": 2, "max_size": pool_size}} if pool_size else {}
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "CONN_MAX_AGE": 600,
+        "CONN_MAX_AGE": 0 if pool_size else 600,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {key: value for key, value in parts.items() if value is not None},
+        "OPTIONS": {key: value for key, value in parts.items() if value is not None} | pool,
     } | settings

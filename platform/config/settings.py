@@ -116,7 +116,7 @@ TEMPLATES = [
 
 # --- State ----------------------------------------------------------------------------------
 DATABASE_URL = env.text("DATABASE_URL", "postgresql:///upend")
-DATABASES = {"default": env.database(DATABASE_URL)}
+DATABASES = {"default": env.database(DATABASE_URL, pool_size=env.number("DATABASE_POOL_SIZE", 0))}
 BROKER_URL = env.text("BROKER_URL", "redis://127.0.0.1:6379/0")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {

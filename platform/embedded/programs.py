@@ -20,6 +20,8 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 """The root of the source tree; without meaning where Upend is installed as a wheel."""
 QUERY_CONCURRENCY = max(2, min(8, (os.cpu_count() or 2) // 2))
 """Queries at a time; each engine uses several cores itself."""
+WEB_THREADS = 64
+"""Per web process. Most of them wait for queries to end and hold nothing while they do."""
 
 
 def base_environment() -> dict[str, str]:
@@ -45,7 +47,8 @@ def django(
 def web(*, directory: Path, run: str, settings: Mapping[str, str], host: str, port: int) -> Program:
     """Return the web process: console, API and file redirects."""
     command = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind={host}:{port}"]
-    command += ["--worker-class=gthread", "--workers=2", "--threads=8", "--graceful-timeout=5"]
+    command += ["--worker-class=gthread", "--workers=2", "--graceful-timeout=5"]
+    command += [f"--threads={WEB_THREADS}"]
     command += ["--access-logfile=-", "--access-logformat=%(m)s %(U)s %(s)s %(M)sms"]
     if Path("/dev/shm").is_dir():  # noqa: S108 - heartbeat files must not wait for a disk
         command.append("--worker-tmp-dir=/dev/shm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -31,6 +32,8 @@ FIRST_POLL_SECONDS = 0.02
 SLOWEST_POLL_SECONDS = 1.0
 POLL_SHARE = 0.1
 """We ask again after a tenth of the time waited so far: late by a tenth at most."""
+WAIT_SECONDS = 20
+"""How long one answer may take; less than what proxies and this client take for a silence."""
 FINAL = frozenset({"cancelled", "failed", "succeeded"})
 Document = dict[str, Any]
 
@@ -95,7 +98,7 @@ class Runner:
     ) -> Result:
         """Run `request` and return its result; Ctrl-C cancels it, here and on the server."""
         deadline = time.monotonic() + timeout if timeout else None
-        document = self._post("queries", request)
+        document = self._submit(request, on_progress, deadline)
         try:
             if document["place"] == "local":
                 return self._run_here(document, request, on_progress, deadline)
@@ -104,19 +107,38 @@ class Runner:
             self.cancel(str(document["id"]))
             raise
 
-    def _post(self, kind: str, request: Request) -> Any:
+    def _submit(
+        self, request: Request, on_progress: OnProgress, deadline: float | None
+    ) -> Document:
+        """Send `request`; where nobody watches its progress, wait for its end in one go.
+
+        Ctrl-C meanwhile still cancels the query: its key tells which one that is.
+        """
+        key = str(uuid.uuid4())
+        seconds = _longest_wait(deadline) if on_progress is ignore else 0
+        try:
+            document: Document = self._post("queries", request, key=key, wait=seconds)
+        except KeyboardInterrupt:
+            if seconds:
+                self.cancel(str(self._post("queries", request, key=key)["id"]))
+            raise
+        return document
+
+    def _post(self, kind: str, request: Request, *, key: str = "", wait: int = 0) -> Any:
         """Send `request` with the device's proof; under `auto` it may do without.
 
         The server cannot check proofs while its broker is down; queries that may run there still
         can be taken in.
         """
         path, body = f"{self._base}/{kind}", request.as_body()
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())} | prefer(wait)
+        prove = request.place != "server"
         try:
-            return self._api.post(path, body, idempotent=True, prove=request.place != "server")
+            return self._api.request("POST", path, json=body, headers=headers, prove=prove).json()
         except Unreachable as error:
             if error.code != "replay-check-unavailable" or request.place != "auto":
                 raise
-        return self._api.post(path, body, idempotent=True)
+        return self._api.request("POST", path, json=body, headers=headers).json()
 
     def cancel(self, query_id: str) -> None:
         """Ask the server to stop a query; a query that is over stays as it is."""
@@ -140,12 +162,23 @@ class Runner:
 
                 self.cancel(query_id)
                 raise timed_out()
-            time.sleep(_pause(time.monotonic() - started))
-            document = self._api.get(f"{self._base}/queries/{query_id}")
+            document = self._look(query_id, on_progress, started, deadline)
         on_progress(_progress_of(document))
         if document["state"] != "succeeded":
             raise _ended(document)
         return self._fetch(document)
+
+    def _look(
+        self, query_id: str, on_progress: OnProgress, started: float, deadline: float | None
+    ) -> Document:
+        """Return the query once it has ended, or as it is after a while; soon if one watches."""
+        longest = _longest_wait(deadline)
+        headers = prefer(longest if on_progress is ignore else min(longest, 1))
+        answer = self._api.request("GET", f"{self._base}/queries/{query_id}", headers=headers)
+        document: Document = answer.json()
+        if document["state"] not in FINAL and "Preference-Applied" not in answer.headers:
+            time.sleep(_pause(time.monotonic() - started))  # an older server, or a very busy one
+        return document
 
     def _fetch(self, document: Document) -> Result:
         import pyarrow as pa  # noqa: PLC0415  # slow to import, and not every command needs it
@@ -300,6 +333,17 @@ def _file_problem(answer: httpx.Response) -> UpendError | None:
         hint=problem.hint or "Run the query again, or with --on server.",
         request_id=problem.request_id,
     )
+
+
+def prefer(seconds: int) -> dict[str, str]:
+    """Return the headers that ask the server to answer late if need be (RFC 7240)."""
+    return {"Prefer": f"wait={seconds}"} if seconds else {}
+
+
+def _longest_wait(deadline: float | None) -> int:
+    """Return how many whole seconds an answer may take."""
+    left = deadline - time.monotonic() if deadline else WAIT_SECONDS
+    return max(0, min(WAIT_SECONDS, int(left)))
 
 
 def _pause(waited_seconds: float) -> float:

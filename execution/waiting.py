@@ -1,0 +1,80 @@
+"""Holds a request until its query has ended, without a database connection, and never too many."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from django.db import connection
+
+from execution.domain import QueryState
+from execution.models import Query
+from execution.notices.hub import Follower, hub
+
+MOST_AT_ONCE = 48
+"""Requests that may wait in one web process; the other threads always serve those who do not."""
+LONGEST_SECONDS = 30
+
+_room = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+@contextmanager
+def place_to_wait() -> Iterator[bool]:
+    """Yield whether there is room for one more waiting request in this process."""
+    has_room = _room.acquire(blocking=False)
+    try:
+        yield has_room
+    finally:
+        if has_room:
+            _room.release()
+
+
+def wait_for_end(query_id: UUID, *, seconds: float, peer: socket.socket | None = None) -> bool:
+    """Return once the query has ended, `seconds` are over or `peer` hung up.
+
+    False where nothing was waited for, because too many wait already.
+    """
+    until = time.monotonic() + min(seconds, LONGEST_SECONDS)
+    with place_to_wait() as has_room:
+        if not has_room:
+            return False
+        with hub().follow(query_id) as follower:
+            while not is_over(query_id) and (left := until - time.monotonic()) > 0:
+                if has_hung_up(peer):
+                    break
+                rest(follower, left)
+    return True
+
+
+def is_over(query_id: UUID) -> bool:
+    """Tell whether the query has ended, or is gone."""
+    state = Query.objects.filter(id=query_id).values_list("state", flat=True).first()
+    return state is None or QueryState(state).is_final
+
+
+def rest(follower: Follower, seconds: float) -> bool:
+    """Wait for news without holding a database connection; tell whether some came."""
+    release_connection()
+    return follower.wait(seconds)
+
+
+def release_connection() -> None:
+    """Give the database connection back: to the pool where there is one, else to PostgreSQL."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def has_hung_up(peer: socket.socket | None) -> bool:
+    """Tell whether the other end closed the connection; nothing is taken from it."""
+    if peer is None:
+        return False
+    try:
+        readable, _, _ = select.select([peer], [], [], 0)
+        return bool(readable) and not peer.recv(1, socket.MSG_PEEK)
+    except (OSError, ValueError):  # closed, or not a plain socket: then nobody can tell
+        return peer.fileno() < 0
