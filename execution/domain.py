@@ -145,6 +145,8 @@ class Estimate:
     tables: tuple[TableEstimate, ...]
     joins: int
     memory_bytes: int
+    held_bytes: int = 0
+    """What of the memory blocking operators fill: the rest is there for any query."""
 
     @property
     def scan_bytes(self) -> int:
@@ -175,19 +177,74 @@ class Reason:
     decisive: bool = False
 
 
+ABOUT_MINUTES = 100
+"""From so many seconds on, a prediction is said in minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """How long a run would take: the parts of the formula, and what was learned about it."""
+
+    start_seconds: float
+    fetch_seconds: float
+    compute_seconds: float
+    wait_seconds: float = 0.0
+    correction: float = 1.0
+
+    @property
+    def model_seconds(self) -> float:
+        """Return what the formula alone says of the run: what its outcome is held against."""
+        return self.start_seconds + self.fetch_seconds + self.compute_seconds
+
+    @property
+    def seconds(self) -> float:
+        """Return the time a person would wait."""
+        return round(self.model_seconds * self.correction + self.wait_seconds, 2)
+
+    @property
+    def about(self) -> str:
+        """Return the time in words, no finer than a guess deserves: `about 0.4 s`."""
+        if self.seconds < ABOUT_MINUTES:
+            return f"about {max(self.seconds, 0.1):.1f} s"
+        return f"about {self.seconds / 60:.0f} min"
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the prediction as the plan keeps it."""
+        return {
+            "seconds": self.seconds,
+            "start_seconds": round(self.start_seconds, 3),
+            "fetch_seconds": round(self.fetch_seconds, 3),
+            "compute_seconds": round(self.compute_seconds, 3),
+            "wait_seconds": round(self.wait_seconds, 3),
+            "correction": round(self.correction, 3),
+            "model_seconds": round(self.model_seconds, 4),
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where it runs and every reason weighed, in the order they were weighed.
 
     `place` is None when the place that was asked for is not allowed: then `refusal` says why.
+    `local` is None where the person's machine is not allowed.
     """
 
     place: Place | None
     reasons: tuple[Reason, ...]
-    local_allowed: bool
-    server_seconds: float
-    local_seconds: float | None
+    server: Prediction
+    local: Prediction | None
     refusal: Reason | None = None
+
+    @property
+    def local_allowed(self) -> bool:
+        """Tell whether the person's own machine may run it."""
+        return self.local is not None
+
+    @property
+    def times(self) -> str:
+        """Return both predictions in words: `server about 0.4 s, here about 0.9 s`."""
+        server = f"server {self.server.about}"
+        return f"{server}, here {self.local.about}" if self.local else server
 
     @property
     def why(self) -> str:
@@ -250,8 +307,13 @@ class Plan:
                 else None
             ),
             "local_allowed": placement.local_allowed,
-            "server_seconds": placement.server_seconds,
-            "local_seconds": placement.local_seconds,
+            "server_seconds": placement.server.seconds,
+            "local_seconds": placement.local.seconds if placement.local else None,
+            "times": placement.times,
+            "predictions": {
+                "server": placement.server.as_dict(),
+                "local": placement.local.as_dict() if placement.local else None,
+            },
             "scan_bytes": self.estimate.scan_bytes,
             "total_bytes": self.estimate.total_bytes,
             "files": self.estimate.files,

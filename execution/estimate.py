@@ -35,6 +35,7 @@ def estimate(
         ),
         joins=bound.joins,
         memory_bytes=BASE_MEMORY_BYTES + bound.held_rows * BYTES_PER_HELD_ROW,
+        held_bytes=bound.held_rows * BYTES_PER_HELD_ROW,
     )
 
 

@@ -69,6 +69,16 @@ class Query(models.Model):
     truncated = models.BooleanField(default=False)
     bytes_read = models.BigIntegerField(null=True, help_text="Fetched from the bucket.")
     engine_seconds = models.FloatField(null=True)
+    run_seconds = models.FloatField(
+        null=True, help_text="From start to end without waiting: what predictions are held against."
+    )
+    handed_over_from = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="handed_over_to",
+        help_text="The local run that outgrew its machine.",
+    )
     receipt = models.JSONField(null=True, help_text="Verified receipt of a local run.")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
@@ -94,6 +104,33 @@ class Query(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} {self.state}"
+
+
+class LearnedCorrection(models.Model):
+    """How far predictions were off in a workspace: on its server, or on one person's device.
+
+    `log_mean` and `runs` are those of `execution.timing.Correction`.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="corrections")
+    device = models.ForeignKey(
+        Device, on_delete=models.CASCADE, null=True, related_name="corrections"
+    )
+    log_mean = models.FloatField(default=0.0)
+    runs = models.PositiveIntegerField(default=0)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "device"],
+                nulls_distinct=False,
+                name="correction_of_a_place_unique",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} {self.device_id or 'server'}: {self.log_mean:+.2f}"
 
 
 class ResultExport(models.Model):

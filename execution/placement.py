@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from accounts.domain import Actor
+from accounts.domain import Actor, DeviceIdentity
 from console.format import size as size_of
-from execution.domain import Estimate, Place, Placement, Reason, RequestedPlace
+from execution import timing
+from execution.domain import Estimate, Place, Placement, Prediction, Reason, RequestedPlace
+from execution.timing import Circumstances
 from governance.domain import Decision
 
 SMALL_BYTES = 200 * 10**6
-"""Up to this, a laptop fetches and finishes before a person looks up."""
+"""More than this is not fetched to a person's machine unless they ask for it."""
 
 MEMORY_SHARE = 0.5
 """How much of a device's memory one query may take."""
 
+MEANINGFUL_SECONDS = 1.0
+"""A place must be quicker by so much to be chosen for it: ties go to the person's machine."""
+
 DEVICE_POLICY = "device-must-be-approved"
-SERVER_START_SECONDS = 0.35
-LOCAL_START_SECONDS = 0.2
-SERVER_BYTES_PER_SECOND = 250 * 10**6
-LOCAL_BYTES_PER_SECOND = 12.5 * 10**6
-HELD_BYTES_PER_SECOND = 500 * 10**6
+AS_EVER = Circumstances()
 
 
 def place(
@@ -32,6 +33,7 @@ def place(
     decisions: Sequence[Decision],
     local_decisions: Sequence[Decision],
     local_max_bytes: int,
+    circumstances: Circumstances = AS_EVER,
 ) -> Placement:
     """Return where the query runs.
 
@@ -39,24 +41,39 @@ def place(
     or a hidden column never leave the server, whatever `local_decisions` say.
 
     A person may choose within what policy allows; a place that is not allowed is refused, never
-    silently changed. Without a choice, small queries go to the person's own machine.
+    silently changed. Without a choice, heavy queries start on the server; of others the quicker
+    place is taken, and the person's own machine where that makes no difference they would feel.
     """
     blockers = _blockers(actor, decisions, local_decisions)
-    weighed = [*blockers, *_weights(actor, estimate, local_max_bytes)]
+    server = timing.on_server(estimate, circumstances)
+    local = (
+        None
+        if blockers or actor.device is None
+        else timing.on_device(estimate, actor.device, circumstances)
+    )
+    weighed = [
+        *blockers,
+        *_limits(actor.device, estimate, local_max_bytes),
+        *_weights(actor.device, estimate, server, local),
+    ]
     settled = _settle(requested, blockers, weighed)
     refusal = None
     if requested is RequestedPlace.LOCAL and blockers:
         refusal = replace(blockers[0], decisive=True)
     return Placement(
         place=None if refusal else settled.favours,
-        reasons=tuple(_marked(weighed, settled)),
-        local_allowed=not blockers,
-        server_seconds=_seconds(estimate, SERVER_START_SECONDS, SERVER_BYTES_PER_SECOND),
-        local_seconds=(
-            None if blockers else _seconds(estimate, LOCAL_START_SECONDS, LOCAL_BYTES_PER_SECOND)
-        ),
+        reasons=(*_marked(weighed, settled), *_remarks(actor.device, estimate, circumstances)),
+        server=server,
+        local=local,
         refusal=refusal,
     )
+
+
+def handed_over(placement: Placement) -> Placement:
+    """Return the placement of a query that outgrew its person's machine, with that as its why."""
+    text = "It outgrew the memory of your machine; the server takes over."
+    taken = Reason("handed-over", text, Place.SERVER, decisive=True)
+    return replace(placement, reasons=(taken, *(r for r in placement.reasons if not r.decisive)))
 
 
 def _blockers(
@@ -92,27 +109,70 @@ def _device_text(actor: Actor) -> str:
     )
 
 
-def _weights(actor: Actor, estimate: Estimate, local_max_bytes: int) -> list[Reason]:
-    """Return what speaks for either place where both are allowed, the heaviest first."""
+def _limits(
+    device: DeviceIdentity | None, estimate: Estimate, local_max_bytes: int
+) -> list[Reason]:
+    """Return what makes the query too heavy for a person's machine, the hardest limit first."""
     found = []
-    size = size_of(estimate.scan_bytes)
-    only = f"It reads only {size}." if estimate.scan_bytes else "It reads no file at all."
     if estimate.scan_bytes > local_max_bytes:
         limit = size_of(local_max_bytes)
+        size = size_of(estimate.scan_bytes)
         text = f"It reads {size}; the workspace sends at most {limit} to a person's machine."
         found.append(Reason("over-local-limit", text, Place.SERVER))
-    memory = actor.device.memory_bytes if actor.device else None
+    memory = device.memory_bytes if device else None
     if memory is not None and estimate.memory_bytes > memory * MEMORY_SHARE:
         text = (
             f"It may need {size_of(estimate.memory_bytes)} of memory; "
             f"the device has {size_of(memory)}."
         )
         found.append(Reason("device-memory", text, Place.SERVER))
-    if estimate.scan_bytes <= SMALL_BYTES:
-        found.append(Reason("small", only, Place.LOCAL))
-    else:
-        text = f"It reads {size}; the server is nearer to the data."
+    return found
+
+
+def _weights(
+    device: DeviceIdentity | None,
+    estimate: Estimate,
+    server: Prediction,
+    local: Prediction | None,
+) -> list[Reason]:
+    """Return what speaks for either place where both are allowed, the heaviest first."""
+    found = []
+    to_fetch = timing.bytes_to_fetch(estimate, device)
+    if to_fetch > SMALL_BYTES:
+        text = f"It reads {size_of(to_fetch)}; the server is nearer to the data."
         found.append(Reason("large", text, Place.SERVER))
+    if local and local.seconds - server.seconds > MEANINGFUL_SECONDS:
+        text = f"The server is quicker: {server.about}, your machine {local.about}."
+        found.append(Reason("server-quicker", text, Place.SERVER))
+    if local and server.seconds - local.seconds > MEANINGFUL_SECONDS:
+        text = f"Your machine is quicker: {local.about}, the server {server.about}."
+        found.append(Reason("device-quicker", text, Place.LOCAL))
+    if to_fetch <= SMALL_BYTES:
+        only = f"It reads only {size_of(to_fetch)}." if to_fetch else _nothing(estimate)
+        found.append(Reason("small", only, Place.LOCAL))
+    return found
+
+
+def _nothing(estimate: Estimate) -> str:
+    if estimate.scan_bytes:
+        return "The device holds all that it reads."
+    return "It reads no file at all."
+
+
+def _remarks(device: DeviceIdentity | None, estimate: Estimate, now: Circumstances) -> list[Reason]:
+    """Return what changed the predictions without settling anything."""
+    found = []
+    held = estimate.scan_bytes - timing.bytes_to_fetch(estimate, device)
+    if held:
+        text = f"The device last said that it holds {size_of(held)} of what it reads."
+        found.append(Reason("device-cache", text, Place.LOCAL))
+    if now.load.wait_seconds:
+        text = f"{now.load.queued} wait on the server: about {now.load.wait_seconds:.0f} s."
+        found.append(Reason("server-queue", text, Place.LOCAL))
+    if words := now.server.in_words:
+        found.append(Reason("server-correction", f"The server was {words}."))
+    if device and (words := now.device.in_words):
+        found.append(Reason("device-correction", f"{device.name} was {words} here."))
     return found
 
 
@@ -134,9 +194,3 @@ def _marked(weighed: Sequence[Reason], settled: Reason) -> list[Reason]:
     if settled in weighed:
         return [decisive if reason is settled else reason for reason in weighed]
     return [decisive, *weighed]
-
-
-def _seconds(estimate: Estimate, start: float, bytes_per_second: float) -> float:
-    """Return a rough wall-clock time: start, fetch, compute."""
-    fetching = estimate.scan_bytes / bytes_per_second
-    return round(start + fetching + estimate.memory_bytes / HELD_BYTES_PER_SECOND, 2)

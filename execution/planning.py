@@ -10,6 +10,7 @@ from accounts.domain import Actor
 from catalog.models import Catalog
 from execution import gate
 from execution.bind import HiddenTable, bind
+from execution.circumstances import circumstances_of
 from execution.domain import CatalogPin, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
 from execution.placement import place
@@ -114,6 +115,7 @@ def plan(
             decisions=decided.tables,
             local_decisions=decided.local,
             local_max_bytes=workspace.local_max_bytes,
+            circumstances=circumstances_of(actor, workspace),
         ),
         requested=requested,
         default_catalog=default_catalog,

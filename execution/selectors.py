@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts.domain import Actor
+from accounts.models import Device
 from catalog.models import Catalog
 from execution.models import Query, SavedQuery
 from governance import securables
@@ -92,3 +93,12 @@ def find_saved_query(actor: Actor, workspace: Workspace, saved_id: UUID) -> Save
         message = "There is no such saved query, or you may not see it."
         raise NotFound(message)
     return found
+
+
+def find_device(actor: Actor, device_id: UUID) -> Device:
+    """Return a device. Raises `NotFound` where there is none that `actor` may see."""
+    rows = Device.objects.visible_to(actor).select_related("user")
+    if device := rows.filter(id=device_id).first():
+        return device
+    message = "There is no such device, or you may not see it."
+    raise NotFound(message)

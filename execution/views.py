@@ -112,7 +112,6 @@ def _strip(plan: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
         "shown_place": Place.LOCAL.value if local else plan["place"] or "none",
         "percent": round(100 * plan["scan_bytes"] / total),
         "policies": policies,
-        "estimate_seconds": (plan["local_seconds"] if local else None) or plan["server_seconds"],
         "handoff": handoff,
         "command": (
             f"upend query -w {workspace.slug} --on local {shlex.quote(plan['sql'].strip())}"
@@ -157,6 +156,17 @@ def delete_saved(request: HttpRequest, workspace: str, saved: UUID) -> HttpRespo
     execution.delete_saved_query(actor=actor, saved=found)
     messages.success(request, f"“{found.name}” is deleted.")
     return redirect("page-saved", place.slug)
+
+
+@require_POST
+@signed_in
+def reset_predictions(request: HttpRequest, device: UUID) -> HttpResponseBase:
+    """Forget what runs have taught about a device."""
+    actor = actor_of(request)
+    found = selectors.find_device(actor, device)
+    execution.reset_predictions(actor=actor, device=found)
+    messages.success(request, f"What runs had taught about {found.name} is forgotten.")
+    return redirect("page-devices")
 
 
 def _uuid(text: str) -> UUID:

@@ -17,7 +17,12 @@ from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
 from execution import selectors, services
 from execution.api.preferences import PREFER, wait_if_preferred
-from execution.api.serializers import PlanSerializer, QueryRequestSerializer, QuerySerializer
+from execution.api.serializers import (
+    PlanSerializer,
+    QueryRequestSerializer,
+    QuerySerializer,
+    SubmissionSerializer,
+)
 from execution.domain import QueryState
 from execution.models import Query
 from problems import Invalid
@@ -72,7 +77,7 @@ class QueriesView(generics.ListAPIView[Query]):
 
     @extend_schema(
         operation_id="submit_query",
-        request=QueryRequestSerializer,
+        request=SubmissionSerializer,
         parameters=[IDEMPOTENCY_KEY, PREFER],
         responses={201: QuerySerializer, 200: OpenApiResponse(QuerySerializer, "Made before")},
         tags=["queries"],
@@ -84,7 +89,7 @@ class QueriesView(generics.ListAPIView[Query]):
         """
         actor = actor_of(request)
         where = find_workspace(actor, workspace)
-        given = QueryRequestSerializer(data=request.data)
+        given = SubmissionSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         submission = services.submit_query(
             actor=actor,

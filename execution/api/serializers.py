@@ -53,6 +53,22 @@ class QueryRequestSerializer(serializers.Serializer[Any]):
         }
 
 
+class SubmissionSerializer(QueryRequestSerializer):
+    """What to run."""
+
+    handed_over_from = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="One's own local run of the same text that outgrew its machine.",
+    )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the validated request as the services' keyword arguments."""
+        return super().arguments | {"handed_over_from": self.validated_data["handed_over_from"]}
+
+
 class ResultColumnSerializer(serializers.Serializer[Any]):
     """A column of a result."""
 
@@ -89,6 +105,25 @@ class TableEstimateSerializer(serializers.Serializer[Any]):
     filters = serializers.ListField(child=serializers.CharField())
 
 
+class PredictionSerializer(serializers.Serializer[Any]):
+    """How long a run would take, part by part; docs/explanation/placement.md has the formula."""
+
+    seconds = serializers.FloatField()
+    start_seconds = serializers.FloatField()
+    fetch_seconds = serializers.FloatField()
+    compute_seconds = serializers.FloatField()
+    wait_seconds = serializers.FloatField(help_text="In the server's queue.")
+    correction = serializers.FloatField(help_text="Learned from earlier runs.")
+    model_seconds = serializers.FloatField(help_text="Start, fetch and compute, uncorrected.")
+
+
+class PredictionsSerializer(serializers.Serializer[Any]):
+    """One prediction for each place."""
+
+    server = PredictionSerializer()
+    local = PredictionSerializer(allow_null=True)
+
+
 class PlanSerializer(serializers.Serializer[Any]):
     """What a query would touch and cost, what governance says, where it would run and why."""
 
@@ -101,6 +136,8 @@ class PlanSerializer(serializers.Serializer[Any]):
     local_allowed = serializers.BooleanField()
     server_seconds = serializers.FloatField()
     local_seconds = serializers.FloatField(allow_null=True)
+    times = serializers.CharField(help_text="Both: `server about 0.4 s, here about 0.9 s`.")
+    predictions = PredictionsSerializer()
     scan_bytes = serializers.IntegerField(help_text="Compressed bytes to fetch from the bucket.")
     total_bytes = serializers.IntegerField()
     files = serializers.IntegerField()
@@ -167,6 +204,8 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
             "truncated",
             "bytes_read",
             "engine_seconds",
+            "run_seconds",
+            "handed_over_from",
             "created_at",
             "started_at",
             "finished_at",

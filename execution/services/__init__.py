@@ -1,5 +1,6 @@
 """Every write of what runs."""
 
+from execution.services.corrections import reset_predictions
 from execution.services.files import FileRequest, authorize_file
 from execution.services.grants import issue_grant
 from execution.services.lifecycle import cancel_query
@@ -24,6 +25,7 @@ __all__ = [
     "issue_grant",
     "locate",
     "read_page",
+    "reset_predictions",
     "run_export",
     "run_query",
     "save_query",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from execution.domain import QueryState
 from execution.engine.domain import Outcome, Progress
 from execution.engine.problems import QueryCancelled, engine_words
 from execution.models import Grant, Query
-from execution.services import notices
+from execution.services import corrections, notices
 from governance import securables
 from governance.domain import Action
 from governance.services import authorize
@@ -95,8 +95,10 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
         "bytes_read": outcome.bytes_read,
         "engine_seconds": outcome.engine_seconds,
     }
+    seconds = _seconds(held.query, now)
     ended = held.rows.update(
         state=QueryState.SUCCEEDED,
+        run_seconds=seconds,
         columns=[{"name": name, "type": kind} for name, kind in outcome.columns],
         progress=Progress(100.0, outcome.rows, outcome.bytes).as_dict(),
         result_key=result_key,
@@ -106,6 +108,8 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
         **facts,
     )
     if ended:
+        if not outcome.truncated:  # half a run teaches nothing
+            corrections.learn(held.query, seconds=seconds)
         audit.record(
             actor=ledger.principal_of(held.query),
             event=Event.QUERY_SUCCEEDED,
@@ -114,6 +118,11 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
         )
         notices.tell(held.query.id, QueryState.SUCCEEDED)
     return bool(ended)
+
+
+def _seconds(query: Query, now: datetime) -> float:
+    """Return how long the run took since it was claimed."""
+    return (now - query.started_at).total_seconds() if query.started_at else 0.0
 
 
 @audit.service

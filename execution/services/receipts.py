@@ -10,6 +10,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
+from accounts import services as accounts
 from accounts.domain import Actor
 from accounts.keys import REGISTRY
 from accounts.models import Device
@@ -18,7 +19,8 @@ from audit.domain import Event
 from execution import ledger
 from execution.domain import QueryState
 from execution.models import Grant, Query
-from execution.services import notices
+from execution.services import corrections, notices
+from execution.services.reports import machine_of
 from execution.services.sweep import ReceiptMissing
 from problems import Conflict, Invalid, Problem
 
@@ -74,6 +76,9 @@ def accept_receipt(*, actor: Actor, query: Query, text: str) -> Query:
     if query.state != QueryState.DELEGATED and not _was_given_up(query):
         raise ReceiptConflict(f"The query is {query.state}; the receipt came too late.")
     _apply(query, claims, text)
+    if query.state == QueryState.SUCCEEDED and query.run_seconds and not claims.get("truncated"):
+        corrections.learn(query, seconds=query.run_seconds)
+    accounts.note_device_report(query.device, **machine_of(claims))
     Grant.objects.filter(query=query, revoked_at__isnull=True).update(revoked_at=timezone.now())
     audit.record(
         actor=actor,
@@ -118,7 +123,8 @@ def _apply(query: Query, claims: dict[str, Any], text: str) -> None:
     query.state = outcome
     query.row_count = _count(claims, "row_count")
     query.bytes_read = _count(claims, "bytes_read")
-    query.engine_seconds = _seconds(claims)
+    query.engine_seconds = _seconds(claims, "engine_seconds")
+    query.run_seconds = _seconds(claims, "run_seconds") or query.engine_seconds
     query.columns = _columns(claims)
     query.problem = _problem(claims) if outcome is not QueryState.SUCCEEDED else None
     query.receipt = {"jws": text, "claims": claims}
@@ -129,6 +135,7 @@ def _apply(query: Query, claims: dict[str, Any], text: str) -> None:
             "row_count",
             "bytes_read",
             "engine_seconds",
+            "run_seconds",
             "columns",
             "problem",
             "receipt",
@@ -146,12 +153,12 @@ def _count(claims: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def _seconds(claims: dict[str, Any]) -> float | None:
-    value = claims.get("engine_seconds")
+def _seconds(claims: dict[str, Any], name: str) -> float | None:
+    value = claims.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:  # noqa: PLR2004 - 30 years
-        raise ReceiptRefused("Its engine_seconds is not a duration.")
+        raise ReceiptRefused(f"Its {name} is not a duration.")
     return float(value)
 
 

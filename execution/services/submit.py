@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from typing import NoReturn
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -17,6 +18,8 @@ from audit.services import Denial
 from execution import ledger, planning
 from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
+from execution.placement import handed_over
+from execution.services import handover
 from execution.services.queue import announce
 from governance import securables
 from problems import Conflict, Problem
@@ -48,11 +51,13 @@ class Request:
     place: RequestedPlace = RequestedPlace.AUTO
     default_catalog: str = ""
     snapshots: dict[str, int] | None = None
+    handed_over_from: UUID | None = None
 
     @property
     def digest(self) -> str:
         """Return what makes two requests the same."""
         parts = [self.sql, self.place, self.default_catalog, self.snapshots or {}]
+        parts += [str(self.handed_over_from)] if self.handed_over_from else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -74,16 +79,19 @@ def submit_query(
     default_catalog: str = "",
     snapshots: dict[str, int] | None = None,
     idempotency_key: str = "",
+    handed_over_from: UUID | None = None,
 ) -> Submission:
     """Plan `sql` and queue it for the server, or delegate it to the actor's device.
 
     The same key with the same request returns the query it made before; with another request it
-    raises `IdempotencyConflict`. Raises `PlaceRefused`, and what planning refuses.
+    raises `IdempotencyConflict`. `handed_over_from` is the actor's local run of the same text
+    that this one continues on the server. Raises `PlaceRefused`, `NotHandedOver`, and what
+    planning refuses.
     """
     submission = _submit(
         actor=actor,
         workspace=workspace,
-        request=Request(sql, requested, default_catalog, snapshots),
+        request=Request(sql, requested, default_catalog, snapshots, handed_over_from),
         key=idempotency_key,
     )
     query = submission.query
@@ -121,6 +129,9 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
         return Submission(earlier, is_new=False)
     plan = _planned(actor, workspace, request)
     place = plan.placement.place or _refuse(actor, workspace, plan)
+    if request.handed_over_from is not None:
+        handover.check(actor, workspace, request.handed_over_from, sql=request.sql, place=place)
+        plan = replace(plan, placement=handed_over(plan.placement))
     query = _row(actor, workspace, request, plan, place)
     query.idempotency_key = key
     try:
@@ -132,7 +143,10 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
             raise
         return Submission(earlier, is_new=False)
     audit.record(
-        actor=actor, event=Event.QUERY_SUBMITTED, target=ledger.query(query), after=query.plan
+        actor=actor,
+        event=Event.QUERY_SUBMITTED,
+        target=ledger.query(query),
+        after=query.plan | handover.recorded(query),
     )
     return Submission(query, is_new=True)
 
@@ -172,6 +186,7 @@ def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place
         place=place,
         state=QueryState.DELEGATED if is_local else QueryState.QUEUED,
         request_digest=request.digest,
+        handed_over_from_id=request.handed_over_from,
     )
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from execution.api.delegation import ManifestView, ReceiptView
+from execution.api.predictions import ResetPredictionsView
 from execution.api.queries import PlansView, QueriesView, QueryCancelView, QueryView
 from execution.api.results import ResultView
 from execution.api.saved import SavedQueriesView, SavedQueryView
@@ -11,6 +12,11 @@ WORKSPACE = "workspaces/<str:workspace>"
 QUERY = f"{WORKSPACE}/queries/<uuid:query_id>"
 
 urlpatterns = [
+    path(
+        "devices/<uuid:device_id>/reset-predictions",
+        ResetPredictionsView.as_view(),
+        name="api-device-reset-predictions",
+    ),
     path(f"{WORKSPACE}/plans", PlansView.as_view(), name="plans"),
     path(f"{WORKSPACE}/queries", QueriesView.as_view(), name="queries"),
     path(QUERY, QueryView.as_view(), name="query"),

@@ -7,6 +7,11 @@ from execution import views
 PLACE = "w/<slug:workspace>"
 
 urlpatterns = [
+    path(
+        "devices/<uuid:device>/reset-predictions",
+        views.reset_predictions,
+        name="page-device-reset-predictions",
+    ),
     path(f"{PLACE}/query", views.query, name="page-query"),
     path(f"{PLACE}/query/plan", views.plan, name="page-plan"),
     path(f"{PLACE}/query/history", views.history, name="page-history"),

@@ -59,6 +59,10 @@ class DeviceIdentity:
     thumbprint: str
     status: DeviceStatus
     memory_bytes: int | None = None
+    cores: int | None = None
+    link_bytes_per_second: int | None = None
+    cached_bytes: dict[str, int] = field(default_factory=dict)
+    """What the device last said its cache holds, by the key of the table. Believed, not proven."""
 
     @property
     def is_approved(self) -> bool:

@@ -189,6 +189,13 @@ class Device(models.Model):
     public_jwk = models.JSONField(help_text="RFC 8037 OKP key, public members only.")
     thumbprint = models.CharField(max_length=64, unique=True, help_text="RFC 7638, base64url.")
     memory_bytes = models.BigIntegerField(null=True, blank=True)
+    cores = models.PositiveIntegerField(null=True, blank=True)
+    link_bytes_per_second = models.BigIntegerField(
+        null=True, blank=True, help_text="What its latest runs fetched in a second, smoothed."
+    )
+    cached_bytes = models.JSONField(
+        default=dict, blank=True, help_text="Bytes its cache holds, by the key of the table."
+    )
     status = models.CharField(
         max_length=12,
         choices=[(s.value, s.value) for s in DeviceStatus],
@@ -218,6 +225,9 @@ class Device(models.Model):
             thumbprint=self.thumbprint,
             status=DeviceStatus(self.status),
             memory_bytes=self.memory_bytes,
+            cores=self.cores,
+            link_bytes_per_second=self.link_bytes_per_second,
+            cached_bytes=self.cached_bytes,
         )
 
 

@@ -12,6 +12,7 @@ class Event(StrEnum):
     DECISION_DENIED = "decision.denied"
     DEVICE_APPROVED = "device.approved"
     DEVICE_ENROLLED = "device.enrolled"
+    DEVICE_PREDICTIONS_RESET = "device.predictions_reset"
     DEVICE_REVOKED = "device.revoked"
     FILE_GRANTED = "file.granted"
     FILE_REFUSED = "file.refused"

@@ -20,7 +20,7 @@ from tests.client.browser import Browser
 from tests.stack import DemoAir
 from upend import cli, local, login
 from upend.api import Api
-from upend.errors import NotLoggedIn, QueryFailed, Refused, Unreachable
+from upend.errors import HandedOver, NotLoggedIn, QueryFailed, Refused, Unreachable
 from upend.profile import Profile, Store
 from upend.query import Progress, Request
 
@@ -30,6 +30,7 @@ MONTHLY = """
     SELECT month, count(*) AS flights, avg(arr_delay) AS delay, max(time_hour) AS latest
     FROM flights.flights WHERE month <= 2 GROUP BY month ORDER BY month
 """
+OUTGROWING = "SELECT len(l) FROM (SELECT list(repeat(tailnum, 30)) AS l FROM flights.flights)"
 OWNER_SCOPES = ("admin", "device:enroll", "query:run")
 COMMAND = [
     sys.executable,
@@ -240,6 +241,70 @@ def test_it_shows_rows_plans_tables_and_history(
         code, out, err = command(*arguments)
         assert code == 0, err
         assert words in out
+
+
+def test_it_hands_over_what_outgrows_this_machine(
+    laptop: upend.Connection, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    laptop.sql(MONTHLY, on="local")
+    with pytest.MonkeyPatch.context() as small:
+        small.setenv("UPEND_MEMORY", "60MB")
+        steps: list[Progress] = []
+        result = laptop.sql(OUTGROWING, on_progress=steps.append)
+        assert result.place == "server"
+        assert result.fetchall() == [(336776,)]
+        assert result.facts.notice == (
+            "It outgrew the 42 MB this machine may use; the server takes over."
+        )
+        assert [step.place for step in steps if step.state == "handed-over"] == ["server"]
+        taken, given = laptop.runner.history(2)
+        assert taken["handed_over_from"] == given["id"]
+        assert taken["plan"]["snapshots"] == given["plan"]["snapshots"]
+        assert taken["plan"]["why"].startswith("It outgrew the memory of your machine")
+        assert given["problem"]["reason"] == "local-memory"
+        # The receipt said how little this machine may use; until it says otherwise, heavy
+        # queries are not sent here again.
+        assert "device-memory" in [one["code"] for one in laptop.explain(OUTGROWING)["reasons"]]
+        with pytest.raises(QueryFailed) as insisted:
+            laptop.sql(OUTGROWING, on="local")
+        assert insisted.value.code == "local-memory"
+        assert "--on server" in insisted.value.hint
+    laptop.sql(MONTHLY, on="local")
+    with pytest.MonkeyPatch.context() as small:
+        small.setenv("UPEND_MEMORY", "60MB")
+        with pytest.warns(HandedOver, match="the server takes over"):
+            assert laptop.sql(OUTGROWING).place == "server"
+        small.delenv("UPEND_MEMORY")
+        laptop.sql(MONTHLY, on="local")
+        small.setenv("UPEND_MEMORY", "60MB")
+        code, out, err = command("query", OUTGROWING, "--csv")
+        assert (code, out.splitlines()[-1]) == (0, "336776")
+        assert "the server takes over" in err
+        small.setenv("UPEND_MEMORY", "plenty")
+        code, _, err = command("query", OUTGROWING, "--on", "local")
+        assert code == 2
+        assert "UPEND_MEMORY=2GB" in err
+    laptop.sql(MONTHLY, on="local")
+
+
+def test_it_holds_predictions_against_runs(
+    laptop: upend.Connection, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    for place in ("server", "local"):
+        result = laptop.sql(MONTHLY, on=place)
+        newest = laptop.runner.history(1)[0]
+        predicted = result.plan["predictions"][place]
+        assert newest["run_seconds"] > 0
+        assert predicted["seconds"] == result.plan[f"{place}_seconds"]
+        assert predicted["model_seconds"] > 0
+    plan = laptop.explain(MONTHLY)
+    assert plan["predictions"]["server"]["correction"] != 1.0
+    assert plan["predictions"]["local"]["correction"] != 1.0
+    code, out, _ = command("explain", MONTHLY)
+    assert code == 0
+    assert plan["times"].startswith("server about")
+    assert "Takes: server about" in out
+    assert ", here about" in out
 
 
 def test_it_cancels_on_the_server_when_the_person_stops(laptop: upend.Connection) -> None:

@@ -33,6 +33,7 @@ TABLE: list[tuple[str, str, tuple[int, ...]]] = [
     ("POST", "/api/v1/devices", (401, 401, 401, 401, 401, 401, 401)),  # no proof of a key
     ("POST", f"{DEVICE}/approve", (200, 404, 403, 404, 403, 404, 401)),
     ("POST", f"{DEVICE}/revoke", (200, 404, 200, 404, 403, 404, 401)),
+    ("POST", f"{DEVICE}/reset-predictions", (200, 404, 200, 404, 403, 404, 401)),
     ("GET", f"{WORKSPACE}/events", (200, 200, 200, 200, 200, 404, 401)),
     ("GET", f"{WORKSPACE}/events/export", (200, 200, 200, 200, 200, 404, 401)),
     ("GET", f"{WORKSPACE}/members", (200, 200, 200, 200, 200, 404, 401)),

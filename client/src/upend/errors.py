@@ -45,6 +45,10 @@ class UpendError(Exception):
         return members
 
 
+class HandedOver(UserWarning):
+    """A run outgrew this machine's memory, and the server took over."""
+
+
 class UsageError(UpendError):
     """The call itself is wrong; nothing was sent."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import threading
 import time
@@ -18,7 +17,10 @@ from upend.errors import QueryCancelled, QueryFailed, Unreachable, UpendError
 from upend.manifest import Manifest
 from upend.result import Column, arrow_form, columns_of
 
+OUT_OF_MEMORY = "local-memory"
 SHARE_OF_MEMORY = 0.7
+LEAST_TELLING_BYTES, LEAST_TELLING_SECONDS = 10**6, 0.01
+"""A fetch smaller or shorter than this says nothing about the link."""
 POLL_SECONDS = 0.05
 ROWS_PER_BATCH = 122_880
 GIVE_UP_SECONDS = 5.0
@@ -33,6 +35,9 @@ class LocalRun:
     columns: list[Column] = field(default_factory=list)
     bytes_read: int = 0
     engine_seconds: float = 0.0
+    run_seconds: float = 0.0
+    memory_bytes: int = 0
+    link_bytes_per_second: int | None = None
     truncated: bool = False
     error: UpendError | None = None
 
@@ -48,7 +53,7 @@ def run(
     `on_progress` hears percentages. `deadline` is on the monotonic clock. Only KeyboardInterrupt
     is handled like a failure too: the run says `cancelled`.
     """
-    outcome = LocalRun()
+    outcome = LocalRun(memory_bytes=_budget(manifest))
     started = time.monotonic()
     deadline = _earlier(deadline, started, manifest.limit("timeout_seconds"))
     with tempfile.TemporaryDirectory(prefix="upend-", ignore_cleanup_errors=True) as spill:
@@ -62,7 +67,7 @@ def run(
             outcome.table, outcome.columns = job.table, job.columns
             outcome.truncated = job.truncated
             outcome.error = _failure(job.error) if job.error else None
-        outcome.bytes_read = job.close()
+        outcome.bytes_read, outcome.link_bytes_per_second = job.close()
         outcome.engine_seconds = job.engine_seconds
     return outcome
 
@@ -73,12 +78,17 @@ def _earlier(deadline: float | None, started: float, limit: int | None) -> float
     return min(ends, default=None)
 
 
+def _budget(manifest: Manifest) -> int:
+    """Return the memory that the run may use: a share of the machine's, or the server's limit."""
+    own = int(machine.memory_bytes() * SHARE_OF_MEMORY)
+    return min(own, manifest.limit("memory_bytes") or own)
+
+
 def _engine(manifest: Manifest, spill: str) -> duckdb.DuckDBPyConnection:
     _check_version(manifest)
-    own = int(machine.memory_bytes() * SHARE_OF_MEMORY)
     con = slices.connect(
-        memory_bytes=min(own, manifest.limit("memory_bytes") or own),
-        threads=os.cpu_count() or 1,
+        memory_bytes=_budget(manifest),
+        threads=machine.cores(),
         temp_directory=spill,
     )
     con.execute("SET arrow_lossless_conversion=true")
@@ -176,13 +186,14 @@ class _Job:
                 self._con.interrupt()
             self._ended.wait(POLL_SECONDS)
 
-    def close(self) -> int:
-        """Close an engine that has ended, and return the bytes it fetched."""
+    def close(self) -> tuple[int, int | None]:
+        """Close an engine that has ended; return the bytes it fetched, and in a second."""
         if self._con is None or not self.is_over:
-            return 0
-        fetched = _bytes_fetched(self._con)
+            return 0, None
+        fetched, seconds = _fetched(self._con)
         self._con.close()
-        return fetched
+        tells = fetched >= LEAST_TELLING_BYTES and seconds >= LEAST_TELLING_SECONDS
+        return fetched, int(fetched / seconds) if tells else None
 
 
 def _limit(manifest: Manifest, name: str) -> float:
@@ -190,18 +201,28 @@ def _limit(manifest: Manifest, name: str) -> float:
     return math.inf if value is None else value
 
 
-def _bytes_fetched(con: duckdb.DuckDBPyConnection) -> int:
-    """Return the bytes of all bodies that the engine fetched, from its own HTTP log."""
+def _fetched(con: duckdb.DuckDBPyConnection) -> tuple[int, float]:
+    """Return the bytes of all bodies that the engine fetched, and the seconds with one under way.
+
+    From its own HTTP log. Requests overlap: each adds what reaches beyond all before it.
+    """
     sql = """
-        SELECT coalesce(sum(TRY_CAST(response.headers['Content-Length'] AS BIGINT)), 0)
-        FROM duckdb_logs_parsed('HTTP')
-        WHERE request.type = 'GET' AND response.status IN ('OK_200', 'PartialContent_206')
+        WITH fetch AS (
+            SELECT TRY_CAST(response.headers['Content-Length'] AS BIGINT) AS size,
+                epoch_ms(request.start_time) AS starts, starts + request.duration_ms AS ends
+            FROM duckdb_logs_parsed('HTTP')
+            WHERE request.type = 'GET' AND response.status IN ('OK_200', 'PartialContent_206'))
+        SELECT coalesce(sum(size), 0),
+            coalesce(sum(greatest(0, ends - greatest(starts, before))), 0)
+        FROM (SELECT *, coalesce(max(ends) OVER (
+            ORDER BY starts, ends ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+            FROM fetch)
     """
     try:
         row = con.execute(sql).fetchone()
     except duckdb.Error:  # an engine that ran out of memory may not answer any more
-        return 0
-    return int(row[0]) if row else 0
+        return 0, 0.0
+    return (int(row[0]), int(row[1]) / 1000) if row else (0, 0.0)
 
 
 def _failure(error: Exception) -> UpendError:
@@ -210,10 +231,10 @@ def _failure(error: Exception) -> UpendError:
         return error
     if isinstance(error, duckdb.InterruptException):
         return _cancelled()
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         return QueryFailed(
             "The query needs more memory than this machine gives it.",
-            code="local-memory",
+            code=OUT_OF_MEMORY,
             hint="Run it with --on server, or read less.",
         )
     if isinstance(error, duckdb.HTTPException | duckdb.IOException):

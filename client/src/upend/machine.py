@@ -5,9 +5,15 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import socket
 import sys
 from pathlib import Path
+
+from upend.errors import UsageError
+
+MEMORY = "UPEND_MEMORY"
+UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
 def name() -> str:
@@ -22,6 +28,28 @@ def description() -> str:
 
 
 def memory_bytes() -> int:
+    """Return the memory that may be counted on: what UPEND_MEMORY says, else what there is."""
+    said = os.environ.get(MEMORY, "").strip()
+    return _parsed(said) if said else _given_memory_bytes()
+
+
+def _parsed(text: str) -> int:
+    found = re.fullmatch(r"([0-9]+(?:[.][0-9]+)?) *(|kb|mb|gb)", text.lower())
+    if found is None or float(found[1]) <= 0:
+        raise UsageError(
+            f"{MEMORY} is {text!r}, which is no amount of memory.",
+            code="memory-not-understood",
+            hint=f"Such as {MEMORY}=2GB, or leave it out.",
+        )
+    return int(float(found[1]) * UNITS[found[2]])
+
+
+def cores() -> int:
+    """Return the processor cores that this process may use."""
+    return os.cpu_count() or 1
+
+
+def _given_memory_bytes() -> int:
     """Return the memory this process may use: the machine's, or its container's if smaller."""
     physical = _physical_memory_bytes()
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

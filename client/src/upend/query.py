@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import uuid
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from upend import __version__
 from upend.api import Api
 from upend.errors import (
+    HandedOver,
     QueryCancelled,
     QueryFailed,
     Refused,
@@ -46,6 +48,7 @@ class Request:
     place: str = "auto"
     catalog: str = ""
     snapshots: dict[str, int] = field(default_factory=dict)
+    handed_over_from: str = ""
 
     def as_body(self) -> Document:
         """Return the JSON that plans and queries are asked with."""
@@ -54,6 +57,8 @@ class Request:
             body["catalog"] = self.catalog
         if self.snapshots:
             body["snapshots"] = self.snapshots
+        if self.handed_over_from:
+            body["handed_over_from"] = self.handed_over_from
         return body
 
 
@@ -213,7 +218,7 @@ class Runner:
         from upend import local  # noqa: PLC0415  # brings the engine with it
         from upend.result import Result  # noqa: PLC0415
 
-        progress = _progress_of(document)
+        progress, started = _progress_of(document), time.monotonic()
         on_progress(replace(progress, state="verifying"))
         try:
             manifest = self._manifest(document, request)
@@ -230,7 +235,17 @@ class Runner:
         )
         if run.error is not None:
             run.error = self._explained(run.error, manifest)
+        run.run_seconds = time.monotonic() - started
         notice = self._report(document, run)
+        if request.place == "auto" and run.error and run.error.code == local.OUT_OF_MEMORY:
+            taken_from = "" if notice else str(document["id"])
+            continued = replace(
+                request,
+                place="server",
+                snapshots=document["plan"]["snapshots"],
+                handed_over_from=taken_from,
+            )
+            return self._hand_over(continued, run, on_progress, deadline)
         if isinstance(run.error, QueryCancelled):
             raise KeyboardInterrupt
         if run.error is not None:
@@ -243,6 +258,22 @@ class Runner:
             notice=notice,
         )
         return Result(run.table, run.columns, facts)
+
+    def _hand_over(
+        self, request: Request, run: LocalRun, on_progress: OnProgress, deadline: float | None
+    ) -> Result:
+        """Have the server run what outgrew this machine, on the same snapshots, and say so."""
+        mega = run.memory_bytes / 10**6
+        size = f"{mega / 1000:.1f} GB" if mega >= 1000 else f"{mega:.0f} MB"  # noqa: PLR2004
+        text = f"It outgrew the {size} this machine may use; the server takes over."
+        on_progress(Progress("handed-over", "server", why=text))
+        if on_progress is ignore:
+            warnings.warn(text, HandedOver, stacklevel=2)
+        left = max(deadline - time.monotonic(), 0.001) if deadline else None
+        result = self.run(request, on_progress=on_progress, timeout=left)
+        notice = " ".join(filter(None, [text, result.facts.notice]))
+        result.facts = replace(result.facts, notice=notice)
+        return result
 
     def _manifest(self, document: Document, request: Request) -> Manifest:
         from upend.manifest import Expectation, verify  # noqa: PLC0415
@@ -295,6 +326,8 @@ def receipt_claims(query_id: str, run: LocalRun) -> Document:
     """Return what this device says about a run: no values of the data, only its measures."""
     import duckdb  # noqa: PLC0415  # slow to import, and only local runs need it
 
+    from upend import machine  # noqa: PLC0415
+
     outcome = "succeeded"
     if run.error is not None:
         outcome = "cancelled" if isinstance(run.error, QueryCancelled) else "failed"
@@ -304,11 +337,20 @@ def receipt_claims(query_id: str, run: LocalRun) -> Document:
         "bytes_read": run.bytes_read,
         "row_count": run.table.num_rows if run.table is not None else None,
         "engine_seconds": round(run.engine_seconds, 6),
+        "run_seconds": round(run.run_seconds, 6),
+        "truncated": run.truncated,
         "columns": [{"name": c.name, "type": c.type} for c in run.columns],
         "engine": f"duckdb {duckdb.__version__}",
         "client": f"upend {__version__}",
         "iat": int(time.time()),
+        "machine": {
+            "memory_bytes": machine.memory_bytes(),
+            "cores": machine.cores(),
+            "cached_bytes": {},  # each run has an engine of its own: nothing fetched stays
+        },
     }
+    if run.link_bytes_per_second:
+        claims["machine"]["link_bytes_per_second"] = run.link_bytes_per_second
     if run.error is not None:
         # The engine's own text may quote values, so only the code leaves the machine.
         claims["problem"] = {"code": run.error.code}

@@ -3,6 +3,7 @@
 from accounts.services.devices import (
     approve_device,
     enroll_device,
+    note_device_report,
     note_device_seen,
     revoke_device,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "create_user",
     "disable_service_account",
     "enroll_device",
+    "note_device_report",
     "note_device_seen",
     "note_token_use",
     "revoke_device",

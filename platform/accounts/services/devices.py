@@ -148,3 +148,29 @@ def note_device_seen(device: Device, *, now: datetime) -> None:
     if device.last_seen_at is not None and now - device.last_seen_at < SEEN_IS_NOTED_EVERY:
         return
     Device.objects.filter(pk=device.pk).update(last_seen_at=now)
+
+
+def note_device_report(
+    device: Device,
+    *,
+    memory_bytes: int | None = None,
+    cores: int | None = None,
+    link_bytes_per_second: int | None = None,
+    cached_bytes: dict[str, int] | None = None,
+) -> None:
+    """Keep what a device said of itself in a signed receipt; what it left out stays as it was.
+
+    Believed for placing queries, and for nothing else. A link is smoothed: half of what was, half
+    of what its latest run saw.
+    """
+    if link_bytes_per_second and device.link_bytes_per_second:
+        link_bytes_per_second = (link_bytes_per_second + device.link_bytes_per_second) // 2
+    facts = {
+        "memory_bytes": memory_bytes,
+        "cores": cores,
+        "link_bytes_per_second": link_bytes_per_second,
+        "cached_bytes": cached_bytes,
+    }
+    said = {name: value for name, value in facts.items() if value is not None}
+    if said:
+        Device.objects.filter(pk=device.pk).update(**said)

@@ -11,6 +11,7 @@ from upend.cli.screen import ERR, size
 from upend.query import Progress as Step
 
 WORDS = {
+    "handed-over": "it outgrew this machine's memory; the server takes over",
     "queued": "waiting for a worker",
     "running": "running",
     "succeeded": "fetching rows",

@@ -15,6 +15,8 @@ Rows go to stdout, everything else to stderr. With `--json` and `--csv` stdout h
 the rows; DECIMAL, HUGEINT and integers beyond 2^53 are strings in JSON."""
 ENVIRONMENT = {
     "UPEND_CONFIG_DIR": "Folder of profiles, credentials and device keys, instead of the system's.",
+    "UPEND_MEMORY": "Memory that local runs count on, such as `2GB`, instead of the machine's; "
+    "a run uses at most 70% of it.",
     "UPEND_TOKEN": "Bearer token, instead of the login's; for jobs and notebooks.",
     "UPEND_URL": "Server, instead of the default profile's.",
     "UPEND_WORKSPACE": "Workspace, instead of the profile's.",

@@ -83,6 +83,7 @@ def show_plan(plan: dict[str, Any]) -> None:
     OUT.print(
         f"Reads {size(plan['scan_bytes'])} of {size(plan['total_bytes'])} in {plan['files']} files."
     )
+    OUT.print(f"Takes: {plan['times']}.")
     for reason in plan.get("reasons", []):
         mark = "*" if reason.get("decisive") else "-"
         OUT.print(Text(f"  {mark} {reason['text']}"))
