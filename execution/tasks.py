@@ -8,10 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from celery import shared_task
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_ready, worker_shutdown
+from celery.worker.consumer import Consumer
 
 from execution import services
 from execution.engine import services as engine
+
+QUEUE = "query"
 
 
 @shared_task(name="execution.run_query")
@@ -41,13 +44,15 @@ def expire_results() -> int:
     return services.expire_results()
 
 
-@worker_process_init.connect
-def warm_engine(**_: Any) -> None:
-    """Have an engine ready before the first query comes."""
-    engine.keep_spare()
+@worker_ready.connect
+def warm_engines(sender: Consumer, **_: Any) -> None:
+    """Have engines ready before the first query comes, in the worker that runs queries."""
+    if QUEUE in sender.app.amqp.queues.consume_from:
+        engine.warm()
+        engine.keep_spare()
 
 
-@worker_process_shutdown.connect
-def discard_engine(**_: Any) -> None:
+@worker_shutdown.connect
+def discard_engines(**_: Any) -> None:
     """Leave no waiting engine behind."""
     engine.discard_spare()

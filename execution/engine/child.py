@@ -1,28 +1,35 @@
-"""The engine process: one slice, one SQL text, one Arrow stream, then it is gone.
+"""The engine process: one slice, checked SQL on it, Arrow streams out, then it is gone.
 
-Started by `execution.engine.process` before it has a job, so that imports and extensions are
-loaded by the time one arrives on standard input. Says what happened as JSON lines; the words of
-an engine error go to the parent alone, which redacts them before anyone reads them.
+Forked by `execution.engine.forkserver` (or started cold where processes cannot be forked) before
+it has a job, so that everything is loaded by the time one arrives. The first job brings the
+slice, after which the engine is locked; jobs that follow are other SQL of the same principal on
+that slice. Says what happened as JSON lines; the words of an
+engine error go to the parent alone, which redacts them before anyone reads them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 
-from execution.engine import confine
+from execution.engine import confine, messages
 from execution.engine.domain import ERROR_CHARACTERS, ROWS_PER_BATCH
 from upend import slices
 
 PROGRESS_SECONDS = 0.2
 WARM_MEMORY_BYTES = 2**28
+LAKES_AHEAD = 1
+IMPORTED_BY_ARROW = ("pandas", "pyarrow.dataset")
 WITHOUT_ARROW_FORM = {
     "bignum",
     "bit",
@@ -52,7 +59,7 @@ class Reporter:
 
 
 class Run:
-    """One job's counters and its connection."""
+    """One job's counters, on the engine's connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, reporter: Reporter) -> None:
         self.connection = connection
@@ -68,12 +75,9 @@ class Run:
             percent = min(100.0, max(0.0, self.connection.query_progress()))
             self.reporter.say(percent=round(percent, 1), rows=self.rows, bytes=self.bytes)
 
-    def send(self, reader: pa.RecordBatchReader, descriptor: int, spec: dict[str, Any]) -> None:
+    def send(self, reader: pa.RecordBatchReader, stream: BinaryIO, spec: dict[str, Any]) -> None:
         """Stream batches until the end, or until the next row or byte would be one too many."""
-        with (
-            os.fdopen(descriptor, "wb") as stream,
-            pa.ipc.new_stream(stream, reader.schema) as writer,
-        ):
+        with pa.ipc.new_stream(stream, reader.schema) as writer:
             for batch in reader:
                 allowed = self._within(batch, spec["max_rows"], spec["max_bytes"])
                 if allowed.num_rows:
@@ -82,6 +86,7 @@ class Run:
                     self.bytes += allowed.nbytes
                 if self.truncated:
                     break
+        stream.flush()
 
     def _within(self, batch: pa.RecordBatch, max_rows: int, max_bytes: int) -> pa.RecordBatch:
         """Return the rows of `batch` that the caps still allow, noting when some are left off."""
@@ -95,23 +100,42 @@ class Run:
         return batch.slice(0, room)
 
 
-def prepare(scratch: str) -> duckdb.DuckDBPyConnection:
-    """Connect with extensions loaded and nothing attached: all that needs no job."""
-    connection = slices.connect(memory_bytes=WARM_MEMORY_BYTES, threads=1, temp_directory=scratch)
+def load() -> duckdb.DuckDBPyConnection:
+    """Return a loaded DuckDB with one thread: what every engine of a fork server starts from.
+
+    DuckDB looks for these modules when it first meets Arrow, which costs a quarter of a second.
+    """
+    for name in IMPORTED_BY_ARROW:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    return slices.load(memory_bytes=WARM_MEMORY_BYTES, threads=1)
+
+
+def prepare(loaded: duckdb.DuckDBPyConnection, scratch: str) -> duckdb.DuckDBPyConnection:
+    """Return a connection of this process's own, ready for a slice.
+
+    A new one: a fork would otherwise give each engine the same random numbers.
+    """
+    connection = loaded.cursor()
+    connection.execute(f"SET temp_directory = '{scratch}'")
+    slices.begin(connection)
     connection.execute("SET enable_progress_bar = true")
     connection.execute("SET enable_progress_bar_print = false")
     connection.execute("SET progress_bar_time = 0")
-    slices.rehearse(connection)
     connection.execute("CALL enable_logging('HTTP')")
     return connection
 
 
-def attach(connection: duckdb.DuckDBPyConnection, spec: dict[str, Any]) -> None:
+def attach(
+    connection: duckdb.DuckDBPyConnection,
+    spec: dict[str, Any],
+    lakes: Sequence[slices.EmptyLake] = (),
+) -> None:
     """Give the engine its limits and its slices, then lock it."""
     connection.execute(f"SET threads = {int(spec['threads'])}")
     connection.execute(f"SET memory_limit = '{int(spec['memory_bytes'])}B'")
     connection.execute(f"SET max_temp_directory_size = '{int(spec['temp_bytes'])}B'")
-    slices.attach(connection, spec["slices"], spec["search_path"])
+    slices.attach(connection, spec["slices"], spec["search_path"], lakes)
     slices.lock(connection, slices.paths(spec["slices"]))
 
 
@@ -140,7 +164,7 @@ def as_arrow(relation: duckdb.DuckDBPyRelation) -> pa.RecordBatchReader:
 
 
 def bytes_read(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return the bytes of every file range fetched, by the engine's own HTTP log."""
+    """Return the bytes of every file range fetched so far, by the engine's own HTTP log."""
     row = connection.execute(
         "SELECT coalesce(sum(response.headers['Content-Length']::BIGINT), 0)"
         " FROM duckdb_logs_parsed('HTTP')"
@@ -149,48 +173,77 @@ def bytes_read(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def work(run: Run, descriptor: int, spec: dict[str, Any]) -> None:
-    """Carry out one job and report its outcome."""
-    attach(run.connection, spec)
-    started = time.monotonic()
-    threading.Thread(target=run.report_progress, daemon=True).start()
-    relation = run.connection.sql(spec["sql"])
-    columns = list(zip(relation.columns, map(str, relation.types), strict=True))
-    run.send(as_arrow(relation), descriptor, spec)
-    run.finished.set()
-    seconds = time.monotonic() - started
-    run.reporter.say(
-        outcome={
-            "columns": columns,
-            "rows": run.rows,
-            "bytes": run.bytes,
-            "truncated": run.truncated,
-            "bytes_read": bytes_read(run.connection),
-            "engine_seconds": round(seconds, 4),
-        }
-    )
+class Engine:
+    """The process's connection and pipes, from the first job to the last."""
 
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, reporter: Reporter, data: BinaryIO
+    ) -> None:
+        self.connection, self.reporter, self.data = connection, reporter, data
+        self.lakes = [slices.prepare_lake(connection) for _ in range(LAKES_AHEAD)]
+        self.fetched = 0
 
-def main(parent_pid: int, data: int, control: int, scratch: str) -> None:
-    """Wait for the one job, do it, and leave without running anything at exit."""
-    confine.tie_to(parent_pid)
-    reporter = Reporter(control)
-    run = Run(prepare(scratch), reporter)
-    text = sys.stdin.buffer.read()
-    if not text:  # the parent needed no engine after all
-        os._exit(0)
-    spec = json.loads(text)
-    try:
+    def begin(self, spec: dict[str, Any]) -> None:
+        """Take the limits and the slice of the first job."""
         confine.limit(
             memory_bytes=spec["memory_bytes"],
             temp_bytes=spec["temp_bytes"],
             cpu_seconds=spec["cpu_seconds"],
         )
-        work(run, data, spec)
+        attach(self.connection, spec, self.lakes)
+
+    def work(self, spec: dict[str, Any]) -> None:
+        """Carry out one job and report its outcome."""
+        run = Run(self.connection, self.reporter)
+        started = time.monotonic()
+        progress = threading.Thread(target=run.report_progress, daemon=True)
+        progress.start()
+        try:
+            relation = self.connection.sql(spec["sql"])
+            columns = list(zip(relation.columns, map(str, relation.types), strict=True))
+            run.send(as_arrow(relation), self.data, spec)
+        finally:
+            run.finished.set()
+        seconds = time.monotonic() - started
+        progress.join()  # no line of this job may follow its outcome
+        before, self.fetched = self.fetched, bytes_read(self.connection)
+        self.reporter.say(
+            outcome={
+                "columns": columns,
+                "rows": run.rows,
+                "bytes": run.bytes,
+                "truncated": run.truncated,
+                "bytes_read": self.fetched - before,
+                "engine_seconds": round(seconds, 4),
+            }
+        )
+
+
+def serve(
+    loaded: duckdb.DuckDBPyConnection, *, jobs: BinaryIO, data: int, control: int, scratch: str
+) -> None:
+    """Do the jobs that come, until none comes or one fails; never returns.
+
+    Leaves without running anything at exit: no destructor may hang, and nothing is worth flushing.
+    """
+    reporter = Reporter(control)
+    try:
+        engine = Engine(prepare(loaded, scratch), reporter, os.fdopen(data, "wb"))
+        spec = messages.receive(jobs)
+        if spec is not None:
+            engine.begin(spec)
+        while spec is not None:
+            engine.work(spec)
+            spec = messages.receive(jobs)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent needs its class
-        run.finished.set()
         reporter.say(error=type(error).__name__, text=str(error)[:ERROR_CHARACTERS])
-    os._exit(0)  # no destructor may hang, and nothing is worth flushing
+    os._exit(0)
+
+
+def main(parent_pid: int, data: int, control: int, scratch: str) -> None:
+    """Start cold, by `python -m`: jobs come on standard input."""
+    confine.tie_to(parent_pid)
+    serve(load(), jobs=sys.stdin.buffer, data=data, control=control, scratch=scratch)
 
 
 if __name__ == "__main__":

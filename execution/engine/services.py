@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
+from execution.engine import start
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.process import Engine, Sink
 
@@ -31,16 +32,22 @@ def run_engine(
     `QueryFailed`, `StorageUnreachable`, `EngineDied`, or what the sink raised. The process and
     all it started are gone when this returns.
     """
-    return take().run(
-        spec, sink=sink, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
-    )
+    engine = take()
+    try:
+        return engine.run(
+            spec, sink=sink, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
+        )
+    finally:
+        engine.close()
+
+
+def warm() -> None:
+    """Start what forks engines. Call it on the process's main thread: it dies with its starter."""
+    start.warm()
 
 
 def keep_spare() -> None:
-    """Start engines until enough wait, so that the next run finds one with everything loaded.
-
-    Call it on the process's main thread: a spare lives only as long as the thread that made it.
-    """
+    """Start engines until enough wait, so that the next run finds one with everything loaded."""
     with _lock:
         while len(_spare) < SPARES:
             _spare.append(Engine())

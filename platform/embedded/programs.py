@@ -18,8 +18,8 @@ from embedded.program import Program
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 """The root of the source tree; without meaning where Upend is installed as a wheel."""
-QUERY_CONCURRENCY = max(2, min(8, (os.cpu_count() or 2) // 2))
-"""Queries at a time; each engine uses several cores itself."""
+QUERY_CONCURRENCY = max(4, min(32, 2 * (os.cpu_count() or 2)))
+"""Queries at a time: threads of one process, which share its warm engines and sessions."""
 WEB_THREADS = 64
 """Per web process. Most of them wait for queries to end and hold nothing while they do."""
 
@@ -58,12 +58,19 @@ def web(*, directory: Path, run: str, settings: Mapping[str, str], host: str, po
 
 
 def worker(
-    queue: str, *, directory: Path, run: str, settings: Mapping[str, str], concurrency: int
+    queue: str,
+    *,
+    directory: Path,
+    run: str,
+    settings: Mapping[str, str],
+    concurrency: int,
+    pool: str = "prefork",
 ) -> Program:
     """Return the Celery worker of one queue."""
     node = f"{queue}@{os.uname().nodename}-{run[:6]}"
     command = _celery("worker", f"--queues={queue}", f"--hostname={node}")
-    command += [f"--concurrency={concurrency}", "--without-gossip", "--without-mingle"]
+    command += [f"--pool={pool}", f"--concurrency={concurrency}"]
+    command += ["--without-gossip", "--without-mingle"]
     check = partial(_pongs, settings["UPEND_BROKER_URL"], node)
     return Program(
         f"worker-{queue}",
@@ -92,7 +99,12 @@ def all_programs(
     return [
         web(directory=directory, run=run, settings=settings, host=host, port=port),
         worker(
-            "query", directory=directory, run=run, settings=settings, concurrency=QUERY_CONCURRENCY
+            "query",
+            directory=directory,
+            run=run,
+            settings=settings,
+            concurrency=QUERY_CONCURRENCY,
+            pool="threads",
         ),
         worker("catalog", directory=directory, run=run, settings=settings, concurrency=1),
         beat(directory=directory, run=run, settings=settings),

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from execution.engine import services as engine
+from execution.engine import start
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import (
     EngineDied,
@@ -77,7 +78,10 @@ def run(
 
 
 def children() -> set[int]:
-    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+    """Return what runs below this process: engines are forked by a server that stays."""
+    engine.warm()
+    below = psutil.Process().children(recursive=True)
+    return {p.pid for p in below if p.status() != psutil.STATUS_ZOMBIE}
 
 
 def test_it_returns_rows_types_and_names_as_the_engine_spells_them() -> None:
@@ -172,7 +176,7 @@ def test_it_says_that_the_process_was_killed() -> None:
     process = Engine()
 
     def kill(_: Progress) -> None:
-        process.kill()
+        os.kill(process.pid, signal.SIGKILL)
 
     with pytest.raises(QueryOutOfMemory, match="operating system"):
         process.run(
@@ -249,6 +253,68 @@ def test_it_dies_with_its_parent() -> None:
     while time.monotonic() < deadline and _runs(engine_pid):
         time.sleep(0.05)
     assert not _runs(engine_pid)
+
+
+def test_it_does_further_jobs_on_the_slice_of_the_first() -> None:
+    process = Engine()
+    try:
+        for number in range(3):
+            sink = Collected()
+            outcome = job(process, f"SELECT {number} AS n FROM range(10000)", sink)
+            assert (outcome.rows, sink.table["n"][0].as_py()) == (10_000, number)
+        assert process.is_alive()
+    finally:
+        process.close()
+
+
+def test_it_is_gone_after_a_job_that_failed() -> None:
+    process = Engine()
+    with pytest.raises(QueryFailed):
+        job(process, "SELECT 'a'::INTEGER", Collected())
+    assert not process.is_alive()
+
+
+def test_it_gives_no_two_engines_the_same_random_numbers() -> None:
+    def uuids() -> str:
+        sink = Collected()
+        run("SELECT uuid()::VARCHAR AS u, random() AS r", sink=sink)
+        return str(sink.table.to_pylist())
+
+    assert len({uuids() for _ in range(3)}) == 3
+
+
+def test_it_survives_the_death_of_its_fork_server() -> None:
+    engine.keep_spare()
+    spare = engine.take()
+    server = psutil.Process(spare.pid).parent()
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
+    with pytest.raises(QueryOutOfMemory, match="operating system"):
+        job(spare, ENDLESS, Collected())
+    assert run("SELECT 1").rows == 1
+
+
+def test_it_runs_the_same_where_processes_cannot_be_forked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(start, "CAN_FORK", False)
+    process = Engine()
+    try:
+        assert job(process, "SELECT 1 AS one", Collected()).columns == (("one", "INTEGER"),)
+        assert job(process, "SELECT 2 AS two", Collected()).columns == (("two", "INTEGER"),)
+    finally:
+        process.close()
+    assert not process.is_alive()
+
+
+def job(process: Engine, sql: str, sink: Collected) -> Outcome:
+    return process.run(
+        replace(SPEC, sql=sql),
+        sink=sink,
+        seconds=20,
+        on_progress=lambda _: None,
+        is_cancelled=lambda: False,
+    )
 
 
 def _runs(pid: int) -> bool:
