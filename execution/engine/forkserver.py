@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from execution.engine import child, confine
 
 MAX_REQUEST_BYTES = 65536
+ENGINE_NAME = "upend-engine"
 DESCRIPTORS = 5
 """What comes with a request to start: jobs, data, control, errors, status."""
 
@@ -90,6 +91,7 @@ class ForkServer:
         """Let go of all that is the server's, then serve jobs."""
         os.setsid()
         confine.tie_to(server)
+        confine.call_it(ENGINE_NAME)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.channel.close()

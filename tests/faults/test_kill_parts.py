@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from execution.engine.forkserver import ENGINE_NAME
 from tests.stack import DemoAir
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
@@ -18,7 +19,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 LONG = "SELECT sum(sin(a.range) * cos(b.range)) AS s FROM range(25000) a, range(20000) b"
 SHORT = "SELECT 42 AS answer"
 FINAL = {"cancelled", "failed", "succeeded"}
-ENGINE = "execution.engine.child"
 
 
 class Agent:
@@ -87,7 +87,7 @@ def family(demo: DemoAir, part: str) -> list[psutil.Process]:
 
 
 def engines(demo: DemoAir) -> list[psutil.Process]:
-    return [p for p in family(demo, "worker-query") if ENGINE in p.cmdline()]
+    return [p for p in family(demo, "worker-query") if p.name() == ENGINE_NAME]
 
 
 def test_it_runs_a_query_again_when_its_worker_was_killed(demo_air: DemoAir, agent: Agent) -> None:
