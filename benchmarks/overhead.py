@@ -35,7 +35,7 @@ def main() -> None:
         load_tpch(plain, SCALE)
         plain.execute("USE tpch")
         client = upend.connect(here.url, token=here.token, workspace="bench")
-        client.sql("SELECT count(*) FROM tpch.nation", on="server")
+        client.sql("SELECT count(*) FROM tpch.nation", on="server", cache=False)
         figures = {pace: measure(client, plain, pause) for pace, pause in PACES.items()}
         save("overhead", {"scale_factor": SCALE} | figures)
 
@@ -62,7 +62,9 @@ def compare(
         plain.execute("SET enable_external_file_cache = false")
         theirs.append(seconds(lambda: plain.execute(sql).fetchall()))
         time.sleep(pause_seconds)
-        ours.append(seconds(lambda: client.sql(sql, on="server", catalog="tpch").fetchall()))
+        ours.append(
+            seconds(lambda: client.sql(sql, on="server", catalog="tpch", cache=False).fetchall())
+        )
         plain.execute("SET enable_external_file_cache = true")
         plain.execute(sql).fetchall()
         cached.append(seconds(lambda: plain.execute(sql).fetchall()))

@@ -82,13 +82,18 @@ class GatedQuery:
     """Text that passed the gate: one SELECT of listed functions over named tables.
 
     `canonical_sql` is the engine's own rendering of the checked syntax tree: what will run, and
-    the key for caches. `tables` are the names as spelled, CTEs excluded, without duplicates.
+    what people compare. `tables` are the names as spelled, CTEs excluded, without duplicates.
+    `digest` is the same for texts that the parser cannot tell apart. `is_repeatable` says that
+    the same rows always give the same answer, or one that the text allows as well: nothing reads
+    the clock, draws lots or takes a sample.
     """
 
     sql: str
     canonical_sql: str
     tables: tuple[TableName, ...]
     functions: frozenset[str]
+    digest: str = ""
+    is_repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

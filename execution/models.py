@@ -67,6 +67,17 @@ class Query(models.Model):
     result_key = models.CharField(max_length=400, blank=True)
     result_expires_at = models.DateTimeField(null=True)
     truncated = models.BooleanField(default=False)
+    reuse_key = models.CharField(
+        max_length=64, blank=True, help_text="Equal where two complete results must be equal."
+    )
+    cached_from = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="reused_by",
+        help_text="The query that made the rows, where it was another one.",
+    )
+    cached_at = models.DateTimeField(null=True, help_text="When that one had made them.")
     bytes_read = models.BigIntegerField(null=True, help_text="Fetched from the bucket.")
     engine_seconds = models.FloatField(null=True)
     run_seconds = models.FloatField(
@@ -92,6 +103,12 @@ class Query(models.Model):
         indexes = [
             models.Index(fields=["workspace", "-created_at"]),
             models.Index(fields=["state", "heartbeat_at"]),
+            models.Index(
+                fields=["reuse_key"], condition=~models.Q(reuse_key=""), name="query_reuse_key"
+            ),
+            models.Index(
+                fields=["result_key"], condition=~models.Q(result_key=""), name="query_result_key"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -159,7 +176,12 @@ class ResultExport(models.Model):
     @property
     def key(self) -> str:
         """Return the object's key, beside the result it was made from."""
-        return f"{self.query.result_key.removesuffix('.arrow')}.{self.format}"
+        return export_key(self.query.result_key, self.format)
+
+
+def export_key(result_key: str, form: str) -> str:
+    """Return where a result lies in another format: the same for all queries that share it."""
+    return f"{result_key.removesuffix('.arrow')}.{form}"
 
 
 class Grant(models.Model):

@@ -199,6 +199,7 @@ def _planned(candidate: Candidate, hidden: HiddenTable) -> dict[str, Any]:
         "catalog_id": str(candidate.catalog.id),
         "snapshot_id": candidate.snapshot.snapshot_id,
         "table_key": table.key,
+        "table_id": table.table_id,
         "table_uuid": str(table.table_uuid),
         "view": hidden.view(),
     }

@@ -3,6 +3,7 @@
 Every read names its snapshot. Nothing is cached or mirrored, so nothing can drift.
 """
 
+from catalog.lake.changes import State, unchanged_since
 from catalog.lake.indexes import create_indexes, drop
 from catalog.lake.inlined import InlinedRows
 from catalog.lake.metadata import CatalogNotReady, ready
@@ -27,6 +28,7 @@ __all__ = [
     "PathOutsidePrefix",
     "Selection",
     "SliceRows",
+    "State",
     "UnknownSnapshot",
     "committed_with",
     "create_indexes",
@@ -42,4 +44,5 @@ __all__ = [
     "table",
     "table_by_uuid",
     "tables",
+    "unchanged_since",
 ]

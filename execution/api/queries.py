@@ -95,6 +95,7 @@ class QueriesView(generics.ListAPIView[Query]):
             actor=actor,
             workspace=where,
             idempotency_key=idempotency_key_of(request),
+            reuse=given.validated_data["cache"] and not wants_fresh(request),
             **given.arguments,
         )
         query, headers = submission.query, {}
@@ -150,6 +151,12 @@ def query_of(request: Request, workspace: str, query_id: UUID) -> Query:
     """Return the query that an address names to the actor. Raises `NotFound`."""
     actor = actor_of(request)
     return selectors.find_query(actor, find_workspace(actor, workspace), query_id)
+
+
+def wants_fresh(request: Request) -> bool:
+    """Tell whether the request asks not to be answered from a cache (RFC 9111, section 5.2.1)."""
+    directives = request.headers.get("Cache-Control", "").lower().split(",")
+    return any(directive.strip() in {"no-cache", "no-store"} for directive in directives)
 
 
 def idempotency_key_of(request: Request) -> str:

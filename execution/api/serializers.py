@@ -62,6 +62,11 @@ class SubmissionSerializer(QueryRequestSerializer):
         default=None,
         help_text="One's own local run of the same text that outgrew its machine.",
     )
+    cache = serializers.BooleanField(
+        default=True,
+        help_text="False has it run even where an equal query's rows are kept; so does the"
+        " header Cache-Control: no-cache.",
+    )
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -171,6 +176,13 @@ class QueryLinksSerializer(serializers.Serializer[Any]):
     cancel = serializers.CharField()
 
 
+class CachedSerializer(serializers.Serializer[Any]):
+    """Where the rows of a query come from that did not have to run."""
+
+    vars()["from"] = serializers.UUIDField(help_text="The query that made them.")
+    at = serializers.DateTimeField(help_text="When it had made them.")
+
+
 class QuerySerializer(serializers.ModelSerializer[Query]):
     """One run of a plan."""
 
@@ -185,6 +197,9 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
     notice = serializers.SerializerMethodField(help_text="For the person; empty if none.")
     engine_error = serializers.SerializerMethodField(
         help_text="What the engine said, redacted: one query at a time, to who manages its tables."
+    )
+    cached = serializers.SerializerMethodField(
+        help_text="The query that made the rows, where it was another one; else null."
     )
 
     class Meta:
@@ -202,6 +217,7 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
             "row_count",
             "result_bytes",
             "truncated",
+            "cached",
             "bytes_read",
             "engine_seconds",
             "run_seconds",
@@ -233,6 +249,13 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
         return {
             link: reverse(name, kwargs=arguments) if name else "" for link, name in names.items()
         }
+
+    @extend_schema_field(CachedSerializer(allow_null=True))
+    def get_cached(self, query: Query) -> dict[str, Any] | None:
+        """Return where the rows come from, None for a query that ran."""
+        if query.cached_from_id is None:
+            return None
+        return {"from": query.cached_from_id, "at": query.cached_at}
 
     def get_notice(self, query: Query) -> str:  # noqa: ARG002 - DRF's signature
         """Return what the submission had to say."""

@@ -15,6 +15,10 @@ ERROR_CHARACTERS = 2000
 """How much of an engine's error a process may say; the redacted form is shorter still."""
 
 
+RESULT_FORMAT = 1
+"""Raise it where the engine comes to write the same rows otherwise: earlier results end with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """One job: the slices are the engine's whole authority, the rest are its limits.

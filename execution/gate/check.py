@@ -32,10 +32,17 @@ def check(sql: str) -> GatedQuery:
 
     Raises `SqlRefused` with a reason code and, where the tree has it, line and column.
     """
-    statement, canonical = parser.parse(sql)
+    parsed = parser.parse(sql)
     walk = _Walk(sql)
-    walk.run(statement)
-    return GatedQuery(sql, canonical, tuple(walk.tables.values()), frozenset(walk.functions))
+    walk.run(parsed.statement)
+    return GatedQuery(
+        sql,
+        parsed.canonical,
+        tuple(walk.tables.values()),
+        frozenset(walk.functions),
+        digest=parsed.digest,
+        is_repeatable=not walk.samples and functions.is_repeatable(walk.functions),
+    )
 
 
 class _Visit(NamedTuple):
@@ -55,6 +62,7 @@ class _Walk:
     stack: list[_Visit] = field(default_factory=list)
     nodes: int = 0
     relations: int = 0
+    samples: bool = False
 
     def run(self, statement: dict[str, Any]) -> None:
         """Visit `statement` and all below it."""
@@ -78,6 +86,7 @@ class _Walk:
             if value:
                 raise self.unknown("an option", value)
         elif value is not None and kind != "anything":
+            self.samples |= kind == "sample"
             if kind in grammar.RECORDS:
                 self.fields(value, grammar.RECORDS[kind], ctes, depth)
             else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import threading
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -15,11 +17,25 @@ from execution.gate.refusal import RefusalCode, SqlRefused
 
 MAX_CHARACTERS = 100_000
 
+LOCATION = re.compile(r'"query_location":[0-9]+')
+
 _local = threading.local()
 
 
-def parse(sql: str) -> tuple[dict[str, Any], str]:
-    """Return the syntax tree of one SELECT and the engine's own rendering of it.
+class Parsed(NamedTuple):
+    """The syntax tree of one SELECT, the engine's own rendering of it, and the tree's digest.
+
+    Two texts with one digest differ in white space, comments and the case of keywords at most:
+    the digest covers all that the engine plans from, which a rendering need not.
+    """
+
+    statement: dict[str, Any]
+    canonical: str
+    digest: str
+
+
+def parse(sql: str) -> Parsed:
+    """Return one SELECT as the engine's parser understands it.
 
     Uses `json_serialize_sql` only: `extract_statements` and `get_table_names` evaluate arguments
     of PRAGMAs and open files. Raises `SqlRefused`.
@@ -42,7 +58,7 @@ def parse(sql: str) -> tuple[dict[str, Any], str]:
             f"The text has {len(statements)} statements; one query runs at a time.",
             hint="Send each statement as its own query.",
         )
-    return statements[0], _render(con, text, sql)
+    return Parsed(statements[0], _render(con, text, sql), _digest(text))
 
 
 def expressions(texts: Sequence[str]) -> list[dict[str, Any]] | None:
@@ -117,6 +133,14 @@ def _render(con: duckdb.DuckDBPyConnection, tree: str, sql: str) -> str:
     except duckdb.Error:
         return sql
     return str(rows[0][0])
+
+
+def _digest(tree: str) -> str:
+    """Return the digest of a serialized tree without the places where things stood in the text.
+
+    A constant that holds the same words is not touched: its quotes are escaped.
+    """
+    return hashlib.sha256(LOCATION.sub("", tree).encode()).hexdigest()
 
 
 def _connection() -> duckdb.DuckDBPyConnection:

@@ -1,11 +1,12 @@
 """Every write of what runs."""
 
 from execution.services.corrections import reset_predictions
+from execution.services.expiry import expire_results, let_go
 from execution.services.files import FileRequest, authorize_file
 from execution.services.grants import issue_grant
 from execution.services.lifecycle import cancel_query
 from execution.services.receipts import accept_receipt
-from execution.services.results import Page, expire_results, locate, read_page, run_export
+from execution.services.results import Page, locate, read_page, run_export
 from execution.services.running import run_query
 from execution.services.saved import change_saved_query, delete_saved_query, save_query
 from execution.services.submit import Submission, explain_query, submit_query
@@ -23,6 +24,7 @@ __all__ = [
     "expire_results",
     "explain_query",
     "issue_grant",
+    "let_go",
     "locate",
     "read_page",
     "reset_predictions",

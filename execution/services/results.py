@@ -1,4 +1,4 @@
-"""Reading what came out: pages, whole files, other formats, and the end of keeping them."""
+"""Reading what came out: pages, whole files and other formats."""
 
 from __future__ import annotations
 
@@ -165,19 +165,6 @@ def run_export(export_id: int) -> None:
     held.update(state=ExportState.READY, size_bytes=size, finished_at=timezone.now())
 
 
-def expire_results() -> int:
-    """Delete the objects and export rows of expired results; the query itself stays."""
-    expired = Query.objects.filter(result_expires_at__lte=timezone.now()).exclude(result_key="")
-    count = 0
-    for query in expired.prefetch_related("exports")[:1000]:
-        for row in query.exports.all():
-            storage.delete(row.key)
-        storage.delete(query.result_key)
-        query.exports.all().delete()
-        count += Query.objects.filter(id=query.id).update(result_key="")
-    return count
-
-
 @audit.service
 def _check_rights(*, actor: Actor, query: Query) -> None:
     authorize_again(actor, query, ON_SERVER, SERVER)
@@ -195,7 +182,9 @@ def _record_read(actor: Actor, query: Query, what: dict[str, Any]) -> None:
 
 def _request_export(query: Query, form: ResultFormat) -> tuple[ResultExport, bool]:
     """Return the row of a format, made where it was missing; raise what made it fail."""
-    row, is_new = ResultExport.objects.get_or_create(query=query, format=form)
+    row, is_new = ResultExport.objects.get_or_create(
+        query=query, format=form, defaults=_written_for_another(query, form)
+    )
     if row.state == ExportState.FAILED:
         row.delete()  # asked for again, it is tried again
         problem = row.problem or {}
@@ -203,7 +192,18 @@ def _request_export(query: Query, form: ResultFormat) -> tuple[ResultExport, boo
             str(problem.get("detail", "Writing it did not succeed.")),
             hint="Ask again to try once more, or take another format.",
         )
-    return row, is_new
+    return row, is_new and row.state == ExportState.QUEUED
+
+
+def _written_for_another(query: Query, form: ResultFormat) -> dict[str, Any]:
+    """Return the end of an export that a query with the same rows has asked for already."""
+    ready = ResultExport.objects.filter(
+        query__result_key=query.result_key, format=form, state=ExportState.READY
+    ).first()
+    if ready is None:
+        return {}
+    facts = {"size_bytes": ready.size_bytes, "finished_at": ready.finished_at}
+    return {"state": ExportState.READY} | facts
 
 
 def _claim_export(export_id: int) -> ResultExport | None:

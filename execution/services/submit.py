@@ -19,7 +19,7 @@ from execution import ledger, planning
 from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
 from execution.placement import handed_over
-from execution.services import handover
+from execution.services import cache, handover
 from execution.services.queue import announce
 from governance import securables
 from problems import Conflict, Problem
@@ -52,12 +52,14 @@ class Request:
     default_catalog: str = ""
     snapshots: dict[str, int] | None = None
     handed_over_from: UUID | None = None
+    reuse: bool = True
 
     @property
     def digest(self) -> str:
         """Return what makes two requests the same."""
-        parts = [self.sql, self.place, self.default_catalog, self.snapshots or {}]
+        parts: list[object] = [self.sql, self.place, self.default_catalog, self.snapshots or {}]
         parts += [str(self.handed_over_from)] if self.handed_over_from else []
+        parts += [] if self.reuse else ["no-cache"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -80,8 +82,12 @@ def submit_query(
     snapshots: dict[str, int] | None = None,
     idempotency_key: str = "",
     handed_over_from: UUID | None = None,
+    reuse: bool = True,
 ) -> Submission:
     """Plan `sql` and queue it for the server, or delegate it to the actor's device.
+
+    Where the server has the rows of an equal query, they are the answer at once; `reuse=False`
+    has it run all the same.
 
     The same key with the same request returns the query it made before; with another request it
     raises `IdempotencyConflict`. `handed_over_from` is the actor's local run of the same text
@@ -91,7 +97,7 @@ def submit_query(
     submission = _submit(
         actor=actor,
         workspace=workspace,
-        request=Request(sql, requested, default_catalog, snapshots, handed_over_from),
+        request=Request(sql, requested, default_catalog, snapshots, handed_over_from, reuse),
         key=idempotency_key,
     )
     query = submission.query
@@ -134,6 +140,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
         plan = replace(plan, placement=handed_over(plan.placement))
     query = _row(actor, workspace, request, plan, place)
     query.idempotency_key = key
+    is_answered = cache.answer(query, plan, look=request.reuse)
     try:
         with transaction.atomic():
             query.save(force_insert=True)
@@ -148,6 +155,13 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
         target=ledger.query(query),
         after=query.plan | handover.recorded(query),
     )
+    if is_answered:
+        audit.record(
+            actor=actor,
+            event=Event.QUERY_SUCCEEDED,
+            target=ledger.query(query),
+            after=cache.event_of(query),
+        )
     return Submission(query, is_new=True)
 
 

@@ -199,11 +199,13 @@ class ResultView extends HTMLElement {
     const names = { both: "Both", table: "Table", chart: "Chart", plan: "Plan" };
     const tabs = this.modes().map((mode) => el("button", { type: "button", role: "tab", "data-mode": mode, onclick: () => this.setMode(mode) }, names[mode]));
     const pins = Object.entries(query.plan?.snapshots ?? {}).map(([name, id]) => (Object.keys(query.plan.snapshots).length > 1 ? `${name} ${id}` : `snapshot ${id}`));
-    const facts = [plural(page.row_count, "row") + (page.truncated ? ", cut short" : ""), seconds(query.engine_seconds ?? 0), `${bytes(query.bytes_read ?? 0)} read`];
+    const run = query.cached ? [`from cache, computed ${new Date(query.cached.at).toLocaleString()}`] : [seconds(query.engine_seconds ?? 0), `${bytes(query.bytes_read ?? 0)} read`];
+    const facts = [plural(page.row_count, "row"), ...run];
+    const cut = page.truncated ? [el("span", { class: "tag bad", title: "The workspace's limit for results was reached: there are more rows than these." }, "cut at the limit")] : [];
     this.head.replaceChildren(
       el("div", { class: "tabs", role: "tablist", "aria-label": "View of the result" }, ...tabs),
       el("span", { class: "spacer" }),
-      el("span", { class: "meta", role: "status" }, placeBadge(query.place, query.place === "local" ? "Ran on a machine" : "Ran on the server"), ...facts.map((fact, at) => el("span", { class: at === 2 ? "wide" : false }, fact)), el("span", { class: "wide" }, pins.join(", "))),
+      el("span", { class: "meta", role: "status" }, placeBadge(query.place, query.place === "local" ? "Ran on a machine" : "Ran on the server"), ...facts.map((fact, at) => el("span", { class: at === 2 ? "wide" : false }, fact)), ...cut, el("span", { class: "wide" }, pins.join(", "))),
       el("button", { class: "btn quiet", type: "button", "aria-label": "Copy the permalink", "data-text": new URL(this.dataset.pages.replace("QUERY", query.id), location.href).href }, icon("link-2"), el("span", { class: "t" }, "Permalink")),
       el("button", { class: "btn quiet", type: "button", id: "export-button", "aria-label": "Export", popovertarget: "export-menu" }, icon("download"), el("span", { class: "t" }, "Export")),
       el("div", { class: "pop menu", id: "export-menu", popover: "auto" }, ...FORMATS.map(([format, name]) => this.exportButton(format, name))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,15 +60,18 @@ class Connection:
         catalog: str | None = None,
         snapshots: dict[str, int] | None = None,
         timeout: float | None = None,
+        cache: bool = True,
         on_progress: OnProgress = ignore,
     ) -> Result:
         """Run one SELECT and return its result.
 
         `on` is where: `auto` lets the plan decide, `server` and `local` insist. `catalog` is where
         names without one are looked up. `snapshots` maps catalogs to the snapshot to read. After
-        `timeout` seconds the query is cancelled. Raises `UpendError`.
+        `timeout` seconds the query is cancelled. Without `cache` it runs even where the server
+        has the rows of an equal query. Raises `UpendError`.
         """
         request = request_of(sql, on=on, catalog=catalog, snapshots=snapshots)
+        request = replace(request, cache=cache)
         return self.runner.run(request, on_progress=on_progress, timeout=timeout)
 
     def explain(

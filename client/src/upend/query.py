@@ -42,13 +42,17 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: `place` is `auto`, `server` or `local`; `snapshots` pins catalogs."""
+    """What is asked: `place` is `auto`, `server` or `local`; `snapshots` pins catalogs.
+
+    Without `cache` it runs even where the server has the rows of an equal query.
+    """
 
     sql: str
     place: str = "auto"
     catalog: str = ""
     snapshots: dict[str, int] = field(default_factory=dict)
     handed_over_from: str = ""
+    cache: bool = True
 
     def as_body(self) -> Document:
         """Return the JSON that plans and queries are asked with."""
@@ -59,6 +63,8 @@ class Request:
             body["snapshots"] = self.snapshots
         if self.handed_over_from:
             body["handed_over_from"] = self.handed_over_from
+        if not self.cache:
+            body["cache"] = False
         return body
 
 
@@ -418,6 +424,7 @@ def _facts(document: Document) -> Facts:
         engine_seconds=document.get("engine_seconds"),
         truncated=bool(document.get("truncated")),
         notice=str(document.get("notice") or ""),
+        cached_at=str((document.get("cached") or {}).get("at") or ""),
     )
 
 

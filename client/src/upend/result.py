@@ -35,7 +35,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about the run that made a result."""
+    """What is known about the run that made a result.
+
+    `cached_at` is when an equal query had made the rows, where it was not this one; else empty.
+    """
 
     query_id: str = ""
     place: str = ""
@@ -45,6 +48,7 @@ class Facts:
     engine_seconds: float | None = None
     truncated: bool = False
     notice: str = ""
+    cached_at: str = ""
 
 
 class Result:

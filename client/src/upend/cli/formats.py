@@ -36,6 +36,7 @@ def write_json(result: Result, stream: TextIO) -> None:
         "place": result.place,
         "row_count": len(result),
         "truncated": result.facts.truncated,
+        "cached_at": result.facts.cached_at or None,
         "columns": [
             {"name": name, "type": kind}
             for name, kind in zip(result.columns, result.types, strict=True)

@@ -25,6 +25,11 @@ FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), help="Cancel after this many seconds."
 )
+@click.option(
+    "--cache/--no-cache",
+    default=True,
+    help="Take the rows of an equal query where the server has them, or run it anew.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr.")
 @options.server
 def query(
@@ -39,6 +44,7 @@ def query(
     arrow: Path | None,
     limit: int | None,
     timeout: float | None,
+    cache: bool,
     quiet: bool,
     url: str | None,
     profile: str | None,
@@ -60,6 +66,7 @@ def query(
             catalog=catalog,
             snapshots=options.snapshot_ids(snapshots),
             timeout=timeout,
+            cache=cache,
             on_progress=progress.show,
         )
     rows = len(result)

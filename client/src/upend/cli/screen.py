@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -35,6 +36,14 @@ def size(count: float | None) -> str:
     return f"{number:.1f} {UNITS[-1]}"
 
 
+def moment(text: str) -> str:
+    """Return an ISO 8601 moment to the minute, on this machine's clock."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return text
+
+
 def badge(place: str | None) -> Text:
     """Return where a query runs, in its colour."""
     return Text(f" {place or 'refused'} ", style=f"bold reverse {COLOURS.get(place or '', 'red')}")
@@ -62,15 +71,19 @@ def summarize(result: Result, rows: int) -> None:
     facts = result.facts
     line = badge(facts.place)
     line.append(f" {rows:,} rows")
-    if facts.bytes_read is not None:
+    if facts.cached_at:
+        line.append(f" · from cache, computed {moment(facts.cached_at)}")
+    elif facts.bytes_read is not None:
         line.append(f" · {size(facts.bytes_read)} fetched of {size(facts.plan.get('total_bytes'))}")
-    if facts.engine_seconds is not None:
+    if facts.engine_seconds is not None and not facts.cached_at:
         line.append(f" · {facts.engine_seconds:.2f} s")
     if facts.why:
         line.append(f" · {facts.why}", style="dim")
     ERR.print(line)
     if facts.truncated:
-        ERR.print("The result was cut at the server's row limit.", style="yellow")
+        ERR.print(
+            "The result was cut at the workspace's limit: these are not all rows.", style="yellow"
+        )
     if facts.notice:
         ERR.print(Text(facts.notice, style="yellow"))
 

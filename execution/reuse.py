@@ -1,0 +1,85 @@
+"""When two runs must give the same rows: one digest of all that a result depends on.
+
+The execution record names every table with its state, the columns that are shown, the masks and
+the row filter: what the principal's rights make of it, and not whose rights they are. Two
+principals share a digest where governance lets both see exactly the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from catalog import lake
+from catalog.models import Catalog
+from execution import gate, planning
+from execution.domain import Plan
+from execution.engine.domain import RESULT_FORMAT
+from workspaces.models import Workspace
+
+Json = dict[str, Any]
+
+
+def key_of(plan: Plan, workspace: Workspace) -> str:
+    """Return the digest of the result of `plan`; empty where no two runs need to agree.
+
+    Sessions have nothing of their own that SQL could see: the time zone is UTC, settings and
+    variables cannot be read, and a policy about the principal carries its values in its text.
+    """
+    if not plan.query.is_repeatable or not all(_is_repeatable(t["view"]) for t in plan.tables):
+        return ""
+    record = planning.execution_record(plan)
+    parts = {
+        "workspace": str(workspace.id),
+        "sql": plan.query.digest,
+        "search_path": record["search_path"],
+        "tables": _at_their_states(record["tables"]),
+        "limits": [workspace.max_result_rows, workspace.max_result_bytes],
+        "engine": duckdb.__version__,
+        "formats": [record["format"], RESULT_FORMAT],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _at_their_states(tables: list[Json]) -> list[Json]:
+    """Return the tables with the time of their last change in place of the snapshot's number.
+
+    The files to read are left out: they follow from the state and from the text.
+    """
+    by_catalog: dict[str, list[Json]] = {}
+    for table in tables:
+        by_catalog.setdefault(table["catalog_id"], []).append(table)
+    catalogs = Catalog.objects.in_bulk([UUID(catalog_id) for catalog_id in by_catalog])
+    found = []
+    for catalog_id, members in by_catalog.items():
+        ids = [member["table_id"] for member in members]
+        states = lake.unchanged_since(catalogs[UUID(catalog_id)], ids, members[0]["snapshot_id"])
+        for member in members:
+            state = states[member["table_id"]]
+            found.append(
+                {
+                    "table": [catalog_id, member["table_uuid"]],
+                    "since": [state.snapshot_id, str(state.committed_at)],
+                    "view": member["view"],
+                }
+            )
+    return found
+
+
+def _is_repeatable(view: Json) -> bool:
+    """Tell whether what a policy put before a table shows the same whenever it is asked."""
+    expressions = [text for _, text in view["columns"] if text is not None]
+    expressions += [view["row_filter"]] if view.get("row_filter") else []
+    return all(map(_gives_the_same, expressions))
+
+
+def _gives_the_same(expression: str) -> bool:
+    try:
+        checked = gate.check(f"SELECT {expression}")
+    except gate.SqlRefused:
+        return False
+    return checked.is_repeatable and not checked.tables
