@@ -3,6 +3,7 @@
 from django.urls import path
 
 from execution.api.delegation import ManifestView, ReceiptView
+from execution.api.events import QueryEventsView
 from execution.api.predictions import ResetPredictionsView
 from execution.api.queries import PlansView, QueriesView, QueryCancelView, QueryView
 from execution.api.results import ResultView
@@ -21,6 +22,7 @@ urlpatterns = [
     path(f"{WORKSPACE}/queries", QueriesView.as_view(), name="queries"),
     path(QUERY, QueryView.as_view(), name="query"),
     path(f"{QUERY}/cancel", QueryCancelView.as_view(), name="query-cancel"),
+    path(f"{QUERY}/events", QueryEventsView.as_view(), name="query-events"),
     path(f"{QUERY}/manifest", ManifestView.as_view(), name="query-manifest"),
     path(f"{QUERY}/receipt", ReceiptView.as_view(), name="query-receipt"),
     path(f"{QUERY}/result", ResultView.as_view(), name="query-result"),

@@ -122,6 +122,20 @@ def _with_device(request: Request, user: User, actor: Actor, text: str, access_t
     return replace(actor, device=device.identity)
 
 
+def is_still_valid(request: Request) -> bool:
+    """Tell whether the credentials of a request that is still being answered are good now.
+
+    A device's proof is not asked for again: it was for the request, which is the same one.
+    """
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return bool(_api_token(request, text) or _oauth_token(request, text))
+    session, user = request._request.session, request._request.user  # noqa: SLF001 - DRF's own way
+    if user.pk is None or not session.exists(session.session_key or ""):
+        return False
+    return User.objects.filter(id=user.pk, is_active=True).exists()
+
+
 def proof_of(request: Request) -> dpop.Proof | None:
     """Return the device proof that authentication verified on this request, if it had one."""
     plain: HttpRequest = request._request  # noqa: SLF001 - DRF's own way

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -12,10 +13,12 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.domain import Actor
-from execution import services, waiting
+from accounts.models import ApiToken
+from execution import following, services, waiting
 from execution.domain import QueryState
 from execution.engine.domain import Progress
 from execution.engine.problems import QueryCancelled
@@ -24,6 +27,7 @@ from execution.notices import domain, sender
 from execution.notices.hub import Hub, hub
 from execution.services import lifecycle, notices
 from tests.broker import NOBODY
+from tests.cast import Cast
 from tests.execution.rows import make_query
 from workspaces.models import Workspace
 
@@ -31,6 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 QUERIES = "/api/v1/workspaces/flight-ops/queries"
 SLOW = "SELECT count(*) AS n FROM range(300000) a, range(300000) b WHERE a.range + b.range = 7"
+MANY = "SELECT a.range AS i FROM range(1000000) a, range(10000) b"
 SignedIn = Callable[[Actor], Client]
 Aside = Callable[..., Any]
 
@@ -229,3 +234,115 @@ def test_it_cancels_a_running_query_by_a_notice(
     services.cancel_query(actor=analyst, query=query)
     ran.result(timeout=20)
     assert state_of(query) == QueryState.CANCELLED
+
+
+def events_of(content: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    """Read a stream of events as a browser does: kind and data of each."""
+    for block in b"".join(content).decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line[:1] != ":")
+        if "event" in fields:
+            yield fields["event"], json.loads(fields["data"])
+
+
+def follow(client: Client, query: Query, **headers: str) -> Any:
+    accept = {"Accept": "text/event-stream"}
+    return client.get(f"{QUERIES}/{query.id}/events", headers=accept | headers)
+
+
+def test_it_streams_progress_and_the_end(
+    hearing: Hub, workspace: Workspace, analyst: Actor, signed_in: SignedIn, aside: Aside
+) -> None:
+    workspace.max_result_rows, workspace.max_result_bytes = 10**10, 10**11
+    workspace.save()
+    query = make_query(workspace, analyst, MANY)
+    response = follow(signed_in(analyst), query)
+    assert response["Content-Type"] == "text/event-stream"
+    assert response["Cache-Control"] == "no-store"
+    content = iter(response.streaming_content)
+    heard = [next(content)]
+    ran = aside(services.run_query, query.id, worker="test")
+    while heard[-1].count(b'"rows": 0'):
+        heard.append(next(content))
+    services.cancel_query(actor=analyst, query=query)
+    heard += content
+    ran.result(timeout=20)
+    found = list(events_of(heard))
+    states = [data["state"] for _, data in found]
+    assert states[0] == "queued"
+    assert set(states[1:-1]) == {"running"}
+    assert found[-1][0] == "end"
+    assert found[-1][1]["state"] == "cancelled"
+    assert found[-1][1]["id"] == str(query.id)
+    rows = [data["rows"] for _, data in found[1:-1]]
+    assert rows == sorted(rows)
+    assert rows[-1] > 0
+
+
+def test_it_streams_the_end_alone_of_a_query_that_is_over(
+    workspace: Workspace, analyst: Actor, signed_in: SignedIn
+) -> None:
+    query = make_query(workspace, analyst)
+    services.cancel_query(actor=analyst, query=query)
+    response = follow(signed_in(analyst), query, **{"Last-Event-ID": "7"})
+    assert [kind for kind, _ in events_of(response.streaming_content)] == ["end"]
+
+
+def test_it_streams_while_the_broker_is_away(
+    settings: Settings, workspace: Workspace, analyst: Actor, signed_in: SignedIn
+) -> None:
+    settings.BROKER_URL = NOBODY
+    query = make_query(workspace, analyst)
+    content = iter(follow(signed_in(analyst), query).streaming_content)
+    heard = [next(content)]
+    services.run_query(query.id, worker="test")
+    assert list(events_of([*heard, *content]))[-1][1]["state"] == "succeeded"
+
+
+def test_it_ends_the_stream_of_someone_who_lost_access(
+    monkeypatch: pytest.MonkeyPatch,
+    workspace: Workspace,
+    analyst: Actor,
+    agent: Actor,
+    bearer: Callable[..., dict[str, str]],
+) -> None:
+    monkeypatch.setattr(following, "CHECK_SECONDS", 0.0)
+    query = make_query(workspace, agent)
+    content = iter(follow(Client(), query, **bearer(agent)).streaming_content)
+    next(content)
+    ApiToken.objects.update(revoked_at=timezone.now())
+    assert not list(content)
+
+
+def test_it_says_no_more_than_where_it_stands_when_too_many_follow(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, analyst: Actor, signed_in: SignedIn
+) -> None:
+    monkeypatch.setattr(waiting, "_room", threading.BoundedSemaphore(1))
+    query = make_query(workspace, analyst)
+    with waiting.place_to_wait():
+        (event,) = follow(signed_in(analyst), query).streaming_content
+    assert b"retry: 3000" in event
+    assert b'"state": "queued"' in event
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (("outsider", "text/event-stream"), 404),
+        (("steward", "text/event-stream"), 200),
+        (("agent", "text/event-stream"), 404),
+        (("analyst", "application/json"), 406),
+        (("analyst", "*/*"), 200),
+    ],
+)
+def test_it_streams_to_those_who_may_see_the_query(
+    asked: tuple[str, str], status: int, cast: Cast, analyst: Actor, signed_in: SignedIn
+) -> None:
+    who, accept = asked
+    query = make_query(cast.workspace, analyst)
+    services.cancel_query(actor=analyst, query=query)
+    response = follow(signed_in(cast.actor(who)), query, Accept=accept)
+    assert response.status_code == status
+    if status != 200:
+        assert response["Content-Type"] == "application/problem+json"
+        assert response.json()["status"] == status
+    response.close()
