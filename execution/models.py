@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.domain import Actor, PrincipalKind
@@ -53,8 +54,20 @@ class Query(models.Model):
     state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in QueryState])
     idempotency_key = models.CharField(max_length=120, blank=True)
     request_digest = models.CharField(max_length=64, blank=True)
+    principal_key = models.GeneratedField(
+        expression=Coalesce("user_id", "service_account_id"),
+        output_field=models.UUIDField(null=True),
+        db_persist=True,
+    )
+    priority = models.PositiveSmallIntegerField(
+        default=0, help_text="`Priority.rank`: the lower goes first."
+    )
+    is_heavy = models.BooleanField(default=False, help_text="Leaves one slot to small queries.")
+    slot_bytes = models.BigIntegerField(
+        default=0, help_text="Memory it wants above a slot's own; once admitted, what it got."
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
-    worker = models.CharField(max_length=120, blank=True)
+    worker = models.CharField(max_length=120, blank=True, help_text="machine/process.")
     cancel_requested_at = models.DateTimeField(null=True)
     progress = models.JSONField(default=dict, help_text="percent, rows, bytes.")
     problem = models.JSONField(null=True, help_text="Problem document of a failure.")
@@ -102,7 +115,24 @@ class Query(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["workspace", "-created_at"]),
-            models.Index(fields=["state", "heartbeat_at"]),
+            models.Index(fields=["principal_key", "-started_at"], name="query_served"),
+            models.Index(
+                fields=["workspace", "principal_key", "is_heavy", "priority", "created_at"],
+                include=["id", "slot_bytes"],
+                condition=models.Q(state="queued"),
+                name="query_line",
+            ),
+            # None of their columns changes with a heartbeat, so that a beat touches no index.
+            models.Index(
+                fields=["state", "started_at"],
+                condition=models.Q(state__in=["delegated", "queued", "running"]),
+                name="query_open",
+            ),
+            models.Index(
+                fields=["is_heavy", "-finished_at"],
+                condition=models.Q(place="server", finished_at__isnull=False),
+                name="query_finished",
+            ),
             models.Index(
                 fields=["reuse_key"], condition=~models.Q(reuse_key=""), name="query_reuse_key"
             ),

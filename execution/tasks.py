@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import threading
 from typing import Any
-from uuid import UUID
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import worker_init, worker_ready, worker_shutdown
 from celery.worker.consumer import Consumer
+from django.conf import settings
 
 from execution import services
 from execution.engine import services as engine
+from execution.machine import Machine, this_machine
 
 QUEUE = "query"
 
+_machine: list[Machine] = []
+_exporting = threading.Lock()
 
-@shared_task(name="execution.run_query")
-def run_query(query_id: str) -> None:
-    """Run one queued query; a message that comes twice, or late, does nothing."""
-    try:
-        services.run_query(UUID(query_id), worker=f"{socket.gethostname()}/{os.getpid()}")
-    finally:
-        engine.keep_spare()
+
+@worker_init.connect
+def measure_machine(sender: Any, **_: Any) -> None:
+    """Learn how many slots this worker has: as many as Celery runs tasks at a time."""
+    slots = settings.QUERY_SLOTS or int(sender.concurrency)
+    _machine[:] = [this_machine(slots=slots, memory_bytes=settings.QUERY_MEMORY_BYTES)]
+
+
+@shared_task(name="execution.run_queries")
+def run_queries() -> None:
+    """Run what waits, the fairest first; a message that comes twice, or late, does no harm."""
+    services.run_queries(_machine[0], after_each=engine.keep_spare)
 
 
 @shared_task(name="execution.export_result")
 def export_result(export_id: str) -> None:
-    """Write one result in another format."""
-    services.run_export(int(export_id))
+    """Write one result in another format, one at a time: the sweep repeats what must wait."""
+    if not _exporting.acquire(blocking=False):
+        return
+    try:
+        services.run_export(int(export_id))
+    finally:
+        _exporting.release()
 
 
 @shared_task(name="execution.sweep_queries")

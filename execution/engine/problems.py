@@ -44,6 +44,9 @@ class QueryOutOfMemory(Problem):
     status = 422
     title = "The query needs more memory than it may have"
 
+    outgrew_limit = False
+    """The engine itself kept to its memory limit and gave up: with more it may succeed."""
+
 
 class QueryFailed(Problem):
     """The engine refused or could not finish the query; `reason` is a stable class."""
@@ -105,7 +108,9 @@ _FAILURES: dict[str, tuple[str, str, str]] = {
 def problem_of(engine_class: str, memory_bytes: int) -> Problem:
     """Translate the class of an engine's exception; its text is not looked at."""
     if engine_class in {"OutOfMemoryException", "MemoryError"}:
-        return out_of_memory(memory_bytes)
+        problem = out_of_memory(memory_bytes)
+        problem.outgrew_limit = True
+        return problem
     if engine_class in {"HTTPException", "IOException"}:
         return StorageUnreachable(
             "The engine could not read a file of the tables, or not in time.",

@@ -7,7 +7,7 @@ from execution.services.grants import issue_grant
 from execution.services.lifecycle import cancel_query
 from execution.services.receipts import accept_receipt
 from execution.services.results import Page, locate, read_page, run_export
-from execution.services.running import run_query
+from execution.services.running import run_queries, run_query
 from execution.services.saved import change_saved_query, delete_saved_query, save_query
 from execution.services.submit import Submission, explain_query, submit_query
 from execution.services.sweep import sweep
@@ -29,6 +29,7 @@ __all__ = [
     "read_page",
     "reset_predictions",
     "run_export",
+    "run_queries",
     "run_query",
     "save_query",
     "submit_query",

@@ -19,6 +19,7 @@ from execution.engine.domain import Outcome, Progress
 from execution.engine.problems import QueryCancelled, engine_words
 from execution.models import Grant, Query
 from execution.services import corrections, notices
+from execution.weight import SLOT_BYTES
 from governance import securables
 from governance.domain import Action
 from governance.services import authorize
@@ -48,10 +49,15 @@ class Claim:
 
 
 @audit.service
-def claim(*, query_id: UUID, worker: str) -> Claim | None:
-    """Take a queued query for `worker`; None where another was faster or it is not queued."""
+def claim(*, query_id: UUID, worker: str, slot_bytes: int | None = None) -> Claim | None:
+    """Take a queued query for `worker`; None where another was faster or it is not queued.
+
+    `slot_bytes` is the memory beyond a slot's own that it gets; what it wants where None.
+    `admission.admit` decides which query, and takes it by this.
+    """
     now = timezone.now()
     taken = Query.objects.filter(id=query_id, state=QueryState.QUEUED).update(
+        slot_bytes=F("slot_bytes") if slot_bytes is None else slot_bytes,
         state=QueryState.RUNNING,
         attempts=F("attempts") + 1,
         worker=worker,
@@ -145,6 +151,33 @@ def fail(*, held: Claim, problem: Problem) -> bool:
         )
         notices.tell(held.query.id, state)
     return bool(ended)
+
+
+@audit.service
+def grow(*, held: Claim) -> bool:
+    """Queue a run that outgrew its memory again, once, with all that its workspace allows.
+
+    False where it had that already, or had its second chance, or lost its claim.
+    """
+    most = held.query.workspace.query_memory_bytes
+    if held.attempt > 1 or SLOT_BYTES + held.query.slot_bytes >= most:
+        return False
+    moved = held.rows.update(
+        state=QueryState.QUEUED,
+        is_heavy=True,
+        slot_bytes=-(-most // SLOT_BYTES) * SLOT_BYTES - SLOT_BYTES,
+        heartbeat_at=None,
+        worker="",
+    )
+    if moved:
+        audit.record(
+            actor=ledger.principal_of(held.query),
+            event=Event.QUERY_RETRIED,
+            target=ledger.query(held.query),
+            after={"attempt": held.attempt, "why": "It needs more memory than was estimated."},
+        )
+        notices.tell(held.query.id, QueryState.QUEUED)
+    return bool(moved)
 
 
 @audit.service

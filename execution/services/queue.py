@@ -1,4 +1,4 @@
-"""PostgreSQL rows are the queue; the broker only says "look now", and may be down."""
+"""PostgreSQL rows are the queue; the broker only says "there is work", and may be down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from execution.domain import QueryState
 from execution.models import Query
 
-RUN_QUERY = "execution.run_query"
+RUN_QUERIES = "execution.run_queries"
 EXPORT_RESULT = "execution.export_result"
 MESSAGE_SECONDS = 60
 """A message is worth nothing later: the sweep has said it again by then."""
@@ -27,13 +27,20 @@ log = structlog.get_logger(__name__)
 def announce(query_id: UUID) -> str:
     """Tell the workers that a query waits; return a notice for the person where that failed.
 
-    A queued row's `heartbeat_at` is when it was last announced; the sweep repeats what is old.
+    Which query a worker takes then, admission decides: see `execution.services.admission`. A
+    queued row's `heartbeat_at` is when it was last announced; the sweep repeats what is old.
     """
-    if not publish(RUN_QUERY, str(query_id)):
+    if not publish(RUN_QUERIES):
         return BROKER_DOWN
     waiting = Query.objects.filter(id=query_id, state=QueryState.QUEUED)
     waiting.update(heartbeat_at=timezone.now())
     return ""
+
+
+def wake_another() -> None:
+    """Tell one more worker slot to look, where something waits."""
+    if Query.objects.filter(state=QueryState.QUEUED).exists():
+        publish(RUN_QUERIES)
 
 
 def publish(task: str, *arguments: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -13,11 +14,14 @@ from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
 from execution.engine.services import run_engine, threads_of_this_machine
+from execution.machine import Machine
 from execution.models import Query
 from execution.notices.hub import Follower, changes
 from execution.results.arrow_file import ArrowFile
-from execution.services import lifecycle, notices
+from execution.services import admission, lifecycle, notices
 from execution.services.lifecycle import Claim
+from execution.services.queue import wake_another
+from execution.weight import SLOT_BYTES
 from problems import Problem
 
 BEAT_SECONDS = 1.0
@@ -71,23 +75,49 @@ class Pulse:
         return lifecycle.should_stop(self._held)
 
 
+def run_queries(machine: Machine, *, after_each: Callable[[], None] | None = None) -> int:
+    """Run what is admissible on this machine, one after the other, until nothing is; count it.
+
+    `after_each` is called when a run has ended, however it did. Each step tells another slot to
+    look too, here or elsewhere, while something waits: the end of one query may make room for
+    several.
+    """
+    count = 0
+    while (held := admission.admit(machine=machine)) is not None:
+        count += 1
+        wake_another()
+        try:
+            carry_out(held)
+        finally:
+            if after_each:
+                after_each()
+    if count:
+        wake_another()
+    return count
+
+
 def run_query(query_id: UUID, *, worker: str) -> None:
-    """Run one queued query to its end; nothing happens where another worker has it.
+    """Run one queued query to its end, whoever's turn it is; nothing where another has it."""
+    held = lifecycle.claim(query_id=query_id, worker=worker)
+    if held is not None:
+        carry_out(held)
+
+
+def carry_out(held: Claim) -> None:
+    """Run a claimed query to its end.
 
     Whatever ends the run is in the row afterwards. Only a database that is gone raises: then
     the row keeps its last heartbeat, and a sweep gives the query to another worker.
     """
-    held = lifecycle.claim(query_id=query_id, worker=worker)
-    if held is None:
-        return
     file = ArrowFile(storage.client(), storage.bucket(), result_key(held.query))
     try:
         _run(held, file)
     except Problem as problem:
         file.abort()
-        lifecycle.fail(held=held, problem=problem)
+        if not (getattr(problem, "outgrew_limit", False) and lifecycle.grow(held=held)):
+            lifecycle.fail(held=held, problem=problem)
     except Exception:
-        log.exception("run_failed", query_id=str(query_id))
+        log.exception("run_failed", query_id=str(held.query.id))
         file.abort()
         unexpected = RunFailed(
             "Upend met an unexpected error while it ran the query.",
@@ -137,7 +167,7 @@ def engine_spec(query: Query) -> EngineSpec:
         search_path=query.execution["search_path"],
         max_rows=workspace.max_result_rows,
         max_bytes=workspace.max_result_bytes,
-        memory_bytes=workspace.query_memory_bytes,
+        memory_bytes=min(SLOT_BYTES + query.slot_bytes, workspace.query_memory_bytes),
         threads=threads,
         temp_bytes=workspace.query_memory_bytes * SCRATCH_PER_MEMORY,
         cpu_seconds=workspace.query_timeout_seconds * threads,

@@ -21,6 +21,7 @@ from execution.models import Query
 from execution.placement import handed_over
 from execution.services import cache, handover
 from execution.services.queue import announce
+from execution.weight import Priority, priority_of, weigh
 from governance import securables
 from problems import Conflict, Problem
 from workspaces.models import Workspace
@@ -53,6 +54,7 @@ class Request:
     snapshots: dict[str, int] | None = None
     handed_over_from: UUID | None = None
     reuse: bool = True
+    priority: Priority | None = None
 
     @property
     def digest(self) -> str:
@@ -60,6 +62,7 @@ class Request:
         parts: list[object] = [self.sql, self.place, self.default_catalog, self.snapshots or {}]
         parts += [str(self.handed_over_from)] if self.handed_over_from else []
         parts += [] if self.reuse else ["no-cache"]
+        parts += [self.priority] if self.priority else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -80,6 +83,7 @@ def submit_query(
     requested: RequestedPlace = RequestedPlace.AUTO,
     default_catalog: str = "",
     snapshots: dict[str, int] | None = None,
+    priority: Priority | None = None,
     idempotency_key: str = "",
     handed_over_from: UUID | None = None,
     reuse: bool = True,
@@ -87,7 +91,8 @@ def submit_query(
     """Plan `sql` and queue it for the server, or delegate it to the actor's device.
 
     Where the server has the rows of an equal query, they are the answer at once; `reuse=False`
-    has it run all the same.
+    has it run all the same. Without `priority` a person's query is interactive, a program's an
+    agent's.
 
     The same key with the same request returns the query it made before; with another request it
     raises `IdempotencyConflict`. `handed_over_from` is the actor's local run of the same text
@@ -97,7 +102,9 @@ def submit_query(
     submission = _submit(
         actor=actor,
         workspace=workspace,
-        request=Request(sql, requested, default_catalog, snapshots, handed_over_from, reuse),
+        request=Request(
+            sql, requested, default_catalog, snapshots, handed_over_from, reuse, priority
+        ),
         key=idempotency_key,
     )
     query = submission.query
@@ -187,6 +194,7 @@ def _planned(actor: Actor, workspace: Workspace, request: Request) -> Plan:
 def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place: Place) -> Query:
     """Return the unsaved row of an accepted plan."""
     is_person = actor.kind is PrincipalKind.USER
+    weight = weigh(plan.estimate, most_bytes=workspace.query_memory_bytes)
     is_local = place is Place.LOCAL
     return Query(
         workspace=workspace,
@@ -199,6 +207,9 @@ def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place
         execution=planning.execution_record(plan) | {"request_id": actor.request_id},
         place=place,
         state=QueryState.DELEGATED if is_local else QueryState.QUEUED,
+        priority=priority_of(actor.kind, request.priority).rank,
+        is_heavy=weight.is_heavy,
+        slot_bytes=weight.slot_bytes,
         request_digest=request.digest,
         handed_over_from_id=request.handed_over_from,
     )

@@ -21,6 +21,8 @@ from problems import Problem
 
 ATTEMPTS = 2
 AT_ONCE = 500
+MESSAGES_AT_ONCE = 32
+"""Enough to wake every slot: each runs what it can, and wakes others while something waits."""
 REPEAT_SECONDS = 5
 """An announcement may wait this long in the broker before it is repeated."""
 
@@ -128,12 +130,12 @@ def _expire(query: Query) -> bool:
 
 
 def announce_waiting() -> int:
-    """Say again what waits and was not announced of late."""
+    """Say again that something waits, where some of it was not announced of late."""
     limit = timezone.now() - timedelta(seconds=REPEAT_SECONDS)
     waiting = Query.objects.filter(state=QueryState.QUEUED)
     waiting = waiting.filter(Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=limit))
     announced = 0
-    for query_id in waiting.order_by("created_at").values_list("id", flat=True)[:AT_ONCE]:
+    for query_id in waiting.values_list("id", flat=True).order_by()[:MESSAGES_AT_ONCE]:
         if announce(query_id):
             break  # the broker is down: the next sweep tries again
         announced += 1

@@ -213,7 +213,11 @@ CELERY_BROKER_URL = BROKER_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # PostgreSQL rows are the queue; a message only says "look now"
 CELERY_TASK_DEFAULT_QUEUE = "query"
-CELERY_TASK_ROUTES = {"catalog.*": {"queue": "catalog"}, "execution.*": {"queue": "query"}}
+CELERY_TASK_ROUTES = {
+    "catalog.*": {"queue": "catalog"},
+    "execution.run_queries": {"queue": "query"},
+    "execution.*": {"queue": "upkeep"},  # sweeps and exports wait behind no query
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -234,6 +238,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
 }
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
 RESULT_TTL_SECONDS = env.number("RESULT_TTL_SECONDS", 24 * 3600)
+QUERY_SLOTS = env.number("QUERY_SLOTS", 0)
+"""Queries that one worker machine runs at a time; 0 is as many as the worker has threads."""
+QUERY_MEMORY_BYTES = env.number("QUERY_MEMORY_BYTES", 0)
+"""What the queries of one worker machine may hold together; 0 is 60 % of its memory."""
 GRANT_TTL_SECONDS = env.number("GRANT_TTL_SECONDS", 600)
 HEARTBEAT_TIMEOUT_SECONDS = env.number("HEARTBEAT_TIMEOUT_SECONDS", 10)
 

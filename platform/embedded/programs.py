@@ -18,8 +18,11 @@ from embedded.program import Program
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 """The root of the source tree; without meaning where Upend is installed as a wheel."""
-QUERY_CONCURRENCY = max(4, min(32, 2 * (os.cpu_count() or 2)))
-"""Queries at a time: threads of one process, which share its warm engines and sessions."""
+QUERY_SLOTS = int(os.environ.get("UPEND_QUERY_SLOTS") or max(4, min(32, 2 * (os.cpu_count() or 2))))
+"""Queries at a time: threads of one process, which share its warm engines and sessions. One slot
+is for small queries."""
+UPKEEP_THREADS = 2
+"""One for sweeps and one for exports."""
 WEB_THREADS = 64
 """Per web process. Most of them wait for queries to end and hold nothing while they do."""
 
@@ -95,18 +98,13 @@ def beat(*, directory: Path, run: str, settings: Mapping[str, str]) -> Program:
 def all_programs(
     *, directory: Path, run: str, settings: Mapping[str, str], host: str, port: int
 ) -> Sequence[Program]:
-    """Return web, both workers and beat, in the order in which they are checked."""
+    """Return web, the workers and beat, in the order in which they are checked."""
+    of_queue = partial(worker, directory=directory, run=run, settings=settings)
     return [
         web(directory=directory, run=run, settings=settings, host=host, port=port),
-        worker(
-            "query",
-            directory=directory,
-            run=run,
-            settings=settings,
-            concurrency=QUERY_CONCURRENCY,
-            pool="threads",
-        ),
-        worker("catalog", directory=directory, run=run, settings=settings, concurrency=1),
+        of_queue("query", concurrency=QUERY_SLOTS, pool="threads"),
+        of_queue("catalog", concurrency=1),
+        of_queue("upkeep", concurrency=UPKEEP_THREADS, pool="threads"),
         beat(directory=directory, run=run, settings=settings),
     ]
 

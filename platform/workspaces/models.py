@@ -46,6 +46,12 @@ class Workspace(models.Model):
     local_max_bytes = models.BigIntegerField(
         default=2 * 10**9, help_text="Auto never sends more than this to a person's machine."
     )
+    max_running_queries = models.PositiveIntegerField(default=8)
+    max_running_per_principal = models.PositiveIntegerField(default=4)
+    max_queued_queries = models.PositiveIntegerField(default=1000)
+    max_queued_per_principal = models.PositiveIntegerField(
+        default=100, help_text="One more is answered 429; runs on people's machines do not count."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     archived_at = models.DateTimeField(null=True, blank=True)
 

@@ -28,7 +28,16 @@ from embedded.service import ServiceFailed, start_all, stop_all
 from embedded.supervisor import ENDS_ALLOWED, RestartPolicy
 from embedded.valkey import Valkey
 
-PARTS = {"s3", "valkey", "postgres", "web", "worker-query", "worker-catalog", "beat"}
+PARTS = {
+    "s3",
+    "valkey",
+    "postgres",
+    "web",
+    "worker-query",
+    "worker-catalog",
+    "worker-upkeep",
+    "beat",
+}
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +243,7 @@ class TestUp:
         ready = [line.split()[2] for line in log.splitlines() if line.endswith(" is ready")]
         assert ready == [
             *("s3", "valkey", "postgres"),
-            *("web", "worker-query", "worker-catalog", "beat"),
+            *("web", "worker-query", "worker-catalog", "worker-upkeep", "beat"),
         ]
 
     def test_it_keeps_its_secrets_to_this_user(self, machine: RunningStack) -> None:

@@ -1,0 +1,141 @@
+"""Which waiting query a free slot takes next: the fairest one that no limit forbids."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from audit import services as audit
+from execution.machine import Machine
+from execution.services import lifecycle
+from execution.services.lifecycle import Claim
+
+TURNSTILE = 0x75_70_65_6E_64
+"""The advisory lock under which slots pick one after the other, so that no cap is exceeded."""
+AGING_SECONDS = 30
+"""A principal who was not served for this long goes up one priority; so does each query among
+its principal's own."""
+LONG_SECONDS = 5
+"""A query that has run for longer counts as heavy, whatever its estimate said."""
+
+PICK = """
+WITH running AS MATERIALIZED (
+    SELECT workspace_id, principal_key, slot_bytes,
+           is_heavy OR started_at < statement_timestamp() - %(long)s * interval '1 second'
+               AS is_heavy,
+           split_part(worker, '/', 1) = %(machine)s AS is_here
+      FROM execution_query WHERE state = 'running'
+), here AS (
+    SELECT count(*) AS taken, count(*) FILTER (WHERE is_heavy) AS heavy,
+           coalesce(sum(slot_bytes), 0) AS bytes
+      FROM running WHERE is_here
+), firsts AS (
+    SELECT DISTINCT ON (workspace_id, principal_key, is_heavy, priority)
+           id, workspace_id, principal_key, is_heavy, priority, created_at,
+           least(slot_bytes, %(shared)s) AS slot_bytes
+      FROM execution_query WHERE state = 'queued'
+     ORDER BY workspace_id, principal_key, is_heavy, priority, created_at
+), heads AS (
+    SELECT DISTINCT ON (workspace_id, principal_key, is_heavy) *
+      FROM firsts
+     ORDER BY workspace_id, principal_key, is_heavy,
+              greatest(0, priority - floor(
+                  extract(epoch FROM statement_timestamp() - created_at) / %(aging)s)),
+              created_at
+), by_workspace AS (
+    SELECT workspace_id, count(*) AS running FROM running GROUP BY 1
+), by_principal AS (
+    SELECT principal_key, count(*) AS running, count(*) FILTER (WHERE is_here) AS here
+      FROM running GROUP BY 1
+), by_both AS (
+    SELECT workspace_id, principal_key, count(*) AS running FROM running GROUP BY 1, 2
+), candidates AS (
+    SELECT heads.*, coalesce(by_principal.running, 0) AS running, served.at AS served_at,
+           here.bytes + heads.slot_bytes <= %(shared)s OR heads.slot_bytes = 0 AS fits,
+           extract(epoch FROM statement_timestamp()
+               - greatest(heads.created_at, served.at)) AS waited
+      FROM heads
+      JOIN workspaces_workspace AS workspace ON workspace.id = heads.workspace_id
+     CROSS JOIN here
+      LEFT JOIN by_workspace USING (workspace_id)
+      LEFT JOIN by_principal USING (principal_key)
+      LEFT JOIN by_both USING (workspace_id, principal_key)
+      LEFT JOIN LATERAL (
+          SELECT max(started_at) AS at FROM execution_query AS query
+           WHERE query.principal_key = heads.principal_key
+      ) AS served ON true
+     WHERE coalesce(by_workspace.running, 0) < workspace.max_running_queries
+       AND coalesce(by_both.running, 0) < workspace.max_running_per_principal
+       AND here.taken < %(slots)s
+       AND CASE WHEN heads.is_heavy THEN here.heavy < %(heavy_slots)s
+                ELSE here.taken < %(heavy_slots)s OR coalesce(by_principal.here, 0) = 0 END
+), ordered AS (
+    SELECT *, row_number() OVER fair AS turn,
+           bool_or(NOT fits AND waited > %(aging)s) OVER fair AS is_reserved
+      FROM candidates
+    WINDOW fair AS (
+        ORDER BY priority - floor(waited / %(aging)s), running, served_at NULLS FIRST,
+                 created_at, id
+    )
+)
+SELECT id, slot_bytes FROM ordered
+ WHERE fits AND (slot_bytes = 0 OR NOT is_reserved)
+ ORDER BY turn LIMIT 1
+"""
+
+
+class Pick(NamedTuple):
+    """The query whose turn it is, and the memory beyond a slot's own that it gets."""
+
+    query_id: UUID
+    slot_bytes: int
+
+
+@audit.service
+def admit(*, machine: Machine) -> Claim | None:
+    """Claim the fairest query that may run on `machine` now; None where there is none.
+
+    *Admissible* is a query whose workspace and whose principal in it run fewer than their caps,
+    for which the machine has a slot, and whose memory fits beside that of the others there. Heavy
+    queries leave one slot of each machine to small ones, and of small ones it goes to principals
+    who run nothing on that machine. A query that wants more than the whole machine can give gets
+    all that heavy ones share, and so runs as the only one that has more than a slot's own.
+
+    *Fairest* is, first, the best priority, where a principal who was not served for 30 s goes up
+    by one, again and again; then the principal with the fewest running queries; then who was
+    served least recently; then the oldest query. A principal's own queries go by priority and
+    age, each going up by one, to the top at most, for each 30 s of waiting; small ones may pass
+    heavy ones. Where the fairest does not fit for memory, others pass it for 30 s; from then on
+    memory is kept free for it.
+
+    So nobody starves: every principal's turn gets better until it comes, and theirs who are
+    being served does not.
+    """
+    with connection.cursor() as cursor:
+        # A statement of its own: the next one must see what the last holder committed.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURNSTILE])
+    while (picked := pick(machine)) is not None:
+        held = lifecycle.claim(
+            query_id=picked.query_id, worker=machine.worker, slot_bytes=picked.slot_bytes
+        )
+        if held is not None:  # else it was cancelled a moment ago
+            return held
+    return None
+
+
+def pick(machine: Machine) -> Pick | None:
+    """Return whose turn it is on `machine`, without taking it."""
+    limits: dict[str, str | int] = {
+        "aging": AGING_SECONDS,
+        "heavy_slots": machine.heavy_slots,
+        "long": LONG_SECONDS,
+        "machine": machine.name,
+        "shared": machine.shared_bytes,
+        "slots": machine.slots,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(PICK, limits)
+        row = cursor.fetchone()
+    return Pick(*row) if row else None
