@@ -7,19 +7,23 @@ standard input, answers with one line. It knows no file, no key and no address, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import json
-import resource
+import os
 import signal
 import sys
 from typing import Any
 
 import duckdb
 
+from execution import sandbox
 from upend import slices
 
 MEMORY_BYTES = 512 * 2**20
-ADDRESS_SPACE_BYTES = 4 * 2**30
+IMPORTED_BY_ARROW = ("pandas", "pyarrow.dataset")
+"""DuckDB looks for these when it first meets Arrow."""
 NOT_WHILE_BINDING = "statistics_propagation"
 """This optimizer answers count(*) from metadata, without a scan: the plan would not say that all
 files are needed. Engines run it; the binder must not."""
@@ -27,8 +31,11 @@ files are needed. Engines run it; the binder must not."""
 
 def main() -> None:
     """Serve binds until standard input closes."""
-    _confine()
-    binder = Binder()
+    loaded = load()
+    sandbox.alone()
+    sandbox.enter(sandbox.Policy(descriptors=()))
+    sandbox.limit(memory_bytes=MEMORY_BYTES, temp_bytes=0)
+    binder = Binder(loaded)
     _say({"ready": True})
     for line in sys.stdin:
         job = json.loads(line)
@@ -40,13 +47,23 @@ def main() -> None:
             answer = {"error": _error(error)}
         signal.alarm(0)
         _say(answer)
+    os._exit(0)  # the copy of a process has not all the threads that libraries would join
+
+
+def load() -> duckdb.DuckDBPyConnection:
+    """Return a loaded DuckDB, with all imported that there is no reading of inside the sandbox."""
+    for name in IMPORTED_BY_ARROW:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    return slices.load(memory_bytes=MEMORY_BYTES, threads=1)
 
 
 class Binder:
     """An engine with at most one schema slice attached."""
 
-    def __init__(self) -> None:
-        self.connection = slices.connect(memory_bytes=MEMORY_BYTES, threads=1)
+    def __init__(self, loaded: duckdb.DuckDBPyConnection) -> None:
+        self.connection = loaded.cursor()
+        slices.begin(self.connection)
         self.connection.execute(f"SET disabled_optimizers='{NOT_WHILE_BINDING}'")
         self.connection.execute("SET errors_as_json=true")
         slices.lock(self.connection, [])
@@ -86,19 +103,6 @@ def _error(error: duckdb.Error) -> dict[str, Any]:
     except ValueError:
         found = {}
     return found or {"exception_type": type(error).__name__, "exception_message": text[:2000]}
-
-
-def _confine() -> None:
-    """Give up what a binder never needs: memory without end, files, core dumps."""
-    limits = {
-        resource.RLIMIT_AS: ADDRESS_SPACE_BYTES,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-    }
-    for which, value in limits.items():
-        hard = resource.getrlimit(which)[1]
-        ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (ceiling, ceiling))
 
 
 def _say(answer: dict[str, Any]) -> None:

@@ -13,16 +13,19 @@ import contextlib
 import importlib
 import json
 import os
+import socket
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 
-from execution.engine import confine, messages
+from execution import sandbox
+from execution.engine import messages
 from execution.engine.domain import ERROR_CHARACTERS, ROWS_PER_BATCH
 from upend import slices
 
@@ -185,7 +188,7 @@ class Engine:
 
     def begin(self, spec: dict[str, Any]) -> None:
         """Take the limits and the slice of the first job."""
-        confine.limit(
+        sandbox.limit(
             memory_bytes=spec["memory_bytes"],
             temp_bytes=spec["temp_bytes"],
             cpu_seconds=spec["cpu_seconds"],
@@ -240,11 +243,15 @@ def serve(
     os._exit(0)
 
 
-def main(parent_pid: int, data: int, control: int, scratch: str) -> None:
+def main(parent_pid: int, data: int, control: int, handover: int, policy: sandbox.Policy) -> None:
     """Start cold, by `python -m`: jobs come on standard input."""
-    confine.tie_to(parent_pid)
-    serve(load(), jobs=sys.stdin.buffer, data=data, control=control, scratch=scratch)
+    sandbox.tie_to(parent_pid)
+    loaded = load()
+    sandbox.alone()
+    sandbox.enter(replace(policy, descriptors=(data, control)), socket.socket(fileno=handover))
+    serve(loaded, jobs=sys.stdin.buffer, data=data, control=control, scratch=policy.scratch)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    parent, pipe, line, giver = map(int, sys.argv[1:5])
+    main(parent, pipe, line, giver, sandbox.Policy.of_dict(json.loads(sys.argv[5])))

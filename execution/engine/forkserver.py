@@ -2,10 +2,11 @@
 
 A cold engine costs half a second of processor time, a fork of a loaded one a few milliseconds.
 The server runs one thread and never a query, so that a fork finds no lock held. It serves one
-worker process over a socket: `{"start": id, "scratch": path}` with four descriptors (jobs, data,
-control, errors) and a fifth on which it writes the process id and, when the process has ended,
-its exit status; `{"kill": id}` ends an engine with its group. It reaps what it forked, so that it
-never signals a process id that has been given to somebody else.
+worker process over a socket: `{"start": id, "policy": {…}}` with five descriptors (jobs, data,
+control, errors, handover) and a sixth on which it writes the process id and, when the process has
+ended, its exit status; `{"kill": id}` ends an engine with its group. It reaps what it forked, so
+that it never signals a process id that has been given to somebody else. An engine enters the
+sandbox first thing, before it waits for a job.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import selectors
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from execution.engine import child, confine
+from execution import sandbox
+from execution.engine import child
 
 MAX_REQUEST_BYTES = 65536
 ENGINE_NAME = "upend-engine"
-DESCRIPTORS = 5
-"""What comes with a request to start: jobs, data, control, errors, status."""
+DESCRIPTORS = 6
+"""What comes with a request to start: jobs, data, control, errors, handover, status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,16 @@ class ForkServer:
         if "kill" in request:
             self.kill(request["kill"])
         else:
-            self.start(request["start"], request["scratch"], descriptors)
+            policy = sandbox.Policy.of_dict(request["policy"])
+            self.start(request["start"], policy, descriptors)
 
-    def start(self, name: str, scratch: str, descriptors: list[int]) -> None:
+    def start(self, name: str, policy: sandbox.Policy, descriptors: list[int]) -> None:
         """Fork one engine."""
         server, status = os.getpid(), descriptors[-1]
         pid = os.fork()
         if pid == 0:
             try:
-                self.become_engine(server, scratch, descriptors)
+                self.become_engine(server, policy, descriptors)
             finally:
                 os._exit(1)
         for descriptor in descriptors[:-1]:
@@ -87,22 +90,21 @@ class ForkServer:
         self.engines[pid] = Forked(name, pid, status)
         self.tell(status, {"pid": pid})
 
-    def become_engine(self, server: int, scratch: str, descriptors: list[int]) -> NoReturn:
+    def become_engine(
+        self, server: int, policy: sandbox.Policy, descriptors: list[int]
+    ) -> NoReturn:
         """Let go of all that is the server's, then serve jobs."""
         os.setsid()
-        confine.tie_to(server)
-        confine.call_it(ENGINE_NAME)
+        sandbox.tie_to(server)
+        sandbox.call_it(ENGINE_NAME)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self.channel.close()
-        others = [forked.status for forked in self.engines.values()]
-        for descriptor in (self.wake_read, self.wake_write, descriptors[-1], *others):
-            os.close(descriptor)
-        jobs, data, control, errors, _ = descriptors
+        jobs, data, control, errors, handover, _ = descriptors
         os.dup2(errors, sys.stderr.fileno())
-        os.close(errors)
+        kept = replace(policy, descriptors=(jobs, data, control))
+        sandbox.enter(kept, socket.socket(fileno=handover))
         stream = os.fdopen(jobs, "rb")
-        child.serve(self.loaded, jobs=stream, data=data, control=control, scratch=scratch)
+        child.serve(self.loaded, jobs=stream, data=data, control=control, scratch=policy.scratch)
         raise SystemExit
 
     def kill(self, name: str) -> None:
@@ -151,7 +153,7 @@ def signal_group(pid: int) -> None:
 
 def main(parent_pid: int, channel: int) -> None:
     """Load, say so, and serve."""
-    confine.tie_to(parent_pid)
+    sandbox.tie_to(parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the worker's to handle
     server = ForkServer(socket.socket(fileno=channel))
     server.channel.send(b"ready")

@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from execution.engine import messages, scratch, start
+from execution.engine import messages, reach, scratch, start
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied
 from execution.engine.watch import Watch
@@ -38,12 +38,14 @@ class Engine:
         self._scratch = scratch.create()
         pipes = [os.pipe() for _ in range(4)]
         jobs, data, control, errors = pipes
-        theirs = start.Pipes(jobs[0], data[1], control[1], errors[1])
+        self._channel = reach.egress().open()
+        handover = self._channel.inner.detach()
+        theirs = start.Pipes(jobs[0], data[1], control[1], errors[1], handover)
         self._jobs: BinaryIO = os.fdopen(jobs[1], "wb")
         self._data: BinaryIO = os.fdopen(data[0], "rb")
         self._control, self._errors = control[0], errors[0]
         try:
-            self._process = start.start(theirs, self._scratch)
+            self._process = start.start(theirs, reach.policy(scratch=str(self._scratch)))
         except BaseException:
             self._close_pipes()
             scratch.remove(self._scratch)
@@ -97,6 +99,7 @@ class Engine:
             raise
 
     def _close_pipes(self) -> None:
+        self._channel.close()
         for descriptor in (self._control, self._errors):
             os.close(descriptor)
         for stream in (self._jobs, self._data):

@@ -11,7 +11,8 @@ from pathlib import Path
 def create() -> Path:
     """Make a scratch directory for one engine of this process, and clear away orphaned ones."""
     root = Path(tempfile.gettempdir()) / f"upend-engines-{os.getuid()}"
-    root.mkdir(mode=0o700, exist_ok=True)
+    root.mkdir(mode=0o711, exist_ok=True)
+    root.chmod(0o711)  # engines of a root worker are users of their own, who pass through
     for directory in root.iterdir():
         if not _is_alive(directory.name.partition("-")[0]):
             remove(directory)

@@ -19,10 +19,11 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import structlog
+
+from execution.sandbox import Policy
 
 START_SECONDS = 30.0
 """How long a fork server or an engine may take to load, on a machine that is busy."""
@@ -44,10 +45,11 @@ class Pipes:
     data: int
     control: int
     errors: int
+    handover: int
 
     def close(self) -> None:
         """Close them all."""
-        for descriptor in (self.jobs, self.data, self.control, self.errors):
+        for descriptor in (self.jobs, self.data, self.control, self.errors, self.handover):
             os.close(descriptor)
 
 
@@ -68,10 +70,10 @@ class Process(Protocol):
         """Send SIGKILL to the process group, if it still runs."""
 
 
-def start(pipes: Pipes, scratch: Path) -> Process:
+def start(pipes: Pipes, policy: Policy) -> Process:
     """Start an engine that waits for its job. Raises `EngineNotStarted`."""
     try:
-        return _server().start(pipes, scratch) if CAN_FORK else Cold(pipes, scratch)
+        return _server().start(pipes, policy) if CAN_FORK else Cold(pipes, policy)
     finally:
         pipes.close()
 
@@ -79,8 +81,9 @@ def start(pipes: Pipes, scratch: Path) -> Process:
 class Cold:
     """An engine started as a program of its own."""
 
-    def __init__(self, pipes: Pipes, scratch: Path) -> None:
-        arguments = [str(os.getpid()), str(pipes.data), str(pipes.control), str(scratch)]
+    def __init__(self, pipes: Pipes, policy: Policy) -> None:
+        kept = (pipes.data, pipes.control, pipes.handover)
+        arguments = [str(os.getpid()), *map(str, kept), json.dumps(policy.as_dict())]
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-m", "execution.engine.child", *arguments],
             stdin=pipes.jobs,
@@ -88,7 +91,7 @@ class Cold:
             stderr=pipes.errors,
             env=ENVIRONMENT,
             cwd="/",
-            pass_fds=(pipes.data, pipes.control),
+            pass_fds=kept,
             start_new_session=True,
         )
 
@@ -200,12 +203,14 @@ class ForkServer:
         """Tell whether the server is still there."""
         return self._process.poll() is None
 
-    def start(self, pipes: Pipes, scratch: Path) -> Forked:
+    def start(self, pipes: Pipes, policy: Policy) -> Forked:
         """Ask for an engine; it may still be loading when this returns."""
         name = uuid.uuid4().hex
         news, status = os.pipe()
-        request = json.dumps({"start": name, "scratch": str(scratch)}).encode()
-        descriptors = [pipes.jobs, pipes.data, pipes.control, pipes.errors, status]
+        request = json.dumps({"start": name, "policy": policy.as_dict()}).encode()
+        descriptors = [
+            pipes.jobs, pipes.data, pipes.control, pipes.errors, pipes.handover, status,
+        ]  # fmt: skip
         try:
             self._await_ready()
             with self._lock:
