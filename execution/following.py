@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from execution.domain import QueryState
 from execution.engine.domain import Progress
+from execution.line import turns
 from execution.models import Query
 from execution.notices.hub import Follower, hub
 from execution.waiting import has_hung_up, place_to_wait, rest
@@ -37,6 +38,7 @@ class Standing:
     bytes: int
     elapsed_seconds: float
     attempts: int
+    queue: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready data."""
@@ -141,7 +143,9 @@ class _Watch:
 def standing_of(query: Query) -> Standing:
     """Return where the query stands by its row."""
     progress = Progress(**query.progress)
-    return _standing(query, QueryState(query.state), progress)
+    standing = _standing(query, QueryState(query.state), progress)
+    turn = turns([query.id]).get(query.id) if standing.state is QueryState.QUEUED else None
+    return replace(standing, queue=turn.as_dict()) if turn else standing
 
 
 def _standing(query: Query, state: QueryState, progress: Progress) -> Standing:

@@ -115,7 +115,11 @@ class Query(models.Model):
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["workspace", "-created_at"]),
-            models.Index(fields=["principal_key", "-started_at"], name="query_served"),
+            models.Index(
+                fields=["principal_key", "-started_at"],
+                condition=models.Q(attempts__gt=0),
+                name="query_served",
+            ),
             models.Index(
                 fields=["workspace", "principal_key", "is_heavy", "priority", "created_at"],
                 include=["id", "slot_bytes"],
@@ -130,7 +134,7 @@ class Query(models.Model):
             ),
             models.Index(
                 fields=["is_heavy", "-finished_at"],
-                condition=models.Q(place="server", finished_at__isnull=False),
+                condition=models.Q(place="server", finished_at__isnull=False, attempts__gt=0),
                 name="query_finished",
             ),
             models.Index(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from execution import line
 from execution.domain import Place, QueryState, RequestedPlace, ResultFormat
 from execution.models import Query, SavedQuery
 from execution.selectors import engine_error_of
 from execution.services.results import PAGE_ROWS
+from execution.weight import Priority
 
 MAX_SQL_CHARACTERS = 200_000
 
@@ -62,6 +66,12 @@ class SubmissionSerializer(QueryRequestSerializer):
         default=None,
         help_text="One's own local run of the same text that outgrew its machine.",
     )
+    priority = serializers.ChoiceField(
+        choices=choices_of(Priority)[:2],
+        required=False,
+        help_text="How urgent it is. People's queries are interactive where nothing is said;"
+        " those of service accounts go after both kinds, or are `scheduled`.",
+    )
     cache = serializers.BooleanField(
         default=True,
         help_text="False has it run even where an equal query's rows are kept; so does the"
@@ -71,7 +81,11 @@ class SubmissionSerializer(QueryRequestSerializer):
     @property
     def arguments(self) -> dict[str, Any]:
         """Return the validated request as the services' keyword arguments."""
-        return super().arguments | {"handed_over_from": self.validated_data["handed_over_from"]}
+        given = self.validated_data
+        return super().arguments | {
+            "handed_over_from": given["handed_over_from"],
+            "priority": Priority(given["priority"]) if "priority" in given else None,
+        }
 
 
 class ResultColumnSerializer(serializers.Serializer[Any]):
@@ -176,6 +190,16 @@ class QueryLinksSerializer(serializers.Serializer[Any]):
     cancel = serializers.CharField()
 
 
+class QueueSerializer(serializers.Serializer[Any]):
+    """Where a waiting query stands. An estimate: others may come that are more urgent."""
+
+    position = serializers.IntegerField(help_text="1 is next.")
+    ahead = serializers.IntegerField(help_text="Queries that should start before it.")
+    expected_wait_seconds = serializers.FloatField(
+        allow_null=True, help_text="By how long the last ones ran; null where none has."
+    )
+
+
 class CachedSerializer(serializers.Serializer[Any]):
     """Where the rows of a query come from that did not have to run."""
 
@@ -198,6 +222,10 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
     engine_error = serializers.SerializerMethodField(
         help_text="What the engine said, redacted: one query at a time, to who manages its tables."
     )
+    priority = serializers.SerializerMethodField(help_text="How urgent it is.")
+    queue = serializers.SerializerMethodField(
+        help_text="Where it stands while it waits for a worker; else null."
+    )
     cached = serializers.SerializerMethodField(
         help_text="The query that made the rows, where it was another one; else null."
     )
@@ -210,7 +238,9 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
             "place",
             "sql",
             "principal",
+            "priority",
             "plan",
+            "queue",
             "progress",
             "problem",
             "columns",
@@ -249,6 +279,24 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
         return {
             link: reverse(name, kwargs=arguments) if name else "" for link, name in names.items()
         }
+
+    @extend_schema_field(serializers.ChoiceField(choices=choices_of(Priority)))
+    def get_priority(self, query: Query) -> str:
+        """Return the name of its priority."""
+        return Priority.of_rank(query.priority).value
+
+    @extend_schema_field(QueueSerializer(allow_null=True))
+    def get_queue(self, query: Query) -> dict[str, Any] | None:
+        """Return where it stands, None where it does not wait."""
+        turn = self._turns.get(query.id) if query.state == QueryState.QUEUED else None
+        return turn.as_dict() if turn else None
+
+    @cached_property
+    def _turns(self) -> dict[UUID, line.Turn]:
+        """Return where the queries stand: a page of them looks at the queue once."""
+        shown = self.instance if self.parent is None else self.parent.instance
+        page = [shown] if isinstance(shown, Query) else shown or []
+        return line.turns(query.id for query in page if query.state == QueryState.QUEUED)
 
     @extend_schema_field(CachedSerializer(allow_null=True))
     def get_cached(self, query: Query) -> dict[str, Any] | None:

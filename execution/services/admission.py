@@ -64,7 +64,7 @@ WITH running AS MATERIALIZED (
       LEFT JOIN by_both USING (workspace_id, principal_key)
       LEFT JOIN LATERAL (
           SELECT max(started_at) AS at FROM execution_query AS query
-           WHERE query.principal_key = heads.principal_key
+           WHERE query.principal_key = heads.principal_key AND query.attempts > 0
       ) AS served ON true
      WHERE coalesce(by_workspace.running, 0) < workspace.max_running_queries
        AND coalesce(by_both.running, 0) < workspace.max_running_per_principal

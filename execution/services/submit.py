@@ -19,7 +19,8 @@ from execution import ledger, planning
 from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
 from execution.placement import handed_over
-from execution.services import cache, handover
+from execution.services import cache, handover, limits
+from execution.services.limits import TooManyQueries
 from execution.services.queue import announce
 from execution.weight import Priority, priority_of, weigh
 from governance import securables
@@ -96,8 +97,8 @@ def submit_query(
 
     The same key with the same request returns the query it made before; with another request it
     raises `IdempotencyConflict`. `handed_over_from` is the actor's local run of the same text
-    that this one continues on the server. Raises `PlaceRefused`, `NotHandedOver`, and what
-    planning refuses.
+    that this one continues on the server. Raises `PlaceRefused`, `NotHandedOver`,
+    `TooManyQueries`, and what planning refuses.
     """
     submission = _submit(
         actor=actor,
@@ -140,6 +141,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
     earlier = _earlier(actor, workspace, request, key)
     if earlier is not None:
         return Submission(earlier, is_new=False)
+    limits.refuse_early(actor=actor, workspace=workspace, requested=request.place)
     plan = _planned(actor, workspace, request)
     place = plan.placement.place or _refuse(actor, workspace, plan)
     if request.handed_over_from is not None:
@@ -149,9 +151,11 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
     query.idempotency_key = key
     is_answered = cache.answer(query, plan, look=request.reuse)
     try:
+        if query.state == QueryState.QUEUED:
+            limits.check(workspace=workspace, principal_id=actor.id)
         with transaction.atomic():
             query.save(force_insert=True)
-    except IntegrityError:  # the same request, a moment earlier
+    except (IntegrityError, TooManyQueries):  # the same request, a moment earlier
         earlier = _earlier(actor, workspace, request, key)
         if earlier is None:
             raise

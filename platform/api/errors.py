@@ -28,6 +28,8 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
     headers = {}
     if isinstance(exception, Problem) and exception.challenge:
         headers["WWW-Authenticate"] = exception.challenge
+    if isinstance(exception, Problem) and exception.retry_after_seconds is not None:
+        headers["Retry-After"] = str(exception.retry_after_seconds)
     if isinstance(exception, exceptions.APIException):
         if challenge := getattr(exception, "auth_header", None):
             headers["WWW-Authenticate"] = challenge

@@ -21,6 +21,8 @@ class Problem(Exception):
     title: ClassVar[str] = "The request could not be carried out"
     challenge: ClassVar[str] = ""
     """What would be accepted, as a `WWW-Authenticate` header says it (RFC 9110 §11.6.1)."""
+    retry_after_seconds: int | None = None
+    """When to try again, as a `Retry-After` header says it (RFC 9110 §10.2.3)."""
     denial: Any = None
     """What the ledger must keep of a refusal, an `audit.services.Denial`; recorded once."""
 

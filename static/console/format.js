@@ -30,6 +30,15 @@ export function seconds(value) {
 /** Return "1 row", "2 rows". */
 export const plural = (value, word) => `${count(value)} ${word}${Number(value) === 1 ? "" : "s"}`;
 
+const ordinals = new Intl.PluralRules("en", { type: "ordinal" });
+const ENDS = { one: "st", two: "nd", few: "rd", other: "th" };
+
+/** Return a query's place in the queue: "3rd in line, about 4 s". */
+export function inLine({ position, expected_wait_seconds: wait }) {
+  const place = `${count(position)}${ENDS[ordinals.select(position)]} in line`;
+  return wait === null ? place : `${place}, about ${wait < 100 ? `${Math.max(1, Math.round(wait))} s` : seconds(wait)}`;
+}
+
 /** Tell whether a DuckDB type holds numbers. */
 export const isNumeric = (type) =>
   /^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DOUBLE|FLOAT|DECIMAL.*|NUMERIC.*)$/i.test(type);

@@ -1,6 +1,6 @@
 // <result-view>: one query from submission to rows, the same whatever place does the work.
 import { Problem, call } from "upend/api";
-import { bytes, plural, seconds } from "upend/format";
+import { bytes, inLine, plural, seconds } from "upend/format";
 import { el, icon, placeBadge, problemNotice, toast } from "upend/dom";
 import { exportResult } from "upend/export";
 import { ResultChart } from "upend/result-chart";
@@ -146,7 +146,7 @@ class ResultView extends HTMLElement {
   }
 
   drawProgress() {
-    const { state, place, progress = {}, notice } = this.query;
+    const { state, place, progress = {}, notice, queue } = this.query;
     if (!this.head.querySelector("progress, .stop")) {
       this.head.replaceChildren(
         placeBadge(place, place === "local" ? "On a machine" : "On the server"),
@@ -160,6 +160,7 @@ class ResultView extends HTMLElement {
     if (percent > 0) this.bar.firstChild.value = percent;
     const words = { queued: "Queued", running: "Running", delegated: "Waiting for the device to report back" };
     const facts = [words[state] ?? state];
+    if (queue) facts.push(inLine(queue));
     if (percent > 0) facts.push(`${Math.floor(percent)}%`);
     if (progress.rows) facts.push(plural(progress.rows, "row"));
     if (progress.bytes) facts.push(`${bytes(progress.bytes)} read`);

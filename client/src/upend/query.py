@@ -78,6 +78,9 @@ class Progress:
     percent: float | None = None
     rows: int | None = None
     bytes_read: int | None = None
+    position: int | None = None
+    """Its place in the queue, 1 is next; None where it does not wait."""
+    expected_wait_seconds: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -400,7 +403,7 @@ def _pause(waited_seconds: float) -> float:
 
 
 def _progress_of(document: Document) -> Progress:
-    numbers = document.get("progress") or {}
+    numbers, turn = document.get("progress") or {}, document.get("queue") or {}
     return Progress(
         state=str(document["state"]),
         place=str(document.get("place", "")),
@@ -408,6 +411,8 @@ def _progress_of(document: Document) -> Progress:
         percent=numbers.get("percent"),
         rows=numbers.get("rows"),
         bytes_read=numbers.get("bytes"),
+        position=turn.get("position"),
+        expected_wait_seconds=turn.get("expected_wait_seconds"),
     )
 
 

@@ -48,10 +48,22 @@ class ProgressLine:
 
     def show(self, step: Step) -> None:
         """Show one step."""
-        words = [f"[bold]{step.place}[/bold]", WORDS.get(step.state, step.state)]
+        words = [f"[bold]{step.place}[/bold]", WORDS.get(step.state, step.state), *_turn(step)]
         if step.bytes_read:
             words.append(size(step.bytes_read))
         total = 100.0 if step.percent else None
         self._bar.update(
             self._task, description=" · ".join(words), total=total, completed=step.percent or 0
         )
+
+
+def _turn(step: Step) -> list[str]:
+    """Return the place in the queue in words: "3rd in line", "about 4 s"."""
+    if step.position is None:
+        return []
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    is_teen = step.position % 100 in {11, 12, 13}
+    words = [f"{step.position}{'th' if is_teen else ends.get(step.position % 10, 'th')} in line"]
+    if step.expected_wait_seconds is not None:
+        words.append(f"about {max(1, round(step.expected_wait_seconds))} s")
+    return words
