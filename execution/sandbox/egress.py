@@ -44,6 +44,11 @@ class Egress:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Return the relay's process id, None before the first channel."""
+        return None if self._process is None else self._process.pid
+
     def open(self) -> Channel:
         """Return a channel through which one process will reach the endpoints, and only them."""
         outer, inner = socket.socketpair()

@@ -52,7 +52,7 @@ def enter(policy: Policy, handover: socket.socket | None = None) -> Report:
         ties.keep_only((*policy.descriptors, *own))
     network, in_user_namespace = _leave_network(policy, handover)
     user = _change_user(policy, in_user_namespace)
-    process = _off(ties.NAME) if ties.NAME in policy.without else ties.tie(parent)
+    process = _tie(policy, parent)
     files = _restrict_files(policy)
     network = _narrow(network, policy, files)
     calls = _filter_calls(policy, network)
@@ -113,6 +113,13 @@ def _change_user(policy: Policy, in_user_namespace: bool) -> Layer:
     layer = identity.in_namespace() if in_user_namespace else identity.drop(policy.scratch)
     identity.drop_capabilities()
     return layer
+
+
+def _tie(policy: Policy, parent: int) -> Layer:
+    if ties.NAME in policy.without:
+        ties.forbid_new_privileges()  # the layers after this one need it
+        return _off(ties.NAME)
+    return ties.tie(parent)
 
 
 def _restrict_files(policy: Policy) -> Layer:

@@ -20,6 +20,7 @@ from execution.sandbox import kernel
 from execution.sandbox.domain import Endpoint, Layer, State
 
 NAME = "network"
+PR_SET_DUMPABLE = 4  # linux/prctl.h
 CLONE_NEWNS = 0x00020000  # linux/sched.h
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
@@ -47,10 +48,13 @@ def leave(*, with_mounts: bool) -> bool:
         kernel.unshare(flags)
         return False
     uid, gid = os.geteuid(), os.getegid()
+    kernel.prctl(
+        PR_SET_DUMPABLE, 1
+    )  # else the maps are root's; the tie to the parent takes it back
     kernel.unshare(CLONE_NEWUSER | flags)
-    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
+    Path("/proc/self/setgroups").write_bytes(b"deny")
+    Path("/proc/self/uid_map").write_bytes(b"%d %d 1" % (uid, uid))
+    Path("/proc/self/gid_map").write_bytes(b"%d %d 1" % (gid, gid))
     return True
 
 
@@ -107,7 +111,7 @@ def _own(address: str, family: socket.AddressFamily) -> None:
 def _tell_names(names: dict[str, str], scratch: str) -> None:
     """Put a hosts file with only `names` where the system's is, for this process alone."""
     own = Path(scratch) / "hosts"
-    own.write_text("".join(f"{ip} {name}\n" for name, ip in names.items()), encoding="ascii")
+    own.write_bytes("".join(f"{ip} {name}\n" for name, ip in names.items()).encode())
     own.chmod(0o444)
     kernel.mount("none", "/", None, MS_REC | MS_PRIVATE)
     kernel.mount(str(own), HOSTS, None, MS_BIND)

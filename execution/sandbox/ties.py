@@ -38,10 +38,16 @@ def tie_to(parent_pid: int) -> None:
     """
     if sys.platform == "linux":
         kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        kernel.prctl(PR_SET_NO_NEW_PRIVS, 1)
+        forbid_new_privileges()
         kernel.prctl(PR_SET_DUMPABLE, 0)
     if os.getppid() != parent_pid:
         os._exit(0)
+
+
+def forbid_new_privileges() -> None:
+    """Let no program that this process could start gain anything."""
+    if sys.platform == "linux":
+        kernel.prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
 def tie(parent_pid: int) -> Layer:
