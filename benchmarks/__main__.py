@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("planning", "overhead")
+NAMES = ("planning", "overhead", "memory")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or NAMES:

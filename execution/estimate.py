@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from catalog import lake
 from catalog.domain import ColumnFilter, PrunedFiles
+from execution import memory, widths
 from execution.bind import Bound, BoundScan, HiddenTable
 from execution.domain import Estimate, TableEstimate
 from execution.resolve import Candidate
@@ -20,7 +21,13 @@ CLOCK = frozenset(
 )
 NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?")
 BASE_MEMORY_BYTES = 64 * 10**6
-BYTES_PER_HELD_ROW = 96
+"""What any query needs: buffers for reading and decoding row groups."""
+
+WORTH_A_LOOK = 64 * 10**6
+"""Up to so much it makes no difference whether groups are few: their statistics stay unread."""
+
+COUNTABLE_FILES = 20_000
+"""In more files than this, adding up the statistics of columns takes longer than it helps."""
 
 
 def estimate(
@@ -28,15 +35,43 @@ def estimate(
 ) -> Estimate:
     """Return what the query would read of each table, and hold in memory."""
     reads_clock = bool(functions & CLOCK)
-    return Estimate(
-        tables=tuple(
-            _table(candidate, [s for s in bound.scans if s.hidden is hidden], reads_clock)
-            for candidate, hidden in tables
-        ),
-        joins=bound.joins,
-        memory_bytes=BASE_MEMORY_BYTES + bound.held_rows * BYTES_PER_HELD_ROW,
-        held_bytes=bound.held_rows * BYTES_PER_HELD_ROW,
+    estimates = tuple(
+        _table(candidate, [s for s in bound.scans if s.hidden is hidden], reads_clock)
+        for candidate, hidden in tables
     )
+    held = _held(bound, tables, estimates)
+    return Estimate(estimates, bound.joins, BASE_MEMORY_BYTES + held, held)
+
+
+def _held(
+    bound: Bound,
+    tables: Sequence[tuple[Candidate, HiddenTable]],
+    estimates: Sequence[TableEstimate],
+) -> int:
+    """Return what blocking operators hold; statistics are looked at only where it is much."""
+    found = memory.held_bytes(bound.roots, _facts(tables, estimates))
+    if found <= WORTH_A_LOOK:
+        return found
+    return memory.held_bytes(bound.roots, _facts(tables, estimates, with_statistics=True))
+
+
+def _facts(
+    tables: Sequence[tuple[Candidate, HiddenTable]],
+    estimates: Sequence[TableEstimate],
+    *,
+    with_statistics: bool = False,
+) -> dict[str, widths.TableFacts]:
+    """Return what is known of each table, by its hidden name."""
+    found = {}
+    for (candidate, hidden), estimated in zip(tables, estimates, strict=True):
+        summaries: dict[int, lake.ColumnSummary] = {}
+        # Of governed data an estimate must say no more than the engine's own guess does.
+        is_open = hidden.obligations.is_empty and candidate.table.file_count <= COUNTABLE_FILES
+        if with_statistics and is_open:
+            at = candidate.snapshot.snapshot_id
+            summaries = lake.column_summaries(candidate.catalog, candidate.table, at)
+        found[hidden.name] = widths.facts_of(hidden, summaries, estimated.rows)
+    return found
 
 
 def _table(candidate: Candidate, scans: Sequence[BoundScan], reads_clock: bool) -> TableEstimate:

@@ -18,11 +18,13 @@ from catalog.lake.snapshots import (
     snapshot,
     snapshots,
 )
+from catalog.lake.summaries import ColumnSummary, column_summaries
 from catalog.lake.tables import schemas, table, table_by_uuid, tables
 
 __all__ = [
     "CatalogNotReady",
     "Change",
+    "ColumnSummary",
     "InlinedRows",
     "MetadataRows",
     "PathOutsidePrefix",
@@ -30,6 +32,7 @@ __all__ = [
     "SliceRows",
     "State",
     "UnknownSnapshot",
+    "column_summaries",
     "committed_with",
     "create_indexes",
     "drop",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catalog.domain import Table
+from catalog.lake import facts
 from catalog.lake.metadata import live_as, rows
 from catalog.models import Catalog
 
@@ -24,7 +25,12 @@ class ColumnSummary:
 
 
 def column_summaries(catalog: Catalog, table: Table, snapshot_id: int) -> dict[int, ColumnSummary]:
-    """Return the summaries of a table's columns by column id, in one query."""
+    """Return the summaries of a table's columns by column id: one query, then remembered."""
+    key = ("column_summaries", table.table_id, snapshot_id)
+    return facts.of(catalog, key, lambda: _summarized(catalog, table, snapshot_id))
+
+
+def _summarized(catalog: Catalog, table: Table, snapshot_id: int) -> dict[int, ColumnSummary]:
     found = rows(
         catalog,
         "SELECT coalesce(f.column_id, t.column_id), f.nulls, f.bytes, t.min_value, t.max_value"

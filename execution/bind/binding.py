@@ -48,15 +48,12 @@ class BoundScan:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What the engine will do: its scans, and the rows that its operators hold.
-
-    `columns` are (name, type) of the result.
-    """
+    """What the engine will do: its scans and its operators. `columns` are the result's, typed."""
 
     scans: tuple[BoundScan, ...]
     columns: tuple[tuple[str, str], ...]
     joins: int
-    held_rows: int
+    roots: tuple[explain.Operator, ...]
 
 
 def bind(
@@ -88,7 +85,7 @@ def bind(
         scans=tuple(_scan(scan, by_name) for scan in plan.scans),
         columns=tuple((name, kind) for name, kind in answer["columns"]),
         joins=plan.joins,
-        held_rows=plan.held_rows,
+        roots=plan.roots,
     )
 
 

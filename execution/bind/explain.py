@@ -1,4 +1,4 @@
-"""Reads DuckDB's EXPLAIN: what each scan reads, and which operators hold rows in memory."""
+"""Reads DuckDB's EXPLAIN: what each scan reads, and the operators that hold rows in memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 SCAN = "DUCKLAKE_SCAN"
-BLOCKING = frozenset(
-    {"HASH_GROUP_BY", "ORDER_BY", "PERFECT_HASH_GROUP_BY", "WINDOW", "STREAMING_WINDOW"}
+DETAILS = (
+    "Aggregates",
+    "CTE Index",
+    "Groups",
+    "Join Type",
+    "Order By",
+    "Projections",
+    "Table Index",
+    "Top",
 )
 Node = dict[str, Any]
 
@@ -24,24 +31,40 @@ class RawScan:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of the physical plan: the engine's name for it, its rows, its details.
+
+    `table` is the hidden name of what a scan reads, else empty. For operators without an estimate
+    of their own, `rows` are those of their biggest child.
+    """
+
+    name: str
+    rows: int
+    details: dict[str, tuple[str, ...]]
+    table: str
+    children: tuple[Operator, ...]
+
+    def detail(self, name: str) -> tuple[str, ...]:
+        """Return the lines of one detail, such as `Groups`; none where there is none."""
+        return self.details.get(name, ())
+
+
+@dataclass(frozen=True, slots=True)
 class RawPlan:
-    """What of a plan matters for its cost. `held_rows` are rows kept by blocking operators."""
+    """What of a plan matters for its cost."""
 
     scans: tuple[RawScan, ...]
     joins: int
-    held_rows: int
+    roots: tuple[Operator, ...]
 
 
 def read(plan: list[Node]) -> RawPlan:
     """Read the JSON of `EXPLAIN (FORMAT json)`."""
     nodes = [node for root in plan for node in _walk(root)]
-    joins = [node for node in nodes if "JOIN" in node["name"]]
-    held = [node for node in nodes if node["name"] in BLOCKING]
-    built = [join["children"][-1] for join in joins if join["children"]]
     return RawPlan(
         scans=tuple(_scan(node) for node in nodes if node["name"] == SCAN),
-        joins=len(joins),
-        held_rows=sum(_cardinality(node) for node in [*held, *built]),
+        joins=sum("JOIN" in node["name"] for node in nodes),
+        roots=tuple(_operator(root) for root in plan),
     )
 
 
@@ -49,6 +72,17 @@ def _walk(node: Node) -> Iterator[Node]:
     yield node
     for child in node["children"]:
         yield from _walk(child)
+
+
+def _operator(node: Node) -> Operator:
+    info = node["extra_info"]
+    return Operator(
+        name=str(node["name"]),
+        rows=_cardinality(node),
+        details={name: _lines(info[name]) for name in DETAILS if name in info},
+        table=str(info["Table"]) if node["name"] == SCAN else "",
+        children=tuple(_operator(child) for child in node["children"]),
+    )
 
 
 def _scan(node: Node) -> RawScan:

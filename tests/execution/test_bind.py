@@ -204,10 +204,11 @@ def test_it_resolves_names_like_the_engine_that_will_run_it(bound: Run) -> None:
     assert {s.hidden.name for s in bound("FROM other.s2.big", tables).scans} == {"t2"}
 
 
-def test_it_counts_joins_and_held_rows(bound: Run) -> None:
+def test_it_counts_joins_and_keeps_the_operators(bound: Run) -> None:
     found = bound("SELECT name, count(*) FROM big JOIN small USING (id) GROUP BY name")
     assert found.joins == 1
-    assert found.held_rows >= 50
+    assert [root.name for root in found.roots] == ["HASH_GROUP_BY"]
+    assert found.roots[0].detail("Aggregates") == ("count_star()",)
 
 
 @pytest.mark.parametrize(
