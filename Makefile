@@ -40,7 +40,7 @@ schema: $(STAMP) ## Write the reference pages that come from the code: openapi.y
 	$(BIN)/python manage.py write_reference
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/reference/openapi.yaml
 
-bench: $(STAMP) ## Measure planning, manifests and the overhead of a server run
+bench: $(STAMP) ## Measure planning, manifests, the overhead of a server run and a big result
 	$(BIN)/python -m benchmarks
 
 screenshots: $(STAMP) ## Take the pictures that the README shows

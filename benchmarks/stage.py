@@ -29,6 +29,7 @@ RESULTS = Path(__file__).parent / "results"
 class Stage:
     """What a benchmark needs: the address, a token, a workspace and who acts in it."""
 
+    running: RunningStack
     url: str
     token: str
     workspace: Any
@@ -61,12 +62,12 @@ def stage() -> Iterator[Stage]:
         try:
             os.environ.update(running.environment)
             django.setup()
-            yield _organization(running.url)
+            yield _organization(running)
         finally:
             running.stop()
 
 
-def _organization(url: str) -> Stage:
+def _organization(running: RunningStack) -> Stage:
     from accounts import services as accounts
     from accounts.domain import SYSTEM, OrganizationRole, Scope
     from accounts.selectors import actor_for_user
@@ -99,7 +100,7 @@ def _organization(url: str) -> Stage:
         scopes=frozenset(Scope),
         expires_at=datetime.now(UTC) + timedelta(days=1),
     )
-    return Stage(url, token.text, workspace, actor)
+    return Stage(running, running.url, token.text, workspace, actor)
 
 
 def milliseconds(work: Callable[[], object], *, runs: int, warmup: int = 3) -> list[float]:

@@ -112,6 +112,30 @@ def keys(prefix: str) -> list[str]:
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
 
+def keys_before(prefix: str, moment: datetime) -> list[str]:
+    """Return the keys of the objects below `prefix` that were last written before `moment`."""
+    with translated():
+        pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket(), Prefix=prefix)
+        return [
+            found["Key"]
+            for page in pages
+            for found in page.get("Contents", [])
+            if found["LastModified"] < moment
+        ]
+
+
+def abort_uploads_before(prefix: str, moment: datetime) -> int:
+    """Forget the multipart uploads below `prefix` that began before `moment`; return how many."""
+    with translated():
+        listed = client().list_multipart_uploads(Bucket=bucket(), Prefix=prefix)
+        left = [found for found in listed.get("Uploads", []) if found["Initiated"] < moment]
+        for found in left:
+            client().abort_multipart_upload(
+                Bucket=bucket(), Key=found["Key"], UploadId=found["UploadId"]
+            )
+    return len(left)
+
+
 def presign(
     key: str,
     *,
@@ -119,13 +143,14 @@ def presign(
     window_seconds: int = 0,
     public: bool = False,
     method: Literal["GET", "HEAD"] = "GET",
+    file_name: str = "",
     now: datetime | None = None,
 ) -> str:
     """Return a URL that reads `key` for at least `valid_seconds`, without any other credential.
 
     With `window_seconds`, the URL is the same for everyone who asks within that window, so that
     caches keyed by URL survive re-signing. `public` signs for the endpoint that clients reach.
-    A signature is good for one `method`.
+    A signature is good for one `method`. With `file_name`, browsers save the object under it.
     Source: AWS Signature Version 4, query string authentication.
     """
     signed_at = now or datetime.now(UTC)
@@ -143,6 +168,7 @@ def presign(
             f"X-Amz-Date={moment}",
             f"X-Amz-Expires={valid_seconds + window_seconds}",
             "X-Amz-SignedHeaders=host",
+            *([f"response-content-disposition={_attachment(file_name)}"] if file_name else []),
         )
     )
     request = f"{method}\n{path}\n{query}\nhost:{endpoint.netloc}\n\nhost\n{UNSIGNED}"
@@ -187,6 +213,10 @@ def _signing_key(secret: str, day: str, region: str) -> bytes:
     for part in (day, region, "s3", "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return key
+
+
+def _attachment(file_name: str) -> str:
+    return quote(f'attachment; filename="{file_name}"', safe="")
 
 
 def _range(start: int, length: int | None) -> str:

@@ -79,6 +79,9 @@ class Query(models.Model):
     result_bytes = models.BigIntegerField(null=True)
     result_key = models.CharField(max_length=400, blank=True)
     result_expires_at = models.DateTimeField(null=True)
+    evicted_at = models.DateTimeField(
+        null=True, help_text="When newer results needed the room of its rows."
+    )
     truncated = models.BooleanField(default=False)
     reuse_key = models.CharField(
         max_length=64, blank=True, help_text="Equal where two complete results must be equal."

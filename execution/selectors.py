@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet, Sum
 
 from accounts.domain import Actor
 from accounts.models import Device
 from catalog.models import Catalog
-from execution.models import Query, SavedQuery
+from execution.models import Query, ResultExport, SavedQuery
 from governance import securables
 from governance import selectors as governance
 from governance.domain import Action, Request, Securable, SecurableKind
@@ -31,6 +31,20 @@ def find_query(actor: Actor, workspace: Workspace, query_id: UUID) -> Query:
         message = "There is no such query, or you may not see it."
         raise NotFound(message, hint="People see their own queries; owners and stewards see all.")
     return query
+
+
+def stored_bytes(workspace: Workspace) -> int:
+    """Return what the workspace's results take in the bucket, each object counted once."""
+    return bytes_of(Query.objects.filter(workspace=workspace).exclude(result_key=""))
+
+
+def bytes_of(queries: QuerySet[Query]) -> int:
+    """Return the size of the queries' results and of all their other formats, each object once."""
+    exports = ResultExport.objects.filter(query__in=queries.order_by().values("id"))
+    sizes = queries.order_by().values("result_key").annotate(size=Max("result_bytes"))
+    others = exports.values("query__result_key", "format").annotate(size=Max("size_bytes"))
+    totals = (rows.aggregate(total=Sum("size"))["total"] for rows in (sizes, others))
+    return sum(total or 0 for total in totals)
 
 
 def saved_queries_of(actor: Actor, workspace: Workspace) -> QuerySet[SavedQuery]:

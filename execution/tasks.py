@@ -50,6 +50,12 @@ def sweep_queries() -> dict[str, int]:
     return services.sweep()
 
 
+@shared_task(name="execution.sweep_orphans")
+def sweep_orphans() -> int:
+    """Delete what a crash left in the results bucket."""
+    return services.sweep_orphans()
+
+
 @shared_task(name="execution.expire_results")
 def expire_results() -> int:
     """Delete the results whose time is over."""

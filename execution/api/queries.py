@@ -23,8 +23,10 @@ from execution.api.serializers import (
     QuerySerializer,
     SubmissionSerializer,
 )
-from execution.domain import QueryState
+from execution.domain import QueryState, ResultFormat
 from execution.models import Query
+from execution.services.results import NoResult, ResultExpired, ResultNotReady
+from governance.services import AccessDenied
 from problems import Invalid
 from workspaces.selectors import find_workspace
 
@@ -35,6 +37,13 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description="The same key with the same request returns the query it made before.",
+)
+
+
+INCLUDE = OpenApiParameter(
+    "include",
+    OpenApiTypes.STR,
+    description="`result_url` adds where the rows of an ended query lie, which reads the result.",
 )
 
 
@@ -78,7 +87,7 @@ class QueriesView(generics.ListAPIView[Query]):
     @extend_schema(
         operation_id="submit_query",
         request=SubmissionSerializer,
-        parameters=[IDEMPOTENCY_KEY, PREFER],
+        parameters=[INCLUDE, IDEMPOTENCY_KEY, PREFER],
         responses={201: QuerySerializer, 200: OpenApiResponse(QuerySerializer, "Made before")},
         tags=["queries"],
     )
@@ -103,7 +112,8 @@ class QueriesView(generics.ListAPIView[Query]):
             headers = wait_if_preferred(request, query)
         if headers.get("Preference-Applied"):
             query = selectors.find_query(actor, where, query.id)
-        document = QuerySerializer(query, context={"notice": submission.notice}).data
+        context = {"notice": submission.notice, "result_url": result_url_of(request, query)}
+        document = QuerySerializer(query, context=context).data
         code = status.HTTP_201_CREATED if submission.is_new else status.HTTP_200_OK
         return Response(document, status=code, headers=headers)
 
@@ -114,7 +124,10 @@ class QueryView(APIView):
     required_scopes: ClassVar[RequiredScopes] = {"GET": Scope.QUERY_RUN}
 
     @extend_schema(
-        operation_id="get_query", parameters=[PREFER], responses=QuerySerializer, tags=["queries"]
+        operation_id="get_query",
+        parameters=[PREFER, INCLUDE],
+        responses=QuerySerializer,
+        tags=["queries"],
     )
     def get(self, request: Request, workspace: str, query_id: UUID) -> Response:
         """Return a query: where it stands, how far it is, how it ended.
@@ -125,7 +138,8 @@ class QueryView(APIView):
         headers = wait_if_preferred(request, query)
         if headers.get("Preference-Applied"):
             query = query_of(request, workspace, query_id)
-        document = QuerySerializer(query, context={"actor": actor_of(request)}).data
+        context = {"actor": actor_of(request), "result_url": result_url_of(request, query)}
+        document = QuerySerializer(query, context=context).data
         return Response(document, headers=headers)
 
 
@@ -151,6 +165,22 @@ def query_of(request: Request, workspace: str, query_id: UUID) -> Query:
     """Return the query that an address names to the actor. Raises `NotFound`."""
     actor = actor_of(request)
     return selectors.find_query(actor, find_workspace(actor, workspace), query_id)
+
+
+def result_url_of(request: Request, query: Query) -> str:
+    """Return where the rows lie, where the request asks for it, there are some and it may.
+
+    Saves the client the way to `/result` and its redirect. Handing it out is reading the result:
+    it is decided and recorded the same. To see the query is not to read its rows, so that a
+    refusal leaves the address empty.
+    """
+    if "result_url" not in request.query_params.get("include", "").split(","):
+        return ""
+    try:
+        url = services.locate(actor=actor_of(request), query=query, form=ResultFormat.ARROW)
+    except (AccessDenied, ResultNotReady, NoResult, ResultExpired):
+        return ""
+    return url or ""
 
 
 def wants_fresh(request: Request) -> bool:

@@ -36,7 +36,10 @@ class ResultView(APIView):
         responses={
             200: ResultPageSerializer,
             202: OpenApiResponse(description="The format is being written: see Retry-After."),
-            307: OpenApiResponse(description="To the file in the bucket, readable for a minute."),
+            307: OpenApiResponse(
+                description="To the file in the bucket, readable for a minute. The header"
+                " Upend-Truncated says whether rows were left off at the workspace's limit."
+            ),
             410: OpenApiResponse(description="The result has expired."),
         },
         tags=["queries"],
@@ -68,7 +71,11 @@ class ResultView(APIView):
             if url is not None:
                 return Response(
                     status=status.HTTP_307_TEMPORARY_REDIRECT,
-                    headers={"Location": url, "Cache-Control": "no-store"},
+                    headers={
+                        "Location": url,
+                        "Cache-Control": "no-store",
+                        "Upend-Truncated": str(query.truncated).lower(),
+                    },
                 )
             if time.monotonic() > until:
                 return Response(

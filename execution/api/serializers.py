@@ -226,6 +226,9 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
     queue = serializers.SerializerMethodField(
         help_text="Where it stands while it waits for a worker; else null."
     )
+    result_url = serializers.SerializerMethodField(
+        help_text="With include=result_url: where in the bucket the Arrow file is, for a minute."
+    )
     cached = serializers.SerializerMethodField(
         help_text="The query that made the rows, where it was another one; else null."
     )
@@ -258,6 +261,7 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
             "result_expires_at",
             "attempts",
             "links",
+            "result_url",
             "notice",
             "engine_error",
         ]
@@ -297,6 +301,10 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
         shown = self.instance if self.parent is None else self.parent.instance
         page = [shown] if isinstance(shown, Query) else shown or []
         return line.turns(query.id for query in page if query.state == QueryState.QUEUED)
+
+    def get_result_url(self, query: Query) -> str:  # noqa: ARG002 - DRF's signature
+        """Return the address that the request asked for and may have."""
+        return str(self.context.get("result_url", ""))
 
     @extend_schema_field(CachedSerializer(allow_null=True))
     def get_cached(self, query: Query) -> dict[str, Any] | None:

@@ -17,7 +17,13 @@ from execution.results.values import text_of
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BATCHES_AT_ONCE = 32
+ROWS_AT_ONCE = 122_880
+"""DuckDB's own row group: what readers of Parquet expect."""
+
+BYTES_AT_ONCE = 32 * 2**20
+"""Wide rows are written sooner: memory is bounded by this, not by their number."""
+
+AHEAD_BYTES = 8 * 2**20
 CONTENT_TYPES = {
     ResultFormat.CSV: "text/csv; charset=utf-8",
     ResultFormat.PARQUET: "application/vnd.apache.parquet",
@@ -52,7 +58,7 @@ def export(
     """
     upload = Upload(client, bucket, key, CONTENT_TYPES[form])
     try:
-        reader = open_file(client, bucket, source)
+        reader = open_file(client, bucket, source, ahead_bytes=AHEAD_BYTES)
         convert, writer = _writer(form, upload, reader.schema)
         for table in _tables(reader):
             writer.write_table(convert(table))
@@ -76,9 +82,15 @@ def _writer(form: ResultFormat, upload: Upload, schema: pa.Schema) -> tuple[Conv
 
 
 def _tables(reader: pa.RecordBatchFileReader) -> Iterator[pa.Table]:
-    for start in range(0, reader.num_record_batches, BATCHES_AT_ONCE):
-        stop = min(start + BATCHES_AT_ONCE, reader.num_record_batches)
-        batches = [reader.get_batch(index) for index in range(start, stop)]
+    """Return the rows in groups, each a few batches."""
+    batches: list[pa.RecordBatch] = []
+    for index in range(reader.num_record_batches):
+        batches.append(reader.get_batch(index))
+        rows = sum(batch.num_rows for batch in batches)
+        if rows >= ROWS_AT_ONCE or sum(batch.nbytes for batch in batches) >= BYTES_AT_ONCE:
+            yield pa.Table.from_batches(batches, reader.schema)
+            batches = []
+    if batches or not reader.num_record_batches:
         yield pa.Table.from_batches(batches, reader.schema)
 
 

@@ -15,9 +15,12 @@ AHEAD_BYTES = 256 * 2**10
 class RangedObject(io.RawIOBase):
     """A readable stream over ranged GETs. One request finds the size and the footer at once."""
 
-    def __init__(self, client: S3Client, bucket: str, key: str) -> None:
+    def __init__(
+        self, client: S3Client, bucket: str, key: str, ahead_bytes: int = AHEAD_BYTES
+    ) -> None:
         super().__init__()
         self._client, self._bucket, self._key = client, bucket, key
+        self._ahead_bytes = ahead_bytes
         self._position = 0
         self._tail, self._size_bytes = self._fetch(f"bytes=-{TAIL_BYTES}")
         self._block, self._block_at = b"", 0
@@ -53,7 +56,7 @@ class RangedObject(io.RawIOBase):
         for block, at in ((self._tail, self._size_bytes - len(self._tail)), self._last()):
             if at <= start and start + length <= at + len(block):
                 return block[start - at : start - at + length]
-        end = min(self._size_bytes, start + max(length, AHEAD_BYTES))
+        end = min(self._size_bytes, start + max(length, self._ahead_bytes))
         self._block, _ = self._fetch(f"bytes={start}-{end - 1}")
         self._block_at = start
         return self._block[:length]

@@ -1,13 +1,16 @@
 """A file in the bucket that is written as it is produced and appears whole or not at all.
 
 Small files are one PUT; larger ones a multipart upload (S3 User Guide, "Uploading an object using
-multipart upload"), which stays invisible until it is completed.
+multipart upload"), which stays invisible until it is completed. One part travels while the next
+one fills: whoever writes waits for the network only when it is slower than the rows, and no more
+than two parts are ever held.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,6 +31,8 @@ class Upload(io.RawIOBase):
         self._buffer = bytearray()
         self._upload_id = ""
         self._etags: list[str] = []
+        self._sender: ThreadPoolExecutor | None = None
+        self._in_flight: Future[str] | None = None
         self.size_bytes = 0
 
     def writable(self) -> bool:
@@ -39,13 +44,17 @@ class Upload(io.RawIOBase):
         return self.size_bytes
 
     def write(self, data: Any) -> int:
-        """Take bytes; full parts leave for the bucket at once."""
+        """Take bytes; full parts leave at once. Raises what befell an earlier part."""
         view = memoryview(data).cast("B")
-        self._buffer += view
         self.size_bytes += len(view)
-        while len(self._buffer) >= PART_BYTES:
-            self._send_part(bytes(self._buffer[:PART_BYTES]))
-            del self._buffer[:PART_BYTES]
+        start = 0
+        while start < len(view):
+            taken = view[start : start + PART_BYTES - len(self._buffer)]
+            self._buffer += taken
+            start += len(taken)
+            if len(self._buffer) == PART_BYTES:
+                full, self._buffer = self._buffer, bytearray()
+                self._send_part(full)
         return len(view)
 
     def commit(self) -> int:
@@ -59,7 +68,8 @@ class Upload(io.RawIOBase):
             )
             return self.size_bytes
         if self._buffer:
-            self._send_part(bytes(self._buffer))
+            self._send_part(self._buffer)
+        self._landed()
         self._client.complete_multipart_upload(
             UploadId=self._upload_id,
             MultipartUpload={
@@ -74,7 +84,9 @@ class Upload(io.RawIOBase):
         return self.size_bytes
 
     def abort(self) -> None:
-        """Forget what was sent. Parts that cannot be removed now fall to the bucket's lifecycle."""
+        """Forget what was sent. Parts that cannot be removed now are swept up later."""
+        with contextlib.suppress(BotoCoreError, ClientError):
+            self._landed()
         if self._upload_id:
             with contextlib.suppress(BotoCoreError, ClientError):
                 self._client.abort_multipart_upload(
@@ -83,7 +95,9 @@ class Upload(io.RawIOBase):
                     Key=self._key,
                 )
 
-    def _send_part(self, body: bytes) -> None:
+    def _send_part(self, body: bytearray) -> None:
+        """Let a part go, once the one before it has arrived."""
+        self._arrived()
         if not self._upload_id:
             started = self._client.create_multipart_upload(
                 ContentType=self._content_type,
@@ -91,11 +105,31 @@ class Upload(io.RawIOBase):
                 Key=self._key,
             )
             self._upload_id = started["UploadId"]
+        if self._sender is None:
+            self._sender = ThreadPoolExecutor(1, thread_name_prefix="upload")
+        self._in_flight = self._sender.submit(self._put, len(self._etags) + 1, body)
+
+    def _put(self, number: int, body: bytearray) -> str:
         sent = self._client.upload_part(
             UploadId=self._upload_id,
-            PartNumber=len(self._etags) + 1,
-            Body=body,
+            PartNumber=number,
+            Body=bytes(body),
             Bucket=self._bucket,
             Key=self._key,
         )
-        self._etags.append(sent["ETag"])
+        return sent["ETag"]
+
+    def _arrived(self) -> None:
+        """Wait for the part in flight, and raise what befell it."""
+        waiting, self._in_flight = self._in_flight, None
+        if waiting is not None:
+            self._etags.append(waiting.result())
+
+    def _landed(self) -> None:
+        """Wait for the last part, and let the thread go that sent them."""
+        sender, self._sender = self._sender, None
+        try:
+            self._arrived()
+        finally:
+            if sender is not None:
+                sender.shutdown()

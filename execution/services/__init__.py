@@ -1,7 +1,7 @@
 """Every write of what runs."""
 
 from execution.services.corrections import reset_predictions
-from execution.services.expiry import expire_results, let_go
+from execution.services.expiry import expire_results, let_go, make_room, sweep_orphans
 from execution.services.files import FileRequest, authorize_file
 from execution.services.grants import issue_grant
 from execution.services.lifecycle import cancel_query
@@ -26,6 +26,7 @@ __all__ = [
     "issue_grant",
     "let_go",
     "locate",
+    "make_room",
     "read_page",
     "reset_predictions",
     "run_export",
@@ -34,4 +35,5 @@ __all__ = [
     "save_query",
     "submit_query",
     "sweep",
+    "sweep_orphans",
 ]

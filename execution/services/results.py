@@ -19,6 +19,7 @@ from execution.models import Query, ResultExport
 from execution.results.arrow_file import open_file, read_rows
 from execution.results.exports import export
 from execution.results.values import rows_of
+from execution.services.expiry import make_room
 from execution.services.queue import EXPORT_RESULT, publish
 from problems import Conflict, NotFound, Problem
 
@@ -137,8 +138,11 @@ def check_readable(query: Query) -> None:
     if state is not QueryState.SUCCEEDED:
         raise NoResult(f"The query was {state}.", problem=query.problem)
     if not query.result_key or (query.result_expires_at or timezone.now()) <= timezone.now():
+        why = "Results are kept for a limited time, and this one's is over."
+        if query.evicted_at is not None:
+            why = "Newer results of the workspace needed the room that this one took."
         raise ResultExpired(
-            "Results are kept for a limited time, and this one's is over.",
+            why,
             hint="Run the query again; at the same snapshot it gives the same rows.",
         )
 
@@ -163,6 +167,7 @@ def run_export(export_id: int) -> None:
         held.update(state=ExportState.FAILED, problem=problem.as_dict(), finished_at=timezone.now())
         return
     held.update(state=ExportState.READY, size_bytes=size, finished_at=timezone.now())
+    make_room(row.query.workspace)
 
 
 @audit.service
@@ -173,7 +178,8 @@ def _check_rights(*, actor: Actor, query: Query) -> None:
 @audit.service
 def _hand_out(*, actor: Actor, query: Query, form: ResultFormat, key: str) -> str:
     _record_read(actor, query, {"format": form})
-    return storage.presign(key, valid_seconds=URL_SECONDS, public=True)
+    name = f"upend-{str(query.id)[:8]}{'-truncated' if query.truncated else ''}.{form}"
+    return storage.presign(key, valid_seconds=URL_SECONDS, public=True, file_name=name)
 
 
 def _record_read(actor: Actor, query: Query, what: dict[str, Any]) -> None:
@@ -210,7 +216,9 @@ def _claim_export(export_id: int) -> ResultExport | None:
     taken = ResultExport.objects.filter(id=export_id, state=ExportState.QUEUED).update(
         state=ExportState.RUNNING, attempts=F("attempts") + 1, heartbeat_at=timezone.now()
     )
-    return ResultExport.objects.select_related("query").get(id=export_id) if taken else None
+    return (
+        ResultExport.objects.select_related("query__workspace").get(id=export_id) if taken else None
+    )
 
 
 def _beat(held: Any) -> None:

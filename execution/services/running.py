@@ -19,6 +19,7 @@ from execution.models import Query
 from execution.notices.hub import Follower, changes
 from execution.results.arrow_file import ArrowFile
 from execution.services import admission, lifecycle, notices
+from execution.services.expiry import make_room
 from execution.services.lifecycle import Claim
 from execution.services.queue import wake_another
 from execution.weight import SLOT_BYTES
@@ -124,6 +125,7 @@ def carry_out(held: Claim) -> None:
             hint="Run it again; the query's id leads an operator to the cause.",
         )
         lifecycle.fail(held=held, problem=unexpected)
+    make_room(held.query.workspace)
 
 
 def result_key(query: Query) -> str:

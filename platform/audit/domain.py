@@ -36,6 +36,7 @@ class Event(StrEnum):
     QUERY_SUBMITTED = "query.submitted"
     QUERY_SUCCEEDED = "query.succeeded"
     RECEIPT_ACCEPTED = "receipt.accepted"
+    RESULT_EVICTED = "result.evicted"
     RESULT_READ = "result.read"
     SAVED_QUERY_CHANGED = "saved_query.changed"
     SAVED_QUERY_DELETED = "saved_query.deleted"

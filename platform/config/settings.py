@@ -235,6 +235,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     },
     "sweep-jobs": {"task": "catalog.sweep_jobs", "schedule": 2.0, "options": {"expires": 4}},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
+    "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
 }
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
 RESULT_TTL_SECONDS = env.number("RESULT_TTL_SECONDS", 24 * 3600)

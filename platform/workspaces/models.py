@@ -41,6 +41,10 @@ class Workspace(models.Model):
     )
     max_result_rows = models.BigIntegerField(default=10_000_000)
     max_result_bytes = models.BigIntegerField(default=2 * 10**9)
+    max_stored_bytes = models.BigIntegerField(
+        default=50 * 10**9,
+        help_text="Kept results take no more: those longest unused end early.",
+    )
     query_timeout_seconds = models.PositiveIntegerField(default=300)
     query_memory_bytes = models.BigIntegerField(default=2 * 2**30)
     local_max_bytes = models.BigIntegerField(

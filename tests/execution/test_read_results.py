@@ -11,12 +11,19 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 from django.conf import settings
 from mypy_boto3_s3 import S3Client
 
 from execution.domain import ResultFormat
 from execution.engine.domain import ROWS_PER_BATCH
-from execution.results.arrow_file import ArrowFile, open_file, read_rows
+from execution.results.arrow_file import (
+    SMALL_BATCHES,
+    ArrowFile,
+    later_rows,
+    open_file,
+    read_rows,
+)
 from execution.results.exports import export
 from execution.results.upload import PART_BYTES, Upload
 from execution.results.values import rows_of
@@ -123,6 +130,45 @@ def test_it_returns_any_page_of_a_file_written_in_uneven_batches(
     for offset, limit in [(0, 1), (2047, 2), (4000, 1000), (start - 1, 1000), (start, 10)]:
         rows = read_rows(reader, offset, limit)["i"].to_pylist()
         assert rows == list(range(offset, min(offset + limit, start)))
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 2047, 200_000])
+def test_it_returns_any_page_of_a_file_whose_later_batches_are_larger(
+    client: S3Client, bucket: str, key: str, beyond: int
+) -> None:
+    small = SMALL_BATCHES * ROWS_PER_BATCH
+    total = small + beyond
+    file = ArrowFile(client, bucket, key)
+    file.open(pa.schema([("i", pa.int64()), ("wide", pa.string())]))
+    for start in range(0, total, 30_000):
+        ids = pa.array(range(start, min(start + 30_000, total)), pa.int64())
+        file.write(pa.record_batch({"i": ids, "wide": ids.cast(pa.string())}))
+    file.commit()
+    reader = open_file(client, bucket, key)
+    assert reader.num_record_batches <= SMALL_BATCHES + 1 + beyond // (2 * ROWS_PER_BATCH)
+    for offset in (0, small - 1, small, small + 1, small + 59_000, total - 1, total, total + 5):
+        rows = read_rows(reader, offset, 1000)["i"].to_pylist()
+        assert rows == list(range(offset, min(offset + 1000, total)))
+
+
+def test_it_makes_later_batches_about_a_mebibyte_however_wide_rows_are() -> None:
+    assert later_rows(16) == 65_536
+    assert later_rows(100) == 10_240
+    assert later_rows(10**6) == later_rows(512) == ROWS_PER_BATCH
+    assert later_rows(0) == later_rows(1) == 65_536
+
+
+def test_it_says_what_befell_a_part_that_travelled_in_the_background(
+    client: S3Client, bucket: str, key: str
+) -> None:
+    upload = Upload(client, bucket, key, "text/plain")
+    upload.write(b"x" * (PART_BYTES + 1))
+    (started,) = client.list_multipart_uploads(Bucket=bucket, Prefix=key)["Uploads"]
+    client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=started["UploadId"])
+    with pytest.raises(ClientError):
+        upload.write(b"x" * PART_BYTES * 3)
+    upload.abort()
+    assert not exists(client, bucket, key)
 
 
 def test_it_returns_no_rows_of_an_empty_result(client: S3Client, bucket: str, key: str) -> None:

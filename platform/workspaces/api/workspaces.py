@@ -29,6 +29,7 @@ class WorkspaceSerializer(serializers.Serializer[Workspace]):
     max_scan_bytes = serializers.IntegerField()
     max_result_rows = serializers.IntegerField()
     max_result_bytes = serializers.IntegerField()
+    max_stored_bytes = serializers.IntegerField()
     query_timeout_seconds = serializers.IntegerField()
     query_memory_bytes = serializers.IntegerField()
     local_max_bytes = serializers.IntegerField()
