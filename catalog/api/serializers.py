@@ -70,6 +70,14 @@ class NewCatalogSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200)
     description = serializers.CharField(default="", allow_blank=True, max_length=2000)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse other members: who names an endpoint must not believe that it was taken."""
+        unknown = set(self.initial_data) - set(self.fields)
+        if unknown:
+            told = "A catalog has a name and a description; where it is stored is not chosen here."
+            raise serializers.ValidationError(dict.fromkeys(sorted(unknown), told))
+        return attrs
+
 
 class SnapshotSerializer(serializers.Serializer[Snapshot]):
     """A version of a lake."""

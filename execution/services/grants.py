@@ -25,6 +25,8 @@ from problems import Conflict, Problem
 
 MANIFEST_TYPE = "upend-manifest+jws"
 MANIFEST_FORMAT = "upend.manifest/1"
+MAX_FILES = 10_000
+"""A manifest is one signed document: what lists more is larger than a laptop should check."""
 
 
 class DeviceNotApproved(Problem):
@@ -42,12 +44,31 @@ class NotDelegated(Conflict):
     title = "The query does not wait for a device"
 
 
+class TooManyFiles(Problem):
+    """A device would have to be handed more files than one manifest lists."""
+
+    code = "too-many-files"
+    status = 422
+    title = "The query reads too many files for a device"
+
+
+def check_file_count(count: int) -> None:
+    """Raise `TooManyFiles` where a manifest would list more than `MAX_FILES`."""
+    if count > MAX_FILES:
+        raise TooManyFiles(
+            f"It reads {count:,} files; a device is handed at most {MAX_FILES:,} at once.",
+            hint="Run it on the server, or filter on a column that the table is partitioned by.",
+            max_files=MAX_FILES,
+        )
+
+
 @audit.service
 def issue_grant(*, actor: Actor, query: Query) -> str:
     """Return the signed manifest by which the actor's device runs a delegated query.
 
     Asking again makes a new bearer and ends the one before. Raises `DeviceNotApproved`,
-    `NotDelegated`, and `AccessDenied` where the tables may no longer leave the server.
+    `NotDelegated`, `TooManyFiles`, and `AccessDenied` where the tables may no longer leave the
+    server.
     """
     query = (
         Query.objects.select_for_update(of=("self",))
@@ -68,6 +89,7 @@ def issue_grant(*, actor: Actor, query: Query) -> str:
     )
     base_url = f"{settings.PUBLIC_URL}/files/{grant.id}/"
     built = slices.build(query.execution, locate=lambda file: f"{base_url}{file.ordinal}")
+    check_file_count(len(built.files))
     files = _list_files(grant, built)
     claims = _claims(actor, query, grant)
     claims["upend"] |= {

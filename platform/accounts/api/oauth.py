@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from allauth.core.internal import ratelimit
 from allauth.idp.oidc import views
 from allauth.idp.oidc.models import Client, Token
 from django.db import transaction
@@ -21,7 +22,18 @@ def device_authorization(request: HttpRequest) -> HttpResponse:
     allauth exempts its view from CSRF checks; this one is not, lest another site confirm a
     stranger's device in the name of whoever is signed in.
     """
+    is_guess = "code" in request.GET
+    may_guess = not is_guess or ratelimit.consume(
+        request,
+        app="allauth.idp.oidc",
+        action="device_user_code",
+        limit_get=True,
+        dry_run=True,  # the view counts
+    )
     response: HttpResponse = views.device_authorization(request)
+    if not may_guess:  # allauth's page tells people; the status tells programs
+        response.status_code = 429
+        response["Retry-After"] = "60"
     return response
 
 
