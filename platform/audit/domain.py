@@ -50,4 +50,5 @@ class Event(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - an event's name
     USER_CREATED = "user.created"
     USER_LOGGED_IN = "user.logged_in"
+    WORKSPACE_CHANGED = "workspace.changed"
     WORKSPACE_CREATED = "workspace.created"

@@ -22,5 +22,6 @@ urlpatterns = [
     path("", include("catalog.urls.console")),
     path("", include("execution.urls.console")),
     path("", include("audit.urls.console")),
+    path("", include("workspaces.urls.console")),
     path("", include("accounts.urls.console")),
 ]

@@ -37,7 +37,13 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("page-saved", "Saved queries", "bookmark", "s"),
         ),
     ),
-    ("Govern", (Entry("page-devices", "Devices", "laptop", "d", in_workspace=False),)),
+    (
+        "Govern",
+        (
+            Entry("page-devices", "Devices", "laptop", "d", in_workspace=False),
+            Entry("page-settings", "Settings", "toggle-left", "w"),
+        ),
+    ),
     ("Observe", (Entry("page-events", "Events", "scroll-text", "e"),)),
     (
         "Yours",

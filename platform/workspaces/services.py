@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from accounts.authorization import Verdict, administer, require
 from accounts.domain import Actor
 from accounts.models import Group, Organization, ServiceAccount, User
@@ -10,6 +12,7 @@ from audit import targets
 from audit.domain import Event
 from problems import Conflict, Invalid
 from workspaces.domain import WorkspaceRole
+from workspaces.limits import check
 from workspaces.models import Membership, Workspace
 
 Principal = User | ServiceAccount | Group
@@ -79,16 +82,48 @@ def revoke_membership(*, actor: Actor, membership: Membership) -> None:
     audit.record(actor=actor, event=Event.MEMBERSHIP_REVOKED, target=target, before=before)
 
 
+@audit.service
+def change_limits(*, actor: Actor, workspace: Workspace, limits: Mapping[str, int]) -> Workspace:
+    """Set some of the workspace's limits, from the next query on; the others stay as they are.
+
+    Raises `Invalid` for a number that is out of bounds, and for a name that is no limit.
+    """
+    target = targets.workspace(workspace)
+    require(manage_limits(actor, workspace), actor=actor, target=target)
+    check(limits)
+    workspace = Workspace.objects.select_for_update().get(pk=workspace.pk)
+    after = {name: value for name, value in limits.items() if value != getattr(workspace, name)}
+    if not after:
+        return workspace
+    before = {name: getattr(workspace, name) for name in after}
+    for name, value in after.items():
+        setattr(workspace, name, value)
+    workspace.save(update_fields=list(after))
+    audit.record(
+        actor=actor, event=Event.WORKSPACE_CHANGED, target=target, before=before, after=after
+    )
+    return workspace
+
+
+def manage_limits(actor: Actor, workspace: Workspace) -> Verdict:
+    """Decide whether `actor` may set the limits of `workspace`: its owners and admins may."""
+    return _own_or_administer(actor, workspace, "workspace.change", "set its limits")
+
+
 def manage_members(actor: Actor, workspace: Workspace) -> Verdict:
     """Decide whether `actor` may say who belongs to `workspace`: its owners and admins may."""
-    verdict = administer(actor, workspace.organization_id, "member.manage")
+    return _own_or_administer(actor, workspace, "member.manage", "say who belongs to it")
+
+
+def _own_or_administer(actor: Actor, workspace: Workspace, action: str, what: str) -> Verdict:
+    verdict = administer(actor, workspace.organization_id, action)
     if verdict.allowed or not actor.is_person:
         return verdict
     if WorkspaceRole.OWNER in Membership.objects.roles_of(actor, workspace.id):
-        return Verdict(True, verdict.action, "Owners say who belongs to their workspace.")
+        return Verdict(True, action, f"An owner of the workspace may {what}.")
     return Verdict(
         False,
-        verdict.action,
-        "Only an owner of the workspace or an administrator may say who belongs to it.",
+        action,
+        f"Only an owner of the workspace or an administrator may {what}.",
         "Ask an owner of the workspace.",
     )

@@ -15,6 +15,7 @@ from joserfc.jwk import OKPKey
 from accounts import services as accounts
 from accounts.domain import Actor, DeviceStatus, Scope
 from accounts.models import ApiToken, Device
+from audit.models import AuditRecord
 from tests.cast import Cast
 
 SignedIn = Callable[[Actor], Client]
@@ -36,6 +37,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
         (302, 404, 302, 403, 404, 302),
     ),
     "page-events": ("GET", f"{W}/events", (200, 200, 200, 200, 404, 302)),
+    "page-settings": ("GET", f"{W}/settings", (200, 200, 200, 200, 404, 302)),
     "page-catalogs": ("GET", f"{W}/catalog", (200, 200, 200, 200, 404, 302)),
     "page-catalog-create": ("POST", f"{W}/catalog/create", (302, 403, 403, 403, 404, 302)),
     "page-catalog": ("GET", f"{W}/catalog/none", (404, 404, 404, 404, 404, 302)),
@@ -177,6 +179,36 @@ def test_it_pages_events_without_repeating_one(owner: Actor, signed_in: SignedIn
     ids = [row.id for answer in (first, second) for row in answer.context["rows"]]
     assert len(ids) == len(set(ids)) > 60
     assert ids == sorted(ids, reverse=True)
+
+
+def test_it_sets_limits_for_an_owner_and_says_which_numbers_will_do(
+    owner: Actor, signed_in: SignedIn, cast: Cast
+) -> None:
+    client = signed_in(owner)
+    form = client.get(f"{W}/settings").context["form"]
+    body = {name: field.initial for name, field in form.fields.items()}
+    refused = client.post(f"{W}/settings", body | {"max_running_queries": 0})
+    assert "greater than or equal to 1" in refused.content.decode()
+    taken = client.post(f"{W}/settings", body | {"max_running_queries": 3})
+    assert (taken.status_code, taken.headers["Location"]) == (302, f"{W}/settings")
+    cast.workspace.refresh_from_db()
+    assert cast.workspace.max_running_queries == 3
+    record = AuditRecord.objects.get(event="workspace.changed")
+    assert (record.before, record.after) == (
+        {"max_running_queries": 8},
+        {"max_running_queries": 3},
+    )
+
+
+def test_it_shows_an_analyst_the_limits_but_takes_none(
+    analyst: Actor, signed_in: SignedIn, cast: Cast
+) -> None:
+    client = signed_in(analyst)
+    shown = client.get(f"{W}/settings").content.decode()
+    assert "Only an owner of the workspace" in shown
+    assert "Set the limits" not in shown
+    assert client.post(f"{W}/settings", {"max_running_queries": 3}).status_code == 403
+    assert AuditRecord.objects.get(event="decision.denied").actor_id == analyst.id
 
 
 def test_it_serves_every_page_under_the_strict_policy(owner: Actor, signed_in: SignedIn) -> None:

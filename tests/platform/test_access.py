@@ -26,6 +26,7 @@ TABLE: list[tuple[str, str, tuple[int, ...]]] = [
     ("GET", "/api/v1/workspaces", (200, 200, 200, 200, 200, 200, 401)),
     ("POST", "/api/v1/workspaces", (201, 403, 403, 403, 403, 201, 401)),
     ("GET", WORKSPACE, (200, 200, 200, 200, 200, 404, 401)),
+    ("PATCH", WORKSPACE, (200, 403, 403, 403, 403, 404, 401)),
     ("GET", "/api/v1/tokens", (200, 200, 200, 200, 200, 200, 401)),
     ("POST", "/api/v1/tokens", (201, 201, 201, 404, 201, 201, 401)),
     ("DELETE", "/api/v1/tokens/{token}", (204, 404, 204, 404, 403, 404, 401)),
@@ -74,7 +75,7 @@ def body_of(path: str, addresses: dict[str, str]) -> dict[str, Any]:
     if path.endswith("/devices"):
         jwk = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
         return {"name": "d", "public_jwk": jwk}
-    return {"name": "New", "slug": "new"}
+    return {"name": "New", "slug": "new", "max_running_queries": 3}
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.organization import own_organization
-from accounts.domain import Scope
+from accounts.domain import Actor, Scope
 from api.pagination import CursorPagination
 from api.permissions import ANY_TOKEN, RequiredScopes, actor_of
 from workspaces import services as workspaces
+from workspaces.limits import LIMITS
 from workspaces.models import Membership, Workspace
 from workspaces.selectors import find_workspace
 
@@ -33,6 +34,10 @@ class WorkspaceSerializer(serializers.Serializer[Workspace]):
     query_timeout_seconds = serializers.IntegerField()
     query_memory_bytes = serializers.IntegerField()
     local_max_bytes = serializers.IntegerField()
+    max_running_queries = serializers.IntegerField()
+    max_running_per_principal = serializers.IntegerField()
+    max_queued_queries = serializers.IntegerField()
+    max_queued_per_principal = serializers.IntegerField()
     created_at = serializers.DateTimeField()
 
 
@@ -47,6 +52,22 @@ class NewWorkspaceSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=120)
     slug = serializers.SlugField(max_length=60)
+
+
+class ChangedLimitsSerializer(serializers.Serializer[Any]):
+    """Limits to set; those left out stay as they are."""
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return one field for each limit there is."""
+        return {
+            limit.name: serializers.IntegerField(
+                min_value=limit.least,
+                max_value=limit.most,
+                required=False,
+                help_text=f"{limit.label}. {limit.help}",
+            )
+            for limit in LIMITS
+        }
 
 
 class ByName(CursorPagination):
@@ -87,7 +108,7 @@ class WorkspacesView(generics.ListAPIView[Workspace]):
 class WorkspaceView(APIView):
     """One workspace."""
 
-    required_scopes: ClassVar[RequiredScopes] = {"GET": ANY_TOKEN}
+    required_scopes: ClassVar[RequiredScopes] = {"GET": ANY_TOKEN, "PATCH": Scope.ADMIN}
 
     @extend_schema(
         operation_id="get_workspace", responses=WorkspaceWithRolesSerializer, tags=["identity"]
@@ -95,7 +116,24 @@ class WorkspaceView(APIView):
     def get(self, request: Request, workspace: str) -> Response:
         """Return the workspace that a slug or an id names, with the actor's roles in it."""
         actor = actor_of(request)
+        return Response(_document(actor, find_workspace(actor, workspace)))
+
+    @extend_schema(
+        operation_id="change_workspace",
+        request=ChangedLimitsSerializer,
+        responses=WorkspaceWithRolesSerializer,
+        tags=["identity"],
+    )
+    def patch(self, request: Request, workspace: str) -> Response:
+        """Set limits of the workspace (its owners and administrators)."""
+        actor = actor_of(request)
         row = find_workspace(actor, workspace)
-        roles = Membership.objects.roles_of(actor, row.id)
-        document = WorkspaceSerializer(row).data | {"roles": sorted(roles)}
-        return Response(document)
+        given = ChangedLimitsSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        row = workspaces.change_limits(actor=actor, workspace=row, limits=given.validated_data)
+        return Response(_document(actor, row))
+
+
+def _document(actor: Actor, row: Workspace) -> dict[str, Any]:
+    roles = Membership.objects.roles_of(actor, row.id)
+    return dict(WorkspaceSerializer(row).data) | {"roles": sorted(roles)}
