@@ -1,8 +1,36 @@
 """Django's registration of the execution package."""
 
+from __future__ import annotations
+
+import sys
+from typing import Any
+
 from django.apps import AppConfig
+from django.core import checks
+
+SERVING = frozenset({"check", "demo", "up"})
+"""Management commands that start or judge what runs tenant SQL; others need no sandbox."""
 
 
 class ExecutionConfig(AppConfig):
     name = "execution"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the check that `up` and `demo` run before they start anything."""
+        checks.register(check_isolation, "isolation")
+
+
+def check_isolation(**_: Any) -> list[checks.CheckMessage]:
+    """Refuse a host that isolates less than the operator requires."""
+    from execution import isolation  # noqa: PLC0415 - needs the applications to be loaded
+    from execution.sandbox import IsolationIncomplete  # noqa: PLC0415 - as above
+
+    if not SERVING.intersection(sys.argv[1:2]):
+        return []
+    try:
+        isolation.require()
+    except IsolationIncomplete as incomplete:
+        hint = "See docs/how-to/run-with-full-isolation.md, or unset the variable."
+        return [checks.Error(str(incomplete), hint=hint, id="upend.E001")]
+    return []

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_init, worker_ready, worker_shutdown
+from celery.signals import heartbeat_sent, worker_init, worker_ready, worker_shutdown
 from celery.worker.consumer import Consumer
 from django.conf import settings
 
-from execution import services
+from execution import isolation, services
 from execution.engine import services as engine
 from execution.machine import Machine, this_machine
+from execution.sandbox import IsolationIncomplete
 
 QUEUE = "query"
 
 _machine: list[Machine] = []
 _exporting = threading.Lock()
+_told_at: dict[str, float] = {}
 
 
 @worker_init.connect
@@ -25,6 +28,25 @@ def measure_machine(sender: Any, **_: Any) -> None:
     """Learn how many slots this worker has: as many as Celery runs tasks at a time."""
     slots = settings.QUERY_SLOTS or int(sender.concurrency)
     _machine[:] = [this_machine(slots=slots, memory_bytes=settings.QUERY_MEMORY_BYTES)]
+
+
+@worker_init.connect
+def show_isolation(**_: Any) -> None:
+    """Log what confines this worker's engines; refuse to start where that must be more."""
+    try:
+        isolation.announce()
+    except IsolationIncomplete as incomplete:
+        raise SystemExit(str(incomplete)) from None
+
+
+@heartbeat_sent.connect
+def tell_isolation(sender: Any, **_: Any) -> None:
+    """Keep what this worker reports from expiring."""
+    name, now = str(sender.eventer.hostname), time.monotonic()
+    is_due = now - _told_at.get(name, -isolation.REFRESH_SECONDS) >= isolation.REFRESH_SECONDS
+    if is_due and QUEUE in sender.eventer.app.amqp.queues.consume_from:
+        _told_at[name] = now
+        isolation.tell(name)
 
 
 @shared_task(name="execution.run_queries")

@@ -33,7 +33,7 @@ def main() -> None:
     """Serve binds until standard input closes."""
     loaded = load()
     sandbox.alone()
-    sandbox.enter(sandbox.Policy(descriptors=()))
+    sandbox.enter(sandbox.Policy.of_dict(json.loads(sys.argv[1])))
     sandbox.limit(memory_bytes=MEMORY_BYTES, temp_bytes=0)
     binder = Binder(loaded)
     _say({"ready": True})

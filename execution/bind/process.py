@@ -10,6 +10,8 @@ import sys
 import time
 from typing import Any
 
+from execution.engine import reach
+
 STARTUP_SECONDS = 20.0
 MAX_ANSWER_BYTES = 16 * 2**20
 READ_BYTES = 2**16
@@ -27,8 +29,9 @@ class BinderProcess:
     """One child: warm once it has said so, one bind at a time."""
 
     def __init__(self) -> None:
+        policy = json.dumps(reach.binder_policy().as_dict())
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "execution.bind.child"],
+            [sys.executable, "-I", "-m", "execution.bind.child", policy],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

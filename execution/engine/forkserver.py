@@ -83,8 +83,9 @@ class ForkServer:
         if pid == 0:
             try:
                 self.become_engine(server, policy, descriptors)
-            finally:
-                os._exit(1)
+            except BaseException:  # noqa: BLE001 - the parent logs what is printed here
+                sys.__excepthook__(*sys.exc_info())
+            os._exit(1)
         for descriptor in descriptors[:-1]:
             os.close(descriptor)
         self.engines[pid] = Forked(name, pid, status)

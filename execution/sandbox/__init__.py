@@ -19,6 +19,7 @@ For whoever starts such processes (by fork or cold, the sandbox does not mind wh
 from execution.sandbox.domain import Endpoint, Layer, Policy, Report, State
 from execution.sandbox.egress import Channel, Egress, shared_egress
 from execution.sandbox.entry import IsolationIncomplete, alone, enter
+from execution.sandbox.probe import Probed, probe
 from execution.sandbox.ties import call_it, limit, tie_to
 
 __all__ = [
@@ -28,12 +29,14 @@ __all__ = [
     "IsolationIncomplete",
     "Layer",
     "Policy",
+    "Probed",
     "Report",
     "State",
     "alone",
     "call_it",
     "enter",
     "limit",
+    "probe",
     "shared_egress",
     "tie_to",
 ]

@@ -33,8 +33,11 @@ class IsolationIncomplete(Exception):
     """A layer that the policy requires does not hold on this host."""
 
     def __init__(self, report: Report) -> None:
-        lines = [f"{layer.name}: {layer.detail} {layer.remedy}" for layer in report.missing]
-        super().__init__("\n".join(lines))
+        lines = [f"- {layer.name}: {layer.detail} {layer.remedy}" for layer in report.missing]
+        heading = (
+            "This host does not isolate engines fully, and UPEND_REQUIRE_FULL_ISOLATION is set:"
+        )
+        super().__init__("\n".join([heading, *lines]))
         self.report = report
 
 

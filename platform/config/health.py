@@ -18,6 +18,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from execution import isolation
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -51,7 +53,11 @@ def ready(_: HttpRequest) -> HttpResponse:
         status = "unready"
     else:
         status = "ready" if all(check.ok for check in others) else "degraded"
-    document = {"status": status, "checks": [asdict(check) for check in (database, *others)]}
+    document = {
+        "status": status,
+        "checks": [asdict(check) for check in (database, *others)],
+        "isolation": [reported.as_dict() for reported in isolation.reports()],
+    }
     return JsonResponse(document, status=200 if database.ok else 503)
 
 

@@ -127,6 +127,9 @@ CACHES = {
     }
 }
 
+REQUIRE_FULL_ISOLATION = env.flag("REQUIRE_FULL_ISOLATION")
+"""Start nothing where the sandbox lacks a layer: docs/how-to/run-with-full-isolation.md."""
+
 S3 = {
     "endpoint": env.text("S3_ENDPOINT", "http://127.0.0.1:8333"),
     "public_endpoint": env.text(

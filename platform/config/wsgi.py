@@ -10,7 +10,10 @@ if find_spec("psycopg_pool"):  # many threads wait for queries, few talk to the 
     os.environ.setdefault("UPEND_DATABASE_POOL_SIZE", "20")
 application = get_wsgi_application()
 
-from execution.bind import pool  # noqa: E402 - needs the application to be set up
+from execution import isolation  # noqa: E402 - needs the application to be set up
+from execution.bind import pool  # noqa: E402 - as above
+
+isolation.announce()
 
 # Planning waits for no start: the binders load their extensions while the first request arrives.
 pool.shared().warm()

@@ -22,7 +22,7 @@ from embedded.management.commands.up import given_settings, serve, wants_colour
 
 class Command(BaseCommand):
     help = "Start Upend here with the demo's data in it, and print the address and the logins."
-    requires_system_checks = []
+    requires_system_checks = ("isolation",)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the address to listen on, and whether to stay."""

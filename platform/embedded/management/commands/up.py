@@ -29,7 +29,7 @@ class Interrupted(BaseException):
 
 class Command(BaseCommand):
     help = "Start PostgreSQL, Valkey, S3, web, workers and beat here; Ctrl-C stops everything."
-    requires_system_checks = []
+    requires_system_checks = ("isolation",)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the address to listen on."""
