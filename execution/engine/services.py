@@ -1,20 +1,82 @@
-"""Runs one job in one process, taking a warmed one where there is one."""
+"""Runs jobs in engine processes: in one of their own, or in one that holds their slice already."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
+
+import pyarrow as pa
 
 from execution.engine import start
 from execution.engine.domain import EngineSpec, Outcome, Progress
+from execution.engine.problems import EngineDied
 from execution.engine.process import Engine, Sink
+from execution.engine.sessions import Need, Session, Sessions
 
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
 
 _spare: list[Engine] = []
 _lock = threading.Lock()
+_sessions = Sessions()
+
+
+class _Noting:
+    """A sink that notes whether rows have begun to come."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.is_open = False
+
+    def open(self, schema: pa.Schema) -> None:
+        """Begin."""
+        self.is_open = True
+        self._sink.open(schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take one batch."""
+        self._sink.write(batch)
+
+
+def run_in_session(
+    need: Need,
+    spec: Callable[[bool], EngineSpec],
+    *,
+    sink: Sink,
+    seconds: float,
+    on_progress: Callable[[Progress], None],
+    is_cancelled: Callable[[], bool],
+) -> Outcome:
+    """Run a job as `run_engine` does, in an engine that has what `need` says, where one waits.
+
+    `spec` makes the job: with its slices where it is told True, without where the engine holds
+    them. An engine that ended its job well waits for the next. One that died while it waited is
+    no fault of the job's: it runs in a new one then.
+    """
+    noting = _Noting(sink)
+
+    def run(engine: Engine, job: EngineSpec) -> Outcome:
+        return engine.run(
+            job, sink=noting, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
+        )
+
+    session = _sessions.take(need)
+    if session is not None:
+        try:
+            outcome = run(session.engine, spec(False))
+        except EngineDied:
+            if noting.is_open:
+                raise
+        else:
+            _sessions.keep(session)
+            return outcome
+    job, now = spec(True), time.monotonic()
+    session = Session(need, take(), born_at=now, idle_since=now)
+    outcome = run(session.engine, job)
+    _sessions.keep(session)
+    return outcome
 
 
 def run_engine(
@@ -68,7 +130,8 @@ def _longest_waiting() -> Engine | None:
 
 
 def discard_spare() -> None:
-    """End the engines that wait."""
+    """End the engines that wait, those that hold a slice included."""
+    _sessions.end_all()
     with _lock:
         waiting = _spare[:]
         _spare.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -13,7 +14,8 @@ from execution import ledger, slices
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
-from execution.engine.services import run_engine, threads_of_this_machine
+from execution.engine.services import run_in_session, threads_of_this_machine
+from execution.engine.sessions import Need
 from execution.machine import Machine
 from execution.models import Query
 from execution.notices.hub import Follower, changes
@@ -138,8 +140,9 @@ def _run(held: Claim, file: ArrowFile) -> None:
     authorize_again(principal, held.query, ON_SERVER, SERVER)
     with changes().follow(held.query.id) as follower, storage.translated():
         pulse = Pulse(held, follower)
-        outcome = run_engine(
-            engine_spec(held.query),
+        outcome = run_in_session(
+            session_need(held.query),
+            lambda with_slices: engine_spec(held.query, with_slices=with_slices),
             sink=file,
             seconds=held.query.workspace.query_timeout_seconds,
             on_progress=pulse.beat,
@@ -158,22 +161,41 @@ def _forget_unless_another_runs(query: Query) -> None:
         storage.delete(result_key(query))
 
 
-def engine_spec(query: Query) -> EngineSpec:
+def session_need(query: Query) -> Need:
+    """Return what the query needs of its engine."""
+    return Need.of(
+        query.execution,
+        principal=str(query.user_id or query.service_account_id),
+        workspace=str(query.workspace_id),
+        memory_bytes=memory_of(query),
+    )
+
+
+def memory_of(query: Query) -> int:
+    """Return the memory that the query's engine may use: what admission set aside for it."""
+    return min(SLOT_BYTES + query.slot_bytes, query.workspace.query_memory_bytes)
+
+
+def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
     """Return the engine's job: the slices of the plan as it was made, sealed URLs, the limits."""
     workspace = query.workspace
-    built = slices.build(query.execution, locate=lambda file: sealed_url(query, file.key))
     threads = threads_of_this_machine()
     return EngineSpec(
         sql=query.sql,
-        slices=built.slices,
+        slices=_sealed_slices(query) if with_slices else [],
         search_path=query.execution["search_path"],
         max_rows=workspace.max_result_rows,
         max_bytes=workspace.max_result_bytes,
-        memory_bytes=min(SLOT_BYTES + query.slot_bytes, workspace.query_memory_bytes),
+        memory_bytes=memory_of(query),
         threads=threads,
         temp_bytes=workspace.query_memory_bytes * SCRATCH_PER_MEMORY,
         cpu_seconds=workspace.query_timeout_seconds * threads,
     )
+
+
+def _sealed_slices(query: Query) -> list[dict[str, Any]]:
+    built = slices.build(query.execution, locate=lambda file: sealed_url(query, file.key))
+    return built.slices
 
 
 def sealed_url(query: Query, key: str) -> str:
