@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from execution.engine import start
 from execution.engine.domain import EngineSpec, Outcome, Progress
-from execution.engine.problems import EngineDied
+from execution.engine.problems import EngineDied, QueryOutOfMemory
 from execution.engine.process import Engine, Sink
 from execution.engine.sessions import Need, Session, Sessions
 
@@ -52,8 +52,8 @@ def run_in_session(
     """Run a job as `run_engine` does, in an engine that has what `need` says, where one waits.
 
     `spec` makes the job: with its slices where it is told True, without where the engine holds
-    them. An engine that ended its job well waits for the next. One that died while it waited is
-    no fault of the job's: it runs in a new one then.
+    them. An engine that ended its job well waits for the next. Where one died as it waited, or its
+    earlier jobs left too little memory, the job is not at fault: it runs in a new one then.
     """
     noting = _Noting(sink)
 
@@ -66,7 +66,7 @@ def run_in_session(
     if session is not None:
         try:
             outcome = run(session.engine, spec(False))
-        except EngineDied:
+        except (EngineDied, QueryOutOfMemory):
             if noting.is_open:
                 raise
         else:
