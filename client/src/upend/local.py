@@ -207,7 +207,7 @@ def _fetched(con: duckdb.DuckDBPyConnection) -> tuple[int, float]:
     From its own HTTP log. Requests overlap: each adds what reaches beyond all before it.
     """
     sql = """
-        WITH fetch AS (
+        WITH fetched AS (
             SELECT TRY_CAST(response.headers['Content-Length'] AS BIGINT) AS size,
                 epoch_ms(request.start_time) AS starts, starts + request.duration_ms AS ends
             FROM duckdb_logs_parsed('HTTP')
@@ -216,11 +216,11 @@ def _fetched(con: duckdb.DuckDBPyConnection) -> tuple[int, float]:
             coalesce(sum(greatest(0, ends - greatest(starts, before))), 0)
         FROM (SELECT *, coalesce(max(ends) OVER (
             ORDER BY starts, ends ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-            FROM fetch)
+            FROM fetched)
     """
     try:
         row = con.execute(sql).fetchone()
-    except duckdb.Error:  # an engine that ran out of memory may not answer any more
+    except (duckdb.OutOfMemoryException, duckdb.FatalException):  # it cannot answer any more
         return 0, 0.0
     return (int(row[0]), int(row[1]) / 1000) if row else (0, 0.0)
 
