@@ -21,8 +21,9 @@ from tests.stack import DemoAir
 from upend import cli, local, login
 from upend.api import Api
 from upend.errors import HandedOver, NotLoggedIn, QueryFailed, Refused, Unreachable
+from upend.follow import Progress
 from upend.profile import Profile, Store
-from upend.query import Progress, Request
+from upend.query import Request
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

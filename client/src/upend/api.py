@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import uuid
@@ -15,13 +16,14 @@ import httpx
 
 from upend import __version__
 from upend.device import DeviceKey
-from upend.errors import PROOF_CODES, NotLoggedIn, Unreachable, UpendError, of_problem
+from upend.errors import PROOF_CODES, NotLoggedIn, Refused, Unreachable, UpendError, of_problem
 
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 30.0
 PAGE_SIZE = 200
 PASSING_FAILURES = frozenset({429, 502, 503, 504})
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+EVENTS = "text/event-stream"
 JSON = dict[str, Any]
 
 
@@ -171,6 +173,26 @@ class Api:
                 hint="The result stays there until it expires; check the network and try again.",
             ) from error
 
+    @contextmanager
+    def events(self, path: str, *, longest: float) -> Iterator[Iterator[tuple[str, JSON]]]:
+        """Yield the server-sent events at `path`: the kind and the data of each, until it ends.
+
+        Raises `Unreachable` where the stream breaks or is silent for `longest` seconds, and
+        `UpendError` where the server refuses it.
+        """
+        timeout = httpx.Timeout(longest, connect=TIMEOUT.connect)
+        try:
+            for may_renew in (True, False):
+                headers = {"Accept": EVENTS} | _bearer(self._tokens.current())
+                url = f"{self.url}{path}"
+                with self._http.stream("GET", url, headers=headers, timeout=timeout) as answer:
+                    if may_renew and _is_stale(answer) and self._tokens.renewed():
+                        continue
+                    yield _events(answer)
+                    return
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
     def probe(self, url: str, *, bearer: str) -> httpx.Response:
         """Ask what the server says about a file now, without following it to the storage."""
         try:
@@ -189,7 +211,7 @@ class Api:
 
     def _authorized(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         answer = self._attempt(method, path, **arguments)
-        is_stale = answer.status_code == HTTPStatus.UNAUTHORIZED and not _is_about_proof(answer)
+        is_stale = _is_stale(answer) and not _is_about_proof(answer)
         if is_stale and self._tokens.renewed():
             answer = self._attempt(method, path, **arguments)
         return answer
@@ -205,9 +227,7 @@ class Api:
     ) -> httpx.Response:
         url = path if path.startswith(("http://", "https://")) else f"{self.url}{path}"
         token = "" if anonymous else self._tokens.current()
-        headers = dict(arguments.pop("headers", None) or {})
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
+        headers = dict(arguments.pop("headers", None) or {}) | _bearer(token)
         if self.device and prove:
             headers["DPoP"] = self.device.proof(method, url, token)
         try:
@@ -231,6 +251,32 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     if isinstance(error, NotLoggedIn) and not error.hint:
         error.hint = "upend login"
     raise error
+
+
+def _events(answer: httpx.Response) -> Iterator[tuple[str, JSON]]:
+    """Read an event stream (WHATWG HTML, section 9.2.6), as far as this server writes it."""
+    if not answer.headers.get("Content-Type", "").startswith(EVENTS):
+        answer.read()
+        _checked(answer)
+        raise Refused("The server does not stream events.", code="no-events")
+    kind, data = "", ""
+    for line in answer.iter_lines():
+        name, _, value = line.partition(":")
+        if name == "event":
+            kind = value.strip()
+        elif name == "data":
+            data += value.removeprefix(" ")
+        elif not line and data:
+            yield kind, json.loads(data)
+            kind, data = "", ""
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _is_stale(answer: httpx.Response) -> bool:
+    return answer.status_code == HTTPStatus.UNAUTHORIZED
 
 
 def _is_about_proof(answer: httpx.Response) -> bool:

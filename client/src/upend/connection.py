@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 from upend.api import Api, FixedToken, TokenSource
 from upend.device import DeviceKey
 from upend.errors import NotLoggedIn, UsageError
+from upend.follow import OnProgress, ignore
 from upend.login import Session
 from upend.profile import Profile, Store, choose
-from upend.query import OnProgress, Request, Runner, ignore
+from upend.query import Request, Runner
 
 if TYPE_CHECKING:
     from upend.result import Result

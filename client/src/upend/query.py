@@ -6,7 +6,6 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,16 @@ from upend.errors import (
     UpendError,
     of_problem,
 )
+from upend.follow import (
+    FINAL,
+    Follower,
+    OnProgress,
+    Progress,
+    ignore,
+    longest_wait,
+    prefer,
+    progress_of,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -30,13 +39,6 @@ if TYPE_CHECKING:
     from upend.manifest import Manifest, ServerKeys
     from upend.result import Facts, Result
 
-FIRST_POLL_SECONDS = 0.02
-SLOWEST_POLL_SECONDS = 1.0
-POLL_SHARE = 0.1
-"""We ask again after a tenth of the time waited so far: late by a tenth at most."""
-WAIT_SECONDS = 20
-"""How long one answer may take; less than what proxies and this client take for a silence."""
-FINAL = frozenset({"cancelled", "failed", "succeeded"})
 Document = dict[str, Any]
 
 
@@ -66,28 +68,6 @@ class Request:
         if not self.cache:
             body["cache"] = False
         return body
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a query is: `state` as the server names it, `percent` 0 to 100 where known."""
-
-    state: str
-    place: str
-    why: str = ""
-    percent: float | None = None
-    rows: int | None = None
-    bytes_read: int | None = None
-    position: int | None = None
-    """Its place in the queue, 1 is next; None where it does not wait."""
-    expected_wait_seconds: float | None = None
-
-
-OnProgress = Callable[[Progress], None]
-
-
-def ignore(progress: Progress) -> None:
-    """Take no notice of progress."""
 
 
 class Runner:
@@ -129,7 +109,7 @@ class Runner:
         Ctrl-C meanwhile still cancels the query: its key tells which one that is.
         """
         key = str(uuid.uuid4())
-        seconds = _longest_wait(deadline) if on_progress is ignore else 0
+        seconds = longest_wait(deadline) if on_progress is ignore else 0
         try:
             document: Document = self._post("queries", request, key=key, wait=seconds)
         except KeyboardInterrupt:
@@ -168,31 +148,17 @@ class Runner:
 
     # --- On the server ------------------------------------------------------------------------
     def _await(self, document: Document, on_progress: OnProgress, deadline: float | None) -> Result:
-        query_id, started = str(document["id"]), time.monotonic()
-        while document["state"] not in FINAL:
-            on_progress(_progress_of(document))
-            if deadline and time.monotonic() > deadline:
-                from upend.local import timed_out  # noqa: PLC0415  # brings the engine with it
+        query_id = str(document["id"])
+        path = f"{self._base}/queries/{query_id}"
+        document = Follower(self._api, path, on_progress, deadline).end_of(document)
+        if document["state"] not in FINAL:
+            from upend.local import timed_out  # noqa: PLC0415  # brings the engine with it
 
-                self.cancel(query_id)
-                raise timed_out()
-            document = self._look(query_id, on_progress, started, deadline)
-        on_progress(_progress_of(document))
+            self.cancel(query_id)
+            raise timed_out()
         if document["state"] != "succeeded":
             raise _ended(document)
         return self._fetch(document)
-
-    def _look(
-        self, query_id: str, on_progress: OnProgress, started: float, deadline: float | None
-    ) -> Document:
-        """Return the query once it has ended, or as it is after a while; soon if one watches."""
-        longest = _longest_wait(deadline)
-        headers = prefer(longest if on_progress is ignore else min(longest, 1))
-        answer = self._api.request("GET", f"{self._base}/queries/{query_id}", headers=headers)
-        document: Document = answer.json()
-        if document["state"] not in FINAL and "Preference-Applied" not in answer.headers:
-            time.sleep(_pause(time.monotonic() - started))  # an older server, or a very busy one
-        return document
 
     def _fetch(self, document: Document) -> Result:
         import pyarrow as pa  # noqa: PLC0415  # slow to import, and not every command needs it
@@ -227,7 +193,7 @@ class Runner:
         from upend import local  # noqa: PLC0415  # brings the engine with it
         from upend.result import Result  # noqa: PLC0415
 
-        progress, started = _progress_of(document), time.monotonic()
+        progress, started = progress_of(document), time.monotonic()
         on_progress(replace(progress, state="verifying"))
         try:
             manifest = self._manifest(document, request)
@@ -383,36 +349,6 @@ def _file_problem(answer: httpx.Response) -> UpendError | None:
         code=problem.code,
         hint=problem.hint or "Run the query again, or with --on server.",
         request_id=problem.request_id,
-    )
-
-
-def prefer(seconds: int) -> dict[str, str]:
-    """Return the headers that ask the server to answer late if need be (RFC 7240)."""
-    return {"Prefer": f"wait={seconds}"} if seconds else {}
-
-
-def _longest_wait(deadline: float | None) -> int:
-    """Return how many whole seconds an answer may take."""
-    left = deadline - time.monotonic() if deadline else WAIT_SECONDS
-    return max(0, min(WAIT_SECONDS, int(left)))
-
-
-def _pause(waited_seconds: float) -> float:
-    """Return how long to wait before asking again."""
-    return min(max(FIRST_POLL_SECONDS, waited_seconds * POLL_SHARE), SLOWEST_POLL_SECONDS)
-
-
-def _progress_of(document: Document) -> Progress:
-    numbers, turn = document.get("progress") or {}, document.get("queue") or {}
-    return Progress(
-        state=str(document["state"]),
-        place=str(document.get("place", "")),
-        why=str((document.get("plan") or {}).get("why", "")),
-        percent=numbers.get("percent"),
-        rows=numbers.get("rows"),
-        bytes_read=numbers.get("bytes"),
-        position=turn.get("position"),
-        expected_wait_seconds=turn.get("expected_wait_seconds"),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Self
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from upend.cli.screen import ERR, size
-from upend.query import Progress as Step
+from upend.follow import Progress as Step
 
 WORDS = {
     "handed-over": "it outgrew this machine's memory; the server takes over",
@@ -49,8 +49,14 @@ class ProgressLine:
     def show(self, step: Step) -> None:
         """Show one step."""
         words = [f"[bold]{step.place}[/bold]", WORDS.get(step.state, step.state), *_turn(step)]
+        if step.rows:
+            words.append(f"{step.rows:,} rows")
         if step.bytes_read:
-            words.append(size(step.bytes_read))
+            words.append(f"{size(step.bytes_read)} read")
+        elif step.bytes:
+            words.append(f"{size(step.bytes)} of result")
+        if step.percent:
+            words.append(f"{step.percent:.0f}%")
         total = 100.0 if step.percent else None
         self._bar.update(
             self._task, description=" · ".join(words), total=total, completed=step.percent or 0
