@@ -3,11 +3,11 @@ import { Problem, call } from "upend/api";
 import { bytes, inLine, plural, seconds } from "upend/format";
 import { el, icon, placeBadge, problemNotice, toast } from "upend/dom";
 import { exportResult } from "upend/export";
+import { follow, isFinal } from "upend/follow";
 import { ResultChart } from "upend/result-chart";
 import { PAGE_ROWS, ResultTable } from "upend/result-table";
 
-const FINAL = new Set(["succeeded", "failed", "cancelled"]);
-const WAITS = [80, 120, 200, 300, 500, 800, 1000]; // milliseconds between looks at a running query
+const SPOKEN_EVERY = 10; // seconds between progress reports to a screen reader
 const FORMATS = [["csv", "CSV"], ["parquet", "Parquet"], ["arrow", "Arrow"], ["json", "JSON"]];
 const SKELETON_AFTER = 300;
 
@@ -30,7 +30,7 @@ class ResultView extends HTMLElement {
   }
 
   get isRunning() {
-    return Boolean(this.query && !FINAL.has(this.query.state));
+    return Boolean(this.query && !isFinal(this.query));
   }
 
   /** Submit `request`, then follow it. The key makes a repeated submission the same query. */
@@ -71,6 +71,7 @@ class ResultView extends HTMLElement {
 
   begin() {
     this.turn = (this.turn ?? 0) + 1;
+    this.following?.abort();
     this.query = null;
     this.chart?.dispose();
     this.chart = this.table = null;
@@ -91,10 +92,26 @@ class ResultView extends HTMLElement {
   }
 
   async follow(turn) {
-    for (let look = 0; turn === this.turn && !FINAL.has(this.query.state); look += 1) {
-      this.drawProgress();
-      await new Promise((resolve) => setTimeout(resolve, WAITS[Math.min(look, WAITS.length - 1)]));
-      if (turn === this.turn) await this.refresh();
+    if (this.isRunning) {
+      const { notice, progress, attempts, state, queue } = this.query;
+      this.following = new AbortController();
+      this.step({ state, attempts, queue, ...progress });
+      const clock = setInterval(() => this.drawProgress(), 1000);
+      const watcher = {
+        onStep: (step) => this.step(step),
+        onSilence: () => {
+          this.standing.isSilent = true;
+          this.drawProgress();
+        },
+        signal: this.following.signal,
+      };
+      try {
+        const ended = await follow(`${this.api}queries/${this.query.id}`, watcher);
+        if (turn !== this.turn || !ended) return;
+        this.query = { ...ended, notice };
+      } finally {
+        clearInterval(clock);
+      }
     }
     if (turn !== this.turn) return;
     this.bar.replaceChildren();
@@ -103,13 +120,12 @@ class ResultView extends HTMLElement {
     else this.drawEnd();
   }
 
-  async refresh() {
-    try {
-      this.query = await call("GET", `${this.api}queries/${this.query.id}`);
-    } catch (error) {
-      if (!error.document?.unreachable && (error.document?.status ?? 0) < 500) throw error;
-      this.status("Upend does not answer. The query goes on; this page keeps looking.");
-    }
+  /** Take where the query stands; the clock goes on by itself between steps. */
+  step(step) {
+    const elapsed = step.elapsed_seconds ?? (Date.now() - Date.parse(this.query.started_at ?? this.query.created_at)) / 1000;
+    this.query.state = step.state;
+    this.standing = { ...step, since: performance.now() - Math.max(0, elapsed) * 1000 };
+    this.drawProgress();
   }
 
   fail(error, turn) {
@@ -146,27 +162,35 @@ class ResultView extends HTMLElement {
   }
 
   drawProgress() {
-    const { state, place, progress = {}, notice, queue } = this.query;
+    const { place, notice } = this.query;
+    const { state, percent = 0, rows = 0, bytes: size = 0, bytes_read: read, attempts = 0, since, isSilent, queue } = this.standing;
+    const elapsed = (performance.now() - since) / 1000;
     if (!this.head.querySelector("progress, .stop")) {
       this.head.replaceChildren(
         placeBadge(place, place === "local" ? "On a machine" : "On the server"),
-        el("span", { class: "meta" }, el("span", { role: "status" })),
+        el("span", { class: "meta running", "aria-hidden": "true" }),
+        el("span", { class: "spoken", role: "status", "aria-live": "polite" }),
         el("span", { class: "spacer" }),
         el("button", { class: "btn small stop", type: "button", onclick: () => this.cancel() }, icon("square"), "Cancel", el("kbd", {}, "esc")),
       );
       this.bar.replaceChildren(el("progress", { class: "busy", max: "100", "aria-label": "Progress of the query" }));
+      this.spoken = null;
     }
-    const percent = Number(progress.percent ?? 0);
     if (percent > 0) this.bar.firstChild.value = percent;
     const words = { queued: "Queued", running: "Running", delegated: "Waiting for the device to report back" };
-    const facts = [words[state] ?? state];
+    const facts = [isSilent ? "Upend does not answer; the query goes on and this page keeps looking" : (words[state] ?? state)];
     if (queue) facts.push(inLine(queue));
     if (percent > 0) facts.push(`${Math.floor(percent)}%`);
-    if (progress.rows) facts.push(plural(progress.rows, "row"));
-    if (progress.bytes) facts.push(`${bytes(progress.bytes)} read`);
+    if (read) facts.push(`${bytes(read)} read`);
+    if (rows) facts.push(plural(rows, "row"));
+    if (size) facts.push(`${bytes(size)} of result`);
+    facts.push(`${Math.floor(elapsed)} s`);
     if (notice) facts.push(notice);
-    if (this.query.attempts > 1) facts.push(`attempt ${this.query.attempts}`);
-    this.status(facts.join(" · "));
+    if (attempts > 1) facts.push(`attempt ${attempts}`);
+    this.head.querySelector(".running").replaceChildren(...facts.map((fact) => el("span", {}, fact)));
+    if (this.spoken?.fact === facts[0] && elapsed - this.spoken.elapsed < SPOKEN_EVERY) return;
+    this.spoken = { fact: facts[0], elapsed };
+    this.status(facts.join(", "));
   }
 
   drawEnd() {

@@ -24,6 +24,7 @@ MODULES = (
     "dom",
     "events",
     "export",
+    "follow",
     "format",
     "query-page",
     "result-chart",
