@@ -36,6 +36,7 @@ class Standing:
     percent: float
     rows: int
     bytes: int
+    bytes_read: int
     elapsed_seconds: float
     attempts: int
     queue: dict[str, Any] | None = None
@@ -134,6 +135,7 @@ class _Watch:
             percent=max(said.percent, found.percent),
             rows=max(said.rows, found.rows),
             bytes=max(said.bytes, found.bytes),
+            bytes_read=max(said.bytes_read, found.bytes_read),
         )
 
     def _is_news(self, standing: Standing) -> bool:
@@ -156,6 +158,7 @@ def _standing(query: Query, state: QueryState, progress: Progress) -> Standing:
         percent=progress.percent,
         rows=progress.rows,
         bytes=progress.bytes,
+        bytes_read=progress.bytes_read,
         elapsed_seconds=round(elapsed, 3),
         attempts=query.attempts,
     )

@@ -32,8 +32,9 @@ BUSY_RETRY_MILLISECONDS = 3000
 DESCRIPTION = """\
 `text/event-stream` as browsers know it (WHATWG HTML, server-sent events). Two kinds of event:
 
-- `progress`: `{state, percent, rows, bytes, elapsed_seconds, attempts, queue}`, whenever one \
-changes, up to five times a second. `rows` and `bytes` are those of the result so far; `queue` is \
+- `progress`: `{state, percent, rows, bytes, bytes_read, elapsed_seconds, attempts, queue}`, \
+whenever one changes, up to five times a second. `rows` and `bytes` are those of the result so \
+far, `bytes_read` came from the bucket so far; `queue` is \
 `{position, ahead, expected_wait_seconds}` while the query waits for a worker, else null.
 - `end`: the query as `GET /queries/{id}` answers it. The stream is then over: close it.
 

@@ -178,8 +178,9 @@ class ProgressSerializer(serializers.Serializer[Any]):
     """How far a query is."""
 
     percent = serializers.FloatField(default=0.0)
-    rows = serializers.IntegerField(default=0)
-    bytes = serializers.IntegerField(default=0)
+    rows = serializers.IntegerField(default=0, help_text="Of the result so far.")
+    bytes = serializers.IntegerField(default=0, help_text="Of the result so far.")
+    bytes_read = serializers.IntegerField(default=0, help_text="Fetched from the bucket so far.")
 
 
 class QueryLinksSerializer(serializers.Serializer[Any]):

@@ -30,6 +30,9 @@ from execution.engine.domain import ERROR_CHARACTERS, ROWS_PER_BATCH
 from upend import slices
 
 PROGRESS_SECONDS = 0.2
+COUNT_SECONDS = 0.8
+COUNT_REST = 50
+"""Counting what was fetched takes a fiftieth of a run's time at most."""
 WARM_MEMORY_BYTES = 2**28
 LAKES_AHEAD = 1
 IMPORTED_BY_ARROW = ("pandas", "pyarrow.dataset")
@@ -64,11 +67,16 @@ class Reporter:
 class Run:
     """One job's counters, on the engine's connection."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, reporter: Reporter) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, reporter: Reporter, *, fetched_before: int
+    ) -> None:
         self.connection = connection
         self.reporter = reporter
         self.rows = 0
         self.bytes = 0
+        self.bytes_read = 0
+        self._fetched_before = fetched_before
+        self._count_at = time.monotonic() + COUNT_SECONDS
         self.truncated = False
         self.finished = threading.Event()
 
@@ -76,7 +84,26 @@ class Run:
         """Tell the parent how far the run is, until it is finished."""
         while not self.finished.wait(PROGRESS_SECONDS):
             percent = min(100.0, max(0.0, self.connection.query_progress()))
-            self.reporter.say(percent=round(percent, 1), rows=self.rows, bytes=self.bytes)
+            self.count_bytes_read()
+            self.reporter.say(
+                percent=round(percent, 1),
+                rows=self.rows,
+                bytes=self.bytes,
+                bytes_read=self.bytes_read,
+            )
+
+    def count_bytes_read(self) -> None:
+        """Add up what was fetched so far: seldom, since the log is read from its start each time.
+
+        By a connection of its own, because the run's is busy.
+        """
+        began = time.monotonic()
+        if began < self._count_at:
+            return
+        with contextlib.suppress(duckdb.Error), self.connection.cursor() as aside:
+            self.bytes_read = bytes_read(aside) - self._fetched_before
+        ended = time.monotonic()
+        self._count_at = ended + max(COUNT_SECONDS, COUNT_REST * (ended - began))
 
     def send(self, reader: pa.RecordBatchReader, stream: BinaryIO, spec: dict[str, Any]) -> None:
         """Stream batches until the end, or until the next row or byte would be one too many."""
@@ -197,7 +224,7 @@ class Engine:
 
     def work(self, spec: dict[str, Any]) -> None:
         """Carry out one job and report its outcome."""
-        run = Run(self.connection, self.reporter)
+        run = Run(self.connection, self.reporter, fetched_before=self.fetched)
         started = time.monotonic()
         progress = threading.Thread(target=run.report_progress, daemon=True)
         progress.start()

@@ -44,11 +44,15 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come. `percent` is the engine's own estimate, 0 to 100."""
+    """How far a run has come. `percent` is the engine's own estimate, 0 to 100.
+
+    `rows` and `bytes` are those of the result so far, `bytes_read` came over the network.
+    """
 
     percent: float = 0.0
     rows: int = 0
     bytes: int = 0
+    bytes_read: int = 0
 
     def as_dict(self) -> dict[str, float | int]:
         """Return JSON-ready data, as the API shows it."""

@@ -106,7 +106,7 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
         state=QueryState.SUCCEEDED,
         run_seconds=seconds,
         columns=[{"name": name, "type": kind} for name, kind in outcome.columns],
-        progress=Progress(100.0, outcome.rows, outcome.bytes).as_dict(),
+        progress=Progress(100.0, outcome.rows, outcome.bytes, outcome.bytes_read).as_dict(),
         result_key=result_key,
         result_expires_at=now + timedelta(seconds=settings.RESULT_TTL_SECONDS),
         heartbeat_at=now,

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import Opener
-from tests.console.test_query_page import SECONDS, SLOW, query, run
+from tests.console.test_query_page import SECONDS, query, run
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
@@ -58,10 +58,11 @@ def test_it_asks_where_events_do_not_come(visit: Opener) -> None:
 
 
 def test_it_closes_the_stream_when_the_page_goes_on_to_another_query(visit: Opener) -> None:
-    page = visit(query(SLOW))
+    page = visit(query(GROWING))
     with page.expect_request(STREAM) as first:
         run(page)
     expect(page.locator(".res-head .running")).to_contain_text("Running", timeout=10 * SECONDS)
     with page.expect_event("requestfailed", lambda one: one == first.value):
         run(page)
+    expect(page.locator(".res-head .running")).to_be_visible(timeout=10 * SECONDS)
     cancel(page)

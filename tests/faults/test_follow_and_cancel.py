@@ -1,0 +1,165 @@
+"""Many wait and one cancels: nobody is held up, and no function is too stubborn to be stopped."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from tests.faults.test_kill_parts import FINAL, LONG, SHORT, Agent, engines
+from tests.stack import DemoAir
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+WAITERS = 60
+STUBBORN = {
+    "like": f"SELECT repeat('a', 100000) LIKE '%{'a_%' * 120}b' AS found",
+    "jaro": "SELECT jaro_similarity(repeat('ab', 1000000), repeat('ba', 1000000)) AS close",
+    "plain": LONG,
+}
+"""Functions that the gate lets pass and that never look whether they were interrupted."""
+READING = """
+    SELECT count(*) FROM tpch.lineitem a, tpch.lineitem b
+    WHERE a.l_comment || b.l_comment LIKE '%nothing such%'
+"""
+HARD = 2.0
+"""Seconds from the request to cancel until the engine's process is gone."""
+
+
+@pytest.fixture
+def agent(demo_air: DemoAir) -> Agent:
+    return Agent(demo_air)
+
+
+@pytest.fixture
+def http(demo_air: DemoAir) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {demo_air.secrets['agent']}"}
+    base = f"{demo_air.url}/api/v1/workspaces/flight-ops/"
+    limits = httpx.Limits(max_connections=None)
+    with httpx.Client(base_url=base, headers=headers, timeout=60, limits=limits) as client:
+        yield client
+
+
+def cancel(http: httpx.Client, query: dict[str, Any]) -> None:
+    assert http.post(f"queries/{query['id']}/cancel").status_code == 202
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+@pytest.mark.parametrize("name", STUBBORN)
+def test_it_cancels_within_two_seconds_whatever_the_function(
+    name: str, demo_air: DemoAir, agent: Agent, http: httpx.Client
+) -> None:
+    query = agent.wait(agent.submit(STUBBORN[name]), {"running"})
+    busy = at_work(demo_air)
+    asked_at = time.time()
+    cancel(http, query)
+    _, alive = psutil.wait_procs(busy, timeout=HARD)
+    assert not alive
+    ended = http.get(f"queries/{query['id']}", headers={"Prefer": "wait=30"}).json()
+    assert ended["state"] == "cancelled"
+    assert moment(ended["finished_at"]) - asked_at < HARD
+    assert agent.rows(agent.wait(agent.submit(SHORT), FINAL)) == [[42]]
+
+
+def at_work(demo_air: DemoAir) -> list[psutil.Process]:
+    """Return the engines that compute, once one does."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        before = {one: one.cpu_times().user for one in engines(demo_air)}
+        threading.Event().wait(0.5)
+        busy = [p for p, was in before.items() if p.is_running() and p.cpu_times().user > was + 0.1]
+        if busy:
+            return busy
+    pytest.fail("no engine works")
+
+
+def test_it_serves_others_while_many_wait(
+    demo_air: DemoAir, agent: Agent, http: httpx.Client
+) -> None:
+    query = agent.start_long()
+    url = f"queries/{query['id']}"
+    with ThreadPoolExecutor(WAITERS) as pool:
+        waiters = [
+            pool.submit(http.get, url, headers={"Prefer": "wait=25"}) for _ in range(WAITERS)
+        ]
+        threading.Event().wait(3)
+        assert not any(waiter.done() for waiter in waiters)
+        began = time.monotonic()
+        assert httpx.get(f"{demo_air.url}/health/live").status_code == 200
+        plan = http.post("plans", json={"sql": "SELECT 1 AS one", "place": "server"})
+        assert plan.status_code == 200
+        assert time.monotonic() - began < 5
+        assert sessions(demo_air) < WAITERS
+        cancel(http, query)
+        answers = [waiter.result(timeout=30) for waiter in waiters]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["state"] for answer in answers} == {"cancelled"}
+    assert {answer.headers["Preference-Applied"] for answer in answers} == {"wait=25"}
+
+
+def sessions(demo_air: DemoAir) -> int:
+    """Return how many connections PostgreSQL has, those of all processes together."""
+    with psycopg.connect(demo_air.stack.environment["UPEND_DATABASE_URL"]) as link:
+        row = link.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'client%'"
+        )
+        return int(row.fetchone()[0])  # type: ignore[index]
+
+
+def test_it_gives_the_place_of_a_follower_that_left_to_others(
+    agent: Agent, http: httpx.Client
+) -> None:
+    query = agent.start_long()
+    for _ in range(3):  # each time as many as there is room for
+        with ExitStack() as open_streams:
+            for _ in range(90):
+                open_streams.enter_context(first_event(http, query))
+    waited = http.get(f"queries/{query['id']}", headers={"Prefer": "wait=1"})
+    assert waited.headers["Preference-Applied"] == "wait=1"
+    cancel(http, query)
+
+
+@contextmanager
+def first_event(http: httpx.Client, query: dict[str, Any]) -> Iterator[str]:
+    """Open a stream, read its first event and hang up at the end."""
+    with http.stream("GET", f"queries/{query['id']}/events") as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        yield next(line for line in answer.iter_lines() if line.startswith("data: "))
+
+
+def test_it_streams_a_running_query_to_its_end(agent: Agent, http: httpx.Client) -> None:
+    query = agent.start_long()
+    kinds = []
+    with http.stream("GET", f"queries/{query['id']}/events") as answer:
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                kinds.append(line.removeprefix("event: "))
+            if len(kinds) == 3:
+                cancel(http, query)
+    assert kinds[-1] == "end"
+    assert set(kinds[:-1]) == {"progress"}
+
+
+def test_it_tells_what_was_fetched_while_the_query_runs(
+    demo_air: DemoAir, agent: Agent, http: httpx.Client
+) -> None:
+    query = agent.submit(READING)
+    with http.stream("GET", f"queries/{query['id']}/events") as answer:
+        said = (json.loads(line[6:]) for line in answer.iter_lines() if line[:6] == "data: ")
+        step = next(one for one in said if one.get("bytes_read"))
+    assert step["state"] == "running"
+    cancel(http, query)
+    assert 0 < step["bytes_read"] <= 2 * query["plan"]["scan_bytes"]
