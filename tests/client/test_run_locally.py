@@ -17,6 +17,8 @@ from upend.manifest import Manifest
 
 COUNT = "SELECT count(*), sum(delay) FROM flights WHERE day >= '2020-01-03'"
 SLOW = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(100000) b, airports"
+STUBBORN = "SELECT levenshtein(repeat('a', 60000), repeat('b', 60000)) AS far"
+"""Takes a few seconds and does not look whether it was interrupted."""
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,22 @@ def test_it_stops_when_the_person_does(
 
     done = local.run(manifest(lake[0], files), SLOW, on_progress=interrupt)
     assert isinstance(done.error, QueryCancelled)
+
+
+def test_it_gives_up_on_a_function_that_does_not_listen(
+    lake: tuple[slices.Slice, list[Path], object], files: Files
+) -> None:
+    pressed: list[float] = []
+
+    def interrupt(percent: float) -> None:
+        if time.monotonic() - began > 1:
+            pressed.append(time.monotonic())
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    done = local.run(manifest(lake[0], files), STUBBORN, on_progress=interrupt)
+    assert isinstance(done.error, QueryCancelled)
+    assert time.monotonic() - pressed[0] < 2
 
 
 def test_it_keeps_to_the_servers_limits(

@@ -23,8 +23,12 @@ LEAST_TELLING_BYTES, LEAST_TELLING_SECONDS = 10**6, 0.01
 """A fetch smaller or shorter than this says nothing about the link."""
 POLL_SECONDS = 0.05
 ROWS_PER_BATCH = 122_880
-GIVE_UP_SECONDS = 5.0
-"""How long an interrupted engine may take to stop: a few functions do not look at interrupts."""
+GIVE_UP_SECONDS = 1.0
+"""How long an interrupted engine may take to stop: a few functions do not look at interrupts.
+
+After that the run is over for its caller. The command line ends its process, and the engine with
+it; in a process of the caller's own the engine's thread goes on until the function returns.
+"""
 
 
 @dataclass(slots=True)
