@@ -8,10 +8,10 @@ DEPLOYED := UPEND_PUBLIC_URL=https://upend.example UPEND_ALLOWED_HOSTS=upend.exa
 	UPEND_SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check schema bench screenshots
+.PHONY: help demo up test check schema bench screenshots engine-diff
 
 help: ## Say what there is to make
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(STAMP) ## Start Upend here, load the demo data, print the address and the logins
 	@$(BIN)/python manage.py demo
@@ -42,6 +42,9 @@ schema: $(STAMP) ## Write the reference pages that come from the code: openapi.y
 
 bench: $(STAMP) ## Measure planning, manifests, the overhead of a server run and a big result
 	$(BIN)/python -m benchmarks
+
+engine-diff: $(STAMP) ## Compare another DuckDB with the one in use: make engine-diff VERSION=1.5.4
+	PYTHONPATH=.:platform:client/src $(BIN)/python -m tests.security.upgrade --duckdb $(VERSION)
 
 screenshots: $(STAMP) ## Take the pictures that the README shows
 	$(BIN)/python -m tests.screenshots

@@ -71,7 +71,8 @@ def target(stack: RunningStack) -> Generator[Target]:
         timeout=SEEDING_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    told = stack.log.read_text(errors="replace")[-4000:]
+    assert done.returncode == 0, done.stdout + done.stderr + told
     found = Target(stack, json.loads(done.stdout.splitlines()[-1]))
     yield found
     found.http.close()
