@@ -8,13 +8,24 @@ import pytest
 
 from tests.security import upgrade
 
-NOW = {"duckdb": "1", "found": {"functions": {"abs": "present"}, "gate": {"A": "refused: type"}}}
+NOW = {
+    "duckdb": "1",
+    "found": {
+        "functions": {"abs": "present"},
+        "gate": {"A": "refused: type"},
+        "syntax": {"CAST": "alias child cast_type"},
+    },
+}
 
 
 def test_it_finds_what_was_added_removed_and_changed(capsys: pytest.CaptureFixture[str]) -> None:
     then = {
         "duckdb": "2",
-        "found": {"functions": {"read_mind": "present"}, "gate": {"A": "names hr"}},
+        "found": {
+            "functions": {"read_mind": "present"},
+            "gate": {"A": "names hr"},
+            "syntax": {"CAST": "alias child type_expr"},
+        },
     }
     assert upgrade.report(NOW, then) == 1
     shown = capsys.readouterr().out
@@ -22,7 +33,8 @@ def test_it_finds_what_was_added_removed_and_changed(capsys: pytest.CaptureFixtu
         "| functions | abs | present | — |",
         "| functions | read_mind | — | present |",
         "| gate | A | refused: type | names hr |",
-        "3 differences between DuckDB 1 and 2",
+        "| syntax | CAST | without type_expr | without cast_type |",
+        "4 differences between DuckDB 1 and 2",
     ):
         assert line in shown
 

@@ -94,11 +94,21 @@ def report(now: dict[str, Any], then: dict[str, Any]) -> int:
 def differences(now: Found, then: Found) -> list[tuple[str, str, str, str]]:
     """Return (kind, name, now, then) of all that is not the same."""
     return [
-        (kind, name, now[kind].get(name, "—"), then[kind].get(name, "—"))
+        (kind, name, *_apart(kind, now[kind].get(name, "—"), then[kind].get(name, "—")))
         for kind in now
         for name in sorted(now[kind].keys() | then[kind].keys())
         if now[kind].get(name) != then[kind].get(name)
     ]
+
+
+def _apart(kind: str, now: str, then: str) -> tuple[str, str]:
+    """Return both texts; of the fields of a syntax node only those that the other has not."""
+    if kind != "syntax" or "—" in {now, then}:
+        return now, then
+    old, new = now.split(), then.split()
+    gone = " ".join(field for field in old if field not in new)
+    added = " ".join(field for field in new if field not in old)
+    return f"without {added}" if added else "", f"without {gone}" if gone else ""
 
 
 def _install(python: str, requirement: str) -> bool:
