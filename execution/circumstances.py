@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from django.db.models import Avg, Q
+from django.db.models import Avg, F, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from accounts.domain import Actor
-from execution.domain import QueryState
+from execution.domain import Estimate, Place, QueryState
 from execution.engine.services import threads_of_this_machine
 from execution.models import LearnedCorrection, Query
 from execution.timing import Circumstances, Correction, ServerLoad
+from execution.weight import priority_of, weigh
 from workspaces.models import Workspace
 
 RECENT = 20
@@ -16,7 +18,7 @@ USUAL_SECONDS = 1.0
 """What a query takes where none has run yet."""
 
 
-def circumstances_of(actor: Actor, workspace: Workspace) -> Circumstances:
+def circumstances_of(actor: Actor, workspace: Workspace, estimate: Estimate) -> Circumstances:
     """Return what placement should know of the server now, and of earlier runs."""
     device_id = actor.device.id if actor.device else None
     rows = LearnedCorrection.objects.filter(
@@ -24,20 +26,40 @@ def circumstances_of(actor: Actor, workspace: Workspace) -> Circumstances:
     )
     learned = {row.device_id: Correction(row.log_mean, row.runs) for row in rows}
     return Circumstances(
-        load=server_load(workspace),
+        load=server_load(actor, workspace, estimate),
         server=learned.get(None, Correction()),
         device=learned.get(device_id, Correction()) if device_id else Correction(),
     )
 
 
-def server_load(workspace: Workspace) -> ServerLoad:
-    """Return how long a new query would wait: those queued, times what one took lately."""
+def server_load(actor: Actor, workspace: Workspace, estimate: Estimate) -> ServerLoad:
+    """Return how long a new query of this estimate would wait in the line of its kind.
+
+    Like `execution.line`, which says it of queries that are waiting already: small and heavy
+    queries have a line each, and in each people take turns.
+    """
     cores = threads_of_this_machine()
-    queued = Query.objects.filter(state=QueryState.QUEUED).count()
-    if not queued:
+    is_heavy = weigh(estimate, most_bytes=workspace.query_memory_bytes).is_heavy
+    alike = Query.objects.filter(is_heavy=is_heavy)
+    queued = alike.filter(state=QueryState.QUEUED, priority__lte=priority_of(actor.kind, None).rank)
+    ahead = _ahead(queued, actor)
+    if not ahead:
         return ServerLoad(cores=cores)
-    newest = Query.objects.filter(workspace=workspace, run_seconds__isnull=False)
-    usual = newest.order_by("-created_at")[:RECENT].aggregate(s=Avg("run_seconds"))["s"]
-    running = Query.objects.filter(state=QueryState.RUNNING).count()
-    seconds = usual if usual is not None else USUAL_SECONDS
-    return ServerLoad(queued, round(seconds * queued / max(running, 1), 2), cores)
+    newest = alike.filter(
+        place=Place.SERVER, finished_at__isnull=False, run_seconds__isnull=False
+    ).order_by("-finished_at")
+    usual = newest[:RECENT].aggregate(seconds=Avg("run_seconds"))["seconds"]
+    running = max(alike.filter(state=QueryState.RUNNING).count(), 1)
+    wait = (USUAL_SECONDS if usual is None else usual) * ahead / running
+    return ServerLoad(ahead, round(wait, 2), cores)
+
+
+def _ahead(queued: QuerySet[Query], actor: Actor) -> int:
+    """Return how many take their turn before the actor's next one."""
+    own = queued.filter(principal_key=actor.id).count()
+    turn = Window(
+        RowNumber(),
+        partition_by=[F("workspace_id"), F("principal_key"), F("priority")],
+        order_by=["created_at", "id"],
+    )
+    return queued.annotate(turn=turn).filter(turn__lte=own + 1).count()

@@ -115,7 +115,7 @@ def plan(
             decisions=decided.tables,
             local_decisions=decided.local,
             local_max_bytes=workspace.local_max_bytes,
-            circumstances=circumstances_of(actor, workspace),
+            circumstances=circumstances_of(actor, workspace, cost),
         ),
         requested=requested,
         default_catalog=default_catalog,

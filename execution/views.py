@@ -17,7 +17,7 @@ from catalog import overview
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
-from execution import planning, selectors
+from execution import elsewhere, planning, selectors
 from execution import services as execution
 from execution.domain import Place, RequestedPlace
 from problems import NotFound, Problem
@@ -95,7 +95,8 @@ def plan(request: HttpRequest, workspace: str) -> HttpResponseBase:
         )
     except Problem as problem:
         return render(request, "execution/plan.html", {"problem": problem.as_dict()})
-    return render(request, "execution/plan.html", _strip(found.as_dict(), place))
+    shown = found.as_dict() | {"times": elsewhere.times_of(found, actor_of(request), place)}
+    return render(request, "execution/plan.html", _strip(shown, place))
 
 
 def _strip(plan: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def plan_panel(request: HttpRequest, workspace: str, query: UUID) -> HttpRespons
     """Show the plan that a query was run by."""
     place = workspace_of(request, workspace)
     found = selectors.find_query(actor_of(request), place, query)
-    return render(request, "execution/plan_panel.html", {"plan": found.plan})
+    return render(request, "execution/plan_panel.html", {"plan": found.plan, "query": found})
 
 
 @require_safe

@@ -20,7 +20,7 @@ from accounts.selectors import actor_for_user
 from audit.models import AuditRecord
 from execution import services
 from execution.circumstances import circumstances_of
-from execution.domain import Place, QueryState, RequestedPlace
+from execution.domain import Estimate, Place, QueryState, RequestedPlace
 from execution.engine.domain import Outcome
 from execution.models import LearnedCorrection, Query
 from execution.services import lifecycle
@@ -35,6 +35,8 @@ PLAN = {
     "predictions": {"server": {"model_seconds": 1.0}, "local": {"model_seconds": 1.0}},
 }
 SQL = "SELECT 1 AS one"
+NOTHING = Estimate((), 0, 0)
+PLANS = "/w/flight-ops/query/plan"
 
 
 @dataclass
@@ -85,12 +87,12 @@ def test_it_learns_from_receipts_for_the_device_and_the_workspace(
     for _ in range(12):
         query = laptop.run(workspace, run_seconds=3.0, engine_seconds=2.5)
     assert query.run_seconds == 3.0
-    now = circumstances_of(laptop.actor, workspace)
+    now = circumstances_of(laptop.actor, workspace, NOTHING)
     assert now.device.runs == 12
     assert 2.5 < now.device.factor < 3.0
     assert "slower than predicted over the last 12 runs" in now.device.in_words
     assert now.server.factor == 1.0
-    assert circumstances_of(owner, workspace).device.runs == 0
+    assert circumstances_of(owner, workspace, NOTHING).device.runs == 0
     planned = services.explain_query(actor=laptop.actor, workspace=workspace, sql=SQL)
     assert planned.placement.local is not None
     assert planned.placement.local.correction == now.device.factor
@@ -100,7 +102,7 @@ def test_it_learns_from_receipts_for_the_device_and_the_workspace(
 def test_it_learns_from_the_server_apart(workspace: Workspace, analyst: Actor) -> None:
     query = run_on_server(workspace, analyst)
     assert query.run_seconds is not None
-    now = circumstances_of(analyst, workspace)
+    now = circumstances_of(analyst, workspace, NOTHING)
     assert (now.server.runs, now.device.runs) == (1, 0)
     assert now.server.factor < 1.0
 
@@ -181,6 +183,36 @@ def test_it_forgets_from_the_devices_page(
     page = client.post(address, follow=True).content.decode()
     assert "laptop is forgotten" in page
     assert not LearnedCorrection.objects.exists()
+
+
+def test_it_counts_those_whose_turn_is_before(
+    workspace: Workspace, analyst: Actor, owner: Actor
+) -> None:
+    run_on_server(workspace, analyst)
+    Query.objects.update(run_seconds=4.0)
+    for _ in range(3):
+        make_query(workspace, owner)
+    make_query(workspace, owner, is_heavy=True)
+    make_query(workspace, owner, priority=2)
+    load = circumstances_of(analyst, workspace, NOTHING).load
+    assert (load.queued, load.wait_seconds) == (1, 4.0)
+    assert circumstances_of(owner, workspace, NOTHING).load.queued == 3
+    heavy = circumstances_of(analyst, workspace, Estimate((), 0, 10**12)).load
+    assert heavy.queued == 1
+    found = services.explain_query(actor=analyst, workspace=workspace, sql=SQL).placement
+    assert found.server.wait_seconds == 4.0
+    assert "server-queue" in [reason.code for reason in found.reasons]
+
+
+def test_it_says_in_the_browser_what_the_persons_device_would_take(
+    workspace: Workspace, laptop: Laptop, analyst: Actor, signed_in: Callable[[Actor], Client]
+) -> None:
+    strip = signed_in(analyst).post(PLANS, {"sql": SQL}).content.decode()
+    assert "server about 0.3 s, laptop about 0.2 s" in strip
+    accounts.revoke_device(actor=analyst, device=laptop.device)
+    strip = signed_in(analyst).post(PLANS, {"sql": SQL}).content.decode()
+    assert "server about 0.3 s" in strip
+    assert "laptop about" not in strip
 
 
 # --- The server takes over --------------------------------------------------------------------

@@ -31,6 +31,10 @@ class DeviceSerializer(serializers.Serializer[Device]):
     client_version = serializers.CharField()
     thumbprint = serializers.CharField(help_text="RFC 7638 thumbprint of the device's key.")
     memory_bytes = serializers.IntegerField(allow_null=True)
+    cores = serializers.IntegerField(allow_null=True)
+    link_bytes_per_second = serializers.IntegerField(
+        allow_null=True, help_text="What its latest runs fetched in a second, smoothed."
+    )
     status = serializers.ChoiceField(choices=[(s.value, s.value) for s in DeviceStatus])
     created_at = serializers.DateTimeField()
     decided_at = serializers.DateTimeField(allow_null=True)
