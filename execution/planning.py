@@ -136,6 +136,7 @@ def execution_record(plan: Plan) -> dict[str, Any]:
             | {
                 "columns": list(by_key[table["table_key"]].columns),
                 "data_file_ids": by_key[table["table_key"]].surviving_ids,
+                "files": by_key[table["table_key"]].files,
             }
             for table in plan.tables
         ],

@@ -27,7 +27,24 @@ BOUNDS = frozenset({"min_value", "max_value", "extra_stats"})
 MAIN_SCHEMA = 0
 """Every table of a slice lies in `main`: the views bear the schemas."""
 
+FEW_FILES = 64
+"""Of so few files, the statistics of all columns are cheap to carry."""
+
 Json = dict[str, Any]
+
+
+def with_every_column(record: Mapping[str, Any]) -> Json:
+    """Return the record with the statistics of every shown column of tables with few files.
+
+    The files stay the same. An engine that is kept can then answer about other columns too.
+    """
+    return {**record, "tables": [_with_every_column(entry) for entry in record.get("tables", [])]}
+
+
+def _with_every_column(entry: Json) -> Json:
+    if entry.get("files", FEW_FILES + 1) > FEW_FILES:
+        return entry
+    return entry | {"columns": [name for name, _ in entry["view"]["columns"]]}
 
 
 @dataclass(frozen=True, slots=True)

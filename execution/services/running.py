@@ -164,7 +164,7 @@ def _forget_unless_another_runs(query: Query) -> None:
 def session_need(query: Query) -> Need:
     """Return what the query needs of its engine."""
     return Need.of(
-        query.execution,
+        slices.with_every_column(query.execution),
         principal=str(query.user_id or query.service_account_id),
         workspace=str(query.workspace_id),
         memory_bytes=memory_of(query),
@@ -194,7 +194,8 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
 
 
 def _sealed_slices(query: Query) -> list[dict[str, Any]]:
-    built = slices.build(query.execution, locate=lambda file: sealed_url(query, file.key))
+    record = slices.with_every_column(query.execution)
+    built = slices.build(record, locate=lambda file: sealed_url(query, file.key))
     return built.slices
 
 
