@@ -35,6 +35,11 @@ class Reported:
     report: Report
     at: float
 
+    @property
+    def seconds_ago(self) -> int:
+        """Return how long ago this was true."""
+        return max(0, int(time.time() - self.at))
+
     def as_dict(self) -> dict[str, Any]:
         """Return what anyone may know: states and remedies, no addresses."""
         return {

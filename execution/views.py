@@ -12,12 +12,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.authorization import administer, require
 from accounts.domain import Actor
+from audit.services import Target
 from catalog import overview
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
-from execution import elsewhere, planning, selectors
+from execution import elsewhere, isolation, planning, selectors
 from execution import services as execution
 from execution.domain import Place, RequestedPlace
 from problems import NotFound, Problem
@@ -157,6 +159,19 @@ def delete_saved(request: HttpRequest, workspace: str, saved: UUID) -> HttpRespo
     execution.delete_saved_query(actor=actor, saved=found)
     messages.success(request, f"“{found.name}” is deleted.")
     return redirect("page-saved", place.slug)
+
+
+@require_safe
+@signed_in
+def isolation_page(request: HttpRequest) -> HttpResponseBase:
+    """Show administrators which layers hold the processes that run and plan tenant SQL."""
+    actor = actor_of(request)
+    target = Target("isolation", "", "Isolation", actor.organization_id)
+    verdict = administer(actor, actor.organization_id, "isolation.read")
+    require(verdict, actor=actor, target=target)
+    reports = isolation.reports()
+    context = {"reports": reports, "is_full": all(one.report.is_full for one in reports)}
+    return render(request, "execution/isolation.html", context)
 
 
 @require_POST

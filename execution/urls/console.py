@@ -7,6 +7,7 @@ from execution import views
 PLACE = "w/<slug:workspace>"
 
 urlpatterns = [
+    path("isolation", views.isolation_page, name="page-isolation"),
     path(
         "devices/<uuid:device>/reset-predictions",
         views.reset_predictions,

@@ -26,6 +26,7 @@ class Entry:
     icon: str
     key: str
     in_workspace: bool = True
+    for_admins: bool = False
 
 
 NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
@@ -44,7 +45,15 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("page-settings", "Settings", "toggle-left", "w"),
         ),
     ),
-    ("Observe", (Entry("page-events", "Events", "scroll-text", "e"),)),
+    (
+        "Observe",
+        (
+            Entry("page-events", "Events", "scroll-text", "e"),
+            Entry(
+                "page-isolation", "Isolation", "layers", "i", in_workspace=False, for_admins=True
+            ),
+        ),
+    ),
     (
         "Yours",
         (
@@ -53,6 +62,15 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         ),
     ),
 )
+
+
+def navigation(actor: Actor) -> list[tuple[str, tuple[Entry, ...]]]:
+    """Return the sections with the entries that `actor` has a use for."""
+    is_admin = actor.organization_role is OrganizationRole.ADMIN
+    return [
+        (title, tuple(entry for entry in entries if is_admin or not entry.for_admins))
+        for title, entries in NAVIGATION
+    ]
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -77,7 +95,9 @@ def _frame(request: HttpRequest) -> dict[str, Any]:
         "workspaces": workspaces,
         "workspace": current,
         "organization": request.user.organization,
-        "sections": [(title, _links(request, entries, current)) for title, entries in NAVIGATION],
+        "sections": [
+            (title, _links(request, entries, current)) for title, entries in navigation(actor)
+        ],
         "pending_devices": _pending_devices(actor),
         "approved_devices": _devices(actor, DeviceStatus.APPROVED),
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from accounts.domain import Actor
-from console.context import NAVIGATION
+from console.context import navigation
 from workspaces.models import Workspace
 
 MOST = 30
@@ -45,7 +45,7 @@ def provider(function: Provider) -> Provider:
 
 def choices(*, actor: Actor, workspace: Workspace | None, text: str) -> list[Choice]:
     """Return what matches `text`: pages, then what the rooms know, then actions."""
-    found = [choice for choice in _pages(workspace) if _matches(choice, text)]
+    found = [choice for choice in _pages(actor, workspace) if _matches(choice, text)]
     if workspace is not None:
         for provide in _providers:
             found += provide(actor, workspace, text)
@@ -53,9 +53,9 @@ def choices(*, actor: Actor, workspace: Workspace | None, text: str) -> list[Cho
     return found[:MOST]
 
 
-def _pages(workspace: Workspace | None) -> list[Choice]:
+def _pages(actor: Actor, workspace: Workspace | None) -> list[Choice]:
     pages = []
-    for _, entries in NAVIGATION:
+    for _, entries in navigation(actor):
         for entry in entries:
             if entry.in_workspace and workspace is None:
                 continue

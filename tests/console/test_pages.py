@@ -26,6 +26,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-home": ("GET", "/", (302, 302, 302, 302, 302, 302)),
     "page-palette": ("GET", "/palette", (200, 200, 200, 200, 200, 302)),
     "page-status": ("GET", "/status", (200, 200, 200, 200, 200, 302)),
+    "page-isolation": ("GET", "/isolation", (200, 403, 403, 403, 200, 302)),
     "page-devices": ("GET", "/devices", (200, 200, 200, 200, 200, 302)),
     "page-device-approve": ("POST", "/devices/{device}/approve", (302, 404, 403, 403, 404, 302)),
     "page-device-revoke": ("POST", "/devices/{device}/revoke", (302, 404, 302, 403, 404, 302)),
