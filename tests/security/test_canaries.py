@@ -32,8 +32,6 @@ import socket
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +41,7 @@ import pytest
 from tests.client.file_server import Files, serving
 from tests.execution.frozen import freeze, live_lake
 from tests.security.engine_names import pinned, present
+from tests.security.signed_bucket import SIGNATURE, SignedBucket, signed_bucket
 from upend import slices
 
 PEOPLE = [
@@ -115,61 +114,16 @@ def test_it_fills_a_lake_in_memory(people: slices.Slice, tmp_path: Path) -> None
     assert set(tmp_path.parent.rglob("*.ducklake")) | set(Path.cwd().glob("*.ducklake*")) == before
 
 
-@dataclass
-class Signed:
-    """A bucket that answers GET of a range with a signature in the query, and refuses HEAD."""
-
-    paths: list[Path]
-    asked: list[tuple[str, int, str]] = field(default_factory=list)
-
-
 @pytest.fixture
-def signed(people: slices.Slice) -> Generator[tuple[Signed, str]]:
-    bucket = Signed([Path(path) for path in slices.paths([people])])
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Keep the test's output clean."""
-
-        def do_HEAD(self) -> None:
-            self.send_response(403)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            path, _, query = self.path.partition("?")
-            ordinal = int(path.rpartition("/")[2])
-            data = bucket.paths[ordinal].read_bytes()
-            span = self.headers.get("Range", "").removeprefix("bytes=")
-            bucket.asked.append((self.command, ordinal, span))
-            start, _, end = span.partition("-")
-            body = data[int(start or 0) : int(end or len(data)) + 1]
-            ok = query == "X-Amz-Signature=abc%2Fdef"
-            self.send_response((206 if span else 200) if ok else 403)
-            self.send_header("Content-Length", str(len(body) if ok else 0))
-            if span:
-                last = int(start or 0) + len(body) - 1
-                self.send_header("Content-Range", f"bytes {start}-{last}/{len(data)}")
-            self.end_headers()
-            if ok:
-                self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield bucket, f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def bucket(people: slices.Slice) -> Generator[SignedBucket]:
+    with signed_bucket([Path(path) for path in slices.paths([people])]) as served:
+        yield served
 
 
 def test_it_reads_signed_urls_without_head(
-    lake: duckdb.DuckDBPyConnection, people: slices.Slice, signed: tuple[Signed, str]
+    lake: duckdb.DuckDBPyConnection, people: slices.Slice, bucket: SignedBucket
 ) -> None:
-    bucket, url = signed
-    one = at(people, url, "?X-Amz-Signature=abc%2Fdef")
+    one = at(people, bucket.url, f"?{SIGNATURE}")
     con = attached(one)
     slices.lock(con, slices.paths([one]))
     assert len(people["tables"]["ducklake_delete_file"]["rows"]) == 2
@@ -179,11 +133,8 @@ def test_it_reads_signed_urls_without_head(
     assert {kind for kind, _, _ in bucket.asked} == {"GET"}
 
 
-def test_it_fetches_only_what_a_filter_leaves(
-    people: slices.Slice, signed: tuple[Signed, str]
-) -> None:
-    bucket, url = signed
-    one = at(people, url, "?X-Amz-Signature=abc%2Fdef")
+def test_it_fetches_only_what_a_filter_leaves(people: slices.Slice, bucket: SignedBucket) -> None:
+    one = at(people, bucket.url, f"?{SIGNATURE}")
     con = attached(one)
     slices.lock(con, slices.paths([one]))
     assert con.execute("SELECT count(*) FROM people WHERE region = 'EU'").fetchall() == [(801,)]

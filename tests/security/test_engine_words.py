@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from accounts.domain import Actor
 from catalog.models import Bucket, Catalog
 from execution import services
+from execution.bind import BindError, HiddenTable, bind
 from execution.domain import QueryState
 from execution.engine.redaction import MAX_CHARACTERS, PLACEHOLDER, redact, vocabulary
 from execution.models import Query
+from governance.domain import ColumnMask, Obligations, RowFilter
 from tests.cast import Cast
 from tests.execution.rows import make_query
+from tests.execution.tables import table
 from workspaces.models import Workspace
 
 SAID = {
@@ -136,6 +139,27 @@ def test_it_lets_nothing_through_that_is_not_a_word_of_the_engine(
         bare = word.strip(".:!?").lower()
         assert bare in vocabulary() | {PLACEHOLDER, ""} or re.fullmatch("[0-9]{1,2}", bare), word
     assert len(shown) <= MAX_CHARACTERS
+
+
+def test_it_suggests_no_column_that_is_hidden_and_no_hidden_name() -> None:
+    people = table("people", {"id": "INTEGER", "salary": "INTEGER", "name": "VARCHAR"})
+    obligations = Obligations(
+        masks=(ColumnMask("name", "'secret-mask'", "mask"),),
+        row_filters=(RowFilter("id <> 4711", "own"),),
+        hidden_columns=frozenset({"salary"}),
+    )
+    for sql in (
+        "SELECT salar FROM people",
+        "SELECT people.salar FROM people",
+        "SELECT id + name FROM people",
+        "SELECT name::STRUCT(a INTEGER).b FROM people",
+        "SELECT people.nam FROM people ORDER BY people.salar",
+        "SELECT c2 FROM people",
+    ):
+        with pytest.raises(BindError) as refused:
+            bind(sql, [HiddenTable("t1", people, obligations)], [("lake", "main")])
+        told = str(refused.value.as_dict())
+        assert not re.search(r"salary|secret-mask|4711|\bt1\b|[hms]_[0-9a-f]{16}", told), told
 
 
 # --- Who reads it -----------------------------------------------------------------------------
