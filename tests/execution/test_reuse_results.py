@@ -314,7 +314,7 @@ def test_it_never_hands_out_rows_that_expire_at_the_same_moment(
     flights: Catalog, analyst: Actor, workspace: Workspace
 ) -> None:
     """Whoever comes first, a query that was answered has its object."""
-    for _ in range(5):
+    for _ in range(3):
         source = ask(analyst, workspace, reuse=False)
         barrier = threading.Barrier(2)
         found: list[Query] = []

@@ -151,18 +151,24 @@ class Api:
         raise AssertionError("the loop returns or raises")  # pragma: no cover
 
     @contextmanager
-    def download(self, path: str, **params: str | int) -> Iterator[Iterator[bytes]]:
+    def download(
+        self, path: str, *, address: str = "", **params: str | int
+    ) -> Iterator[Iterator[bytes]]:
         """Yield the bytes at `path`, following one redirect to storage.
 
-        Neither the token nor the device proof goes to the storage: its URL is the whole permit.
+        Where the server named the `address` in storage before, the redirect is saved. Neither
+        the token nor the device proof goes to the storage: its URL is the whole permit.
         """
-        answer = self.request("GET", path, params=params)
-        target = answer.headers.get("Location")
-        if not answer.is_redirect or not target:
-            yield answer.iter_bytes()
-            return
+        target = httpx.URL(address)
+        if not address:
+            answer = self.request("GET", path, params=params)
+            location = answer.headers.get("Location")
+            if not answer.is_redirect or not location:
+                yield answer.iter_bytes()
+                return
+            target = httpx.URL(answer.url).join(location)
         try:
-            with self._storage.stream("GET", httpx.URL(answer.url).join(target)) as stored:
+            with self._storage.stream("GET", target) as stored:
                 if stored.status_code != HTTPStatus.OK:
                     raise _storage_refused(stored.status_code)
                 yield stored.iter_bytes(1 << 20)

@@ -22,6 +22,8 @@ WAIT_SECONDS = 20
 WATCHED_WAIT_SECONDS = 1
 BROKEN_STREAMS = 3
 """After so many streams that said nothing we only ask."""
+WITH_ADDRESS = "include=result_url"
+"""Asks for the address of the rows in the bucket with a query that has ended."""
 FINAL = frozenset({"cancelled", "failed", "succeeded"})
 Document = dict[str, Any]
 
@@ -106,7 +108,8 @@ class Follower:
         longest = longest_wait(self._deadline)
         if self._on_progress is not ignore:
             longest = min(longest, WATCHED_WAIT_SECONDS)
-        answer = self._api.request("GET", self._path, headers=prefer(longest))
+        path = f"{self._path}?{WITH_ADDRESS}"
+        answer = self._api.request("GET", path, headers=prefer(longest))
         document: Document = answer.json()
         if document["state"] not in FINAL and "Preference-Applied" not in answer.headers:
             time.sleep(_pause(time.monotonic() - self._started))  # an older server, or a busy one

@@ -23,6 +23,7 @@ from upend.errors import (
 )
 from upend.follow import (
     FINAL,
+    WITH_ADDRESS,
     Follower,
     OnProgress,
     Progress,
@@ -125,6 +126,7 @@ class Runner:
         can be taken in.
         """
         path, body = f"{self._base}/{kind}", request.as_body()
+        path += f"?{WITH_ADDRESS}" if wait else ""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())} | prefer(wait)
         prove = request.place != "server"
         try:
@@ -167,7 +169,8 @@ class Runner:
 
         path = f"{self._base}/queries/{document['id']}/result"
         with tempfile.TemporaryFile(prefix="upend-") as file:
-            with self._api.download(path, format="arrow") as chunks:
+            address = str(document.get("result_url") or "")
+            with self._api.download(path, address=address, format="arrow") as chunks:
                 for chunk in chunks:
                     file.write(chunk)
             file.seek(0)
