@@ -68,14 +68,19 @@ class Run:
     """One job's counters, on the engine's connection."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, reporter: Reporter, *, fetched_before: int
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        reporter: Reporter,
+        *,
+        home: str,
+        fetched_before: int,
     ) -> None:
         self.connection = connection
         self.reporter = reporter
         self.rows = 0
         self.bytes = 0
         self.bytes_read = 0
-        self._fetched_before = fetched_before
+        self._home, self._fetched_before = home, fetched_before
         self._count_at = time.monotonic() + COUNT_SECONDS
         self.truncated = False
         self.finished = threading.Event()
@@ -95,12 +100,14 @@ class Run:
     def count_bytes_read(self) -> None:
         """Add up what was fetched so far: seldom, since the log is read from its start each time.
 
-        By a connection of its own, because the run's is busy.
+        By a connection of its own, because the run's is busy; it needs a database to stand in,
+        and the default one is gone.
         """
         began = time.monotonic()
         if began < self._count_at:
             return
         with contextlib.suppress(duckdb.Error), self.connection.cursor() as aside:
+            aside.execute(f'USE "{self._home}"')
             self.bytes_read = bytes_read(aside) - self._fetched_before
         ended = time.monotonic()
         self._count_at = ended + max(COUNT_SECONDS, COUNT_REST * (ended - began))
@@ -193,6 +200,12 @@ def as_arrow(relation: duckdb.DuckDBPyRelation) -> pa.RecordBatchReader:
     )
 
 
+def database_of(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the database that unqualified names are looked up in, before any slice is there."""
+    row = connection.execute("SELECT current_database()").fetchone()
+    return str(row[0]) if row else ""
+
+
 def bytes_read(connection: duckdb.DuckDBPyConnection) -> int:
     """Return the bytes of every file range fetched so far, by the engine's own HTTP log."""
     row = connection.execute(
@@ -212,6 +225,7 @@ class Engine:
         self.connection, self.reporter, self.data = connection, reporter, data
         self.lakes = [slices.prepare_lake(connection) for _ in range(LAKES_AHEAD)]
         self.fetched = 0
+        self.home = database_of(connection)
 
     def begin(self, spec: dict[str, Any]) -> None:
         """Take the limits and the slice of the first job."""
@@ -224,7 +238,7 @@ class Engine:
 
     def work(self, spec: dict[str, Any]) -> None:
         """Carry out one job and report its outcome."""
-        run = Run(self.connection, self.reporter, fetched_before=self.fetched)
+        run = Run(self.connection, self.reporter, home=self.home, fetched_before=self.fetched)
         started = time.monotonic()
         progress = threading.Thread(target=run.report_progress, daemon=True)
         progress.start()
