@@ -7,7 +7,13 @@ import time
 from typing import Any
 
 from celery import shared_task
-from celery.signals import heartbeat_sent, worker_init, worker_ready, worker_shutdown
+from celery.signals import (
+    heartbeat_sent,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from celery.worker.consumer import Consumer
 from django.conf import settings
 
@@ -20,6 +26,7 @@ QUEUE = "query"
 
 _machine: list[Machine] = []
 _exporting = threading.Lock()
+_stopping = threading.Event()
 _told_at: dict[str, float] = {}
 
 
@@ -52,7 +59,13 @@ def tell_isolation(sender: Any, **_: Any) -> None:
 @shared_task(name="execution.run_queries")
 def run_queries() -> None:
     """Run what waits, the fairest first; a message that comes twice, or late, does no harm."""
-    services.run_queries(_machine[0], after_each=engine.keep_spare)
+    services.run_queries(_machine[0], after_each=engine.keep_spare, is_stopping=_stopping.is_set)
+
+
+@worker_shutting_down.connect
+def begin_no_more(**_: Any) -> None:
+    """Let the worker end after the queries that run, however many wait: others take those."""
+    _stopping.set()
 
 
 @shared_task(name="execution.export_result")

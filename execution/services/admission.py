@@ -20,8 +20,10 @@ its principal's own."""
 LONG_SECONDS = 5
 """A query that has run for longer counts as heavy, whatever its estimate said."""
 
+# `firsts` walks the index from one group's first row to the next group's (a loose index scan):
+# its cost grows with the principals that wait, not with their queries.
 PICK = """
-WITH running AS MATERIALIZED (
+WITH RECURSIVE running AS MATERIALIZED (
     SELECT workspace_id, principal_key, slot_bytes,
            is_heavy OR started_at < statement_timestamp() - %(long)s * interval '1 second'
                AS is_heavy,
@@ -32,13 +34,21 @@ WITH running AS MATERIALIZED (
            coalesce(sum(slot_bytes), 0) AS bytes
       FROM running WHERE is_here
 ), firsts AS (
-    SELECT DISTINCT ON (workspace_id, principal_key, is_heavy, priority)
+    (SELECT id, workspace_id, principal_key, is_heavy, priority, created_at, slot_bytes
+       FROM execution_query WHERE state = 'queued'
+      ORDER BY workspace_id, principal_key, is_heavy, priority, created_at LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM firsts CROSS JOIN LATERAL (
+        SELECT id, workspace_id, principal_key, is_heavy, priority, created_at, slot_bytes
+          FROM execution_query WHERE state = 'queued'
+           AND (workspace_id, principal_key, is_heavy, priority)
+             > (firsts.workspace_id, firsts.principal_key, firsts.is_heavy, firsts.priority)
+         ORDER BY workspace_id, principal_key, is_heavy, priority, created_at LIMIT 1
+    ) AS next
+), heads AS (
+    SELECT DISTINCT ON (workspace_id, principal_key, is_heavy)
            id, workspace_id, principal_key, is_heavy, priority, created_at,
            least(slot_bytes, %(shared)s) AS slot_bytes
-      FROM execution_query WHERE state = 'queued'
-     ORDER BY workspace_id, principal_key, is_heavy, priority, created_at
-), heads AS (
-    SELECT DISTINCT ON (workspace_id, principal_key, is_heavy) *
       FROM firsts
      ORDER BY workspace_id, principal_key, is_heavy,
               greatest(0, priority - floor(

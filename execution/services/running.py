@@ -78,22 +78,26 @@ class Pulse:
         return lifecycle.should_stop(self._held)
 
 
-def run_queries(machine: Machine, *, after_each: Callable[[], None] | None = None) -> int:
+def run_queries(
+    machine: Machine,
+    *,
+    after_each: Callable[[], None] = lambda: None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> int:
     """Run what is admissible on this machine, one after the other, until nothing is; count it.
 
-    `after_each` is called when a run has ended, however it did. Each step tells another slot to
-    look too, here or elsewhere, while something waits: the end of one query may make room for
-    several.
+    `after_each` is called when a run has ended, however it did; once `is_stopping` says so,
+    nothing more is begun. Each step tells another slot to look too, here or elsewhere, while
+    something waits: the end of one query may make room for several.
     """
     count = 0
-    while (held := admission.admit(machine=machine)) is not None:
+    while not is_stopping() and (held := admission.admit(machine=machine)) is not None:
         count += 1
         wake_another()
         try:
             carry_out(held)
         finally:
-            if after_each:
-                after_each()
+            after_each()
     if count:
         wake_another()
     return count

@@ -21,8 +21,8 @@ from problems import Problem
 
 ATTEMPTS = 2
 AT_ONCE = 500
-MESSAGES_AT_ONCE = 32
-"""Enough to wake every slot: each runs what it can, and wakes others while something waits."""
+MESSAGES_AT_ONCE = 4
+"""Enough to wake every slot: each that finds a query wakes another while something waits."""
 REPEAT_SECONDS = 5
 """An announcement may wait this long in the broker before it is repeated."""
 

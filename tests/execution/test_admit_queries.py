@@ -325,6 +325,17 @@ def test_it_runs_until_nothing_admissible_is_left(
     assert services.run_queries(machine()) == 0
 
 
+def test_it_begins_nothing_more_when_its_worker_stops(workspace: Workspace, analyst: Actor) -> None:
+    first, second = queue(workspace, analyst, 2)
+    ended: list[int] = []
+    done = services.run_queries(
+        machine(), after_each=lambda: ended.append(1), is_stopping=lambda: bool(ended)
+    )
+    assert done == 1
+    states = [Query.objects.get(id=query.id).state for query in (first, second)]
+    assert states == [QueryState.SUCCEEDED, QueryState.QUEUED]
+
+
 # --- The line ---------------------------------------------------------------------------------
 def position(query: Query) -> int:
     return line.turns([query.id])[query.id].position
