@@ -30,6 +30,11 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-devices": ("GET", "/devices", (200, 200, 200, 200, 200, 302)),
     "page-device-approve": ("POST", "/devices/{device}/approve", (302, 404, 403, 403, 404, 302)),
     "page-device-revoke": ("POST", "/devices/{device}/revoke", (302, 404, 302, 403, 404, 302)),
+    "page-device-reset-predictions": (
+        "POST",
+        "/devices/{device}/reset-predictions",
+        (302, 404, 302, 403, 404, 302),
+    ),
     "page-tokens": ("GET", "/settings/tokens", (200, 200, 200, 200, 200, 302)),
     "page-token-create": ("POST", "/settings/tokens/create", (200, 200, 200, 200, 200, 302)),
     "page-token-revoke": (
