@@ -74,6 +74,13 @@ LIMITS: tuple[Limit, ...] = (
     Limit("max_result_rows", "Rows of a result", "More are cut off, visibly.", 1, 10**12),
     Limit("max_result_bytes", "Bytes of a result", "More are cut off, visibly.", MB, 10 * TB),
     Limit(
+        "max_stored_bytes",
+        "Bytes of all results kept",
+        "Above it those longest unused end early.",
+        MB,
+        1_000 * TB,
+    ),
+    Limit(
         "local_max_bytes",
         "Bytes to fetch to a person's machine",
         "Auto never sends more there.",
