@@ -14,6 +14,7 @@ from accounts.domain import Actor
 from tests.catalog.lakes import WrittenLake, written_lake
 from tests.execution.lakes import built, plan
 from tests.execution.test_run_engine import Collected, run
+from tests.security.in_bucket import in_bucket
 from workspaces.models import Workspace
 
 __all__ = ["written_lake"]
@@ -49,7 +50,8 @@ class Shop:
         found = plan(self.analyst, self.workspace, sql, default_catalog="lake")
         sink = Collected()
         path = [list(pair) for pair in found.search_path]
-        outcome = run(sql, sink=sink, slices=built(found, self.lake).slices, search_path=path)
+        slices = in_bucket(built(found, self.lake).slices)
+        outcome = run(sql, sink=sink, slices=slices, search_path=path)
         assert outcome.columns == found.columns
         columns = [column.to_pylist() for column in sink.table.columns]
         return list(zip(*columns, strict=True))

@@ -27,6 +27,7 @@ from problems import Problem
 from tests.execution.tables import hidden, table
 from tests.execution.test_run_engine import Collected, run
 from tests.security.frozen_shop import SECRET, frozen_shop
+from tests.security.in_bucket import in_bucket
 from tests.security.mutations import Statement, statements
 
 SEED = int(os.environ.get("UPEND_MUTATION_SEED") or random.SystemRandom().randrange(10**9))
@@ -145,7 +146,7 @@ def test_it_runs_a_sample_without_a_crash_or_a_secret(
     verdicts: Verdicts, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The lake beside the slice has a secret; no accepted statement shows it."""
-    slices = [frozen_shop(tmp_path_factory.mktemp("shop"))]
+    slices = in_bucket([frozen_shop(tmp_path_factory.mktemp("shop"))])
     sample = random.Random(SEED).sample(verdicts.bound, min(ENGINE_RUNS, len(verdicts.bound)))
     for sql in sample:
         assert SECRET not in shown_by(sql, slices), f"UPEND_MUTATION_SEED={SEED}: {sql!r}"

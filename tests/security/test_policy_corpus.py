@@ -21,6 +21,7 @@ from tests.catalog.lakes import WrittenLake, written_lake
 from tests.execution.lakes import built, plan
 from tests.execution.test_run_engine import Collected, run
 from tests.security.corpus import ATTACKS, Attack, runs
+from tests.security.in_bucket import in_bucket
 from workspaces.models import Workspace
 
 __all__ = ["written_lake"]
@@ -87,7 +88,7 @@ def secured(written_lake: WrittenLake, workspace: Workspace, analyst: Actor) -> 
     (table,) = found.tables
     view = HiddenTable("t1", written_lake.table("sales"), OBLIGATIONS).view()
     governed = replace(found, tables=(table | {"view": view},))
-    slices = built(governed, written_lake).slices
+    slices = in_bucket(built(governed, written_lake).slices)
     return Secured(slices, [list(pair) for pair in governed.search_path])
 
 
