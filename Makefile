@@ -8,7 +8,7 @@ DEPLOYED := UPEND_PUBLIC_URL=https://upend.example UPEND_ALLOWED_HOSTS=upend.exa
 	UPEND_SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check schema bench screenshots engine-diff
+.PHONY: help demo up test check schema bench chaos screenshots engine-diff
 
 help: ## Say what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -45,6 +45,11 @@ bench: $(STAMP) ## Measure planning, manifests, the overhead of a server run and
 
 engine-diff: $(STAMP) ## Compare another DuckDB with the one in use: make engine-diff VERSION=1.5.4
 	PYTHONPATH=.:platform:client/src $(BIN)/python -m tests.security.upgrade --duckdb $(VERSION)
+
+ROUNDS ?= 200
+
+chaos: $(STAMP) ## Kill processes at random under load and look what is left: make chaos ROUNDS=20
+	$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS)
 
 screenshots: $(STAMP) ## Take the pictures that the README shows
 	$(BIN)/python -m tests.screenshots
