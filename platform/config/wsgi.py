@@ -1,13 +1,12 @@
 """The web process's entrance."""
 
 import os
-from importlib.util import find_spec
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-if find_spec("psycopg_pool"):  # many threads wait for queries, few talk to the database at a time
-    os.environ.setdefault("UPEND_DATABASE_POOL_SIZE", "20")
+# Many threads wait for queries, few talk to the database at a time.
+os.environ.setdefault("UPEND_DATABASE_POOL_SIZE", "20")
 application = get_wsgi_application()
 
 from execution import isolation  # noqa: E402 - needs the application to be set up

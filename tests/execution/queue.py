@@ -32,6 +32,13 @@ def machine(*, name: str = "one", slots: int = 4, shared_slots: int = 4) -> Mach
     return Machine(name, slots, (slots + shared_slots) * SLOT_BYTES)
 
 
+def limit(workspace: Workspace, **limits: int) -> None:
+    """Set limits of the workspace."""
+    for name, value in limits.items():
+        setattr(workspace, name, value)
+    workspace.save()
+
+
 def people(cast: Cast, count: int) -> list[Actor]:
     """Return that many more people of the cast's organization."""
     return [
