@@ -40,7 +40,7 @@ schema: $(STAMP) ## Write the reference pages that come from the code: openapi.y
 	$(BIN)/python manage.py write_reference
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/reference/openapi.yaml
 
-bench: $(STAMP) ## Measure planning, manifests, the overhead of a server run and a big result
+bench: $(STAMP) ## Measure planning, server runs beside plain DuckDB and quack, many analysts, a big result
 	$(BIN)/python -m benchmarks
 
 engine-diff: $(STAMP) ## Compare another DuckDB with the one in use: make engine-diff VERSION=1.5.4

@@ -123,7 +123,7 @@ def percentiles(values: list[float]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """Name the machine: figures mean nothing without it."""
+    """Name the machine, and how busy it was of late: figures mean little without."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     cpu = next(
         (
@@ -139,6 +139,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(memory / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "load_average": [round(load, 1) for load in os.getloadavg()],
     }
 
 
