@@ -56,6 +56,8 @@ def server_load(actor: Actor, workspace: Workspace, estimate: Estimate) -> Serve
 
 def _ahead(queued: QuerySet[Query], actor: Actor) -> int:
     """Return how many take their turn before the actor's next one."""
+    if not queued.exists():
+        return 0
     own = queued.filter(principal_key=actor.id).count()
     turn = Window(
         RowNumber(),

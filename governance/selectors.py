@@ -34,8 +34,13 @@ def decide_many(
     """
     facts = _facts(actor, [request.securable for request in requests])
     verdicts = _verdicts(actor, requests, facts, context or DecisionContext())
-    denied = [r.securable for r, v in zip(requests, verdicts, strict=True) if not v.allowed]
-    fallback = _workspace_owners(s for s in denied if facts.owner_of(s) is None)
+    # Whom to ask is said only where no policy speaks: a policy that refuses says what would help.
+    unanswered = [
+        request.securable
+        for request, verdict in zip(requests, verdicts, strict=True)
+        if not verdict.allowed and not verdict.determined_by
+    ]
+    fallback = _workspace_owners(s for s in unanswered if facts.owner_of(s) is None)
     return tuple(
         reasons.decision(actor, request, verdict, _contact(request.securable, facts, fallback))
         for request, verdict in zip(requests, verdicts, strict=True)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from accounts.domain import Actor
@@ -65,24 +65,23 @@ def _key(workspace_id: UUID, principal_id: UUID) -> int:
 def _refuse_where_full(workspace: Workspace, principal_id: UUID) -> None:
     everyones = Query.objects.filter(workspace=workspace)
     own = everyones.filter(principal_key=principal_id)
-    if _waiting(own) >= workspace.max_queued_per_principal:
+    waiting = everyones.filter(state=QueryState.QUEUED).aggregate(
+        own=Count("id", filter=Q(principal_key=principal_id)), everyones=Count("id")
+    )
+    if waiting["own"] >= workspace.max_queued_per_principal:
         raise _full(
             own,
             f"You have {workspace.max_queued_per_principal} queries waiting in this workspace,"
             " which is as many as one may have.",
             scope="principal",
         )
-    if _waiting(everyones) >= workspace.max_queued_queries:
+    if waiting["everyones"] >= workspace.max_queued_queries:
         raise _full(
             everyones,
             f"{workspace.max_queued_queries} queries wait in this workspace, which is as many"
             " as may.",
             scope="workspace",
         )
-
-
-def _waiting(rows: QuerySet[Query]) -> int:
-    return rows.filter(state=QueryState.QUEUED).count()
 
 
 def _full(rows: QuerySet[Query], detail: str, *, scope: str) -> TooManyQueries:
