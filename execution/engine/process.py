@@ -58,8 +58,8 @@ class Engine:
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Tell whether the process waits for a job."""
-        return self._is_open and self._process.poll() is None
+        """Tell whether the process waits for a job, and still has its way to the store."""
+        return self._is_open and self._process.poll() is None and self._channel.is_alive()
 
     def close(self) -> None:
         """End the process and everything it started, and remove what it spilled."""

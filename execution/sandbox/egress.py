@@ -6,9 +6,11 @@ interpreter, and so that what speaks to confined processes holds none of the wor
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -28,6 +30,10 @@ class Channel:
     def started(self) -> None:
         """Let go of the child's end, which the child has by now."""
         self.inner.close()
+
+    def is_alive(self) -> bool:
+        """Tell whether the relay still serves the channel: its end closes with it."""
+        return not select.select([self._life], [], [], 0)[0]
 
     def close(self) -> None:
         """Close the process's listeners and connections in the relay. Safe to repeat."""
@@ -68,8 +74,15 @@ class Egress:
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._start()
-            assert self._control is not None  # noqa: S101 - `_start` has set it
-            socket.send_fds(self._control, [message], descriptors)
+            try:
+                self._give(message, descriptors)
+            except OSError:  # it died a moment ago
+                self._start()
+                self._give(message, descriptors)
+
+    def _give(self, message: bytes, descriptors: list[int]) -> None:
+        assert self._control is not None  # noqa: S101 - `_start` has set it
+        socket.send_fds(self._control, [message], descriptors)
 
     def _start(self) -> None:
         self._end()
@@ -105,5 +118,14 @@ def shared_egress(endpoints: tuple[Endpoint, ...]) -> Egress:
     with _shared_lock:
         found = _shared.get(os.getpid())
         if found is None or found.endpoints != endpoints:
+            if found is not None:
+                found.close()
             found = _shared[os.getpid()] = Egress(endpoints)
+            atexit.register(_close, os.getpid(), found)
         return found
+
+
+def _close(pid: int, egress: Egress) -> None:
+    """End the relay with the process that started it, not with a fork of that process."""
+    if pid == os.getpid():
+        egress.close()

@@ -14,8 +14,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from execution.engine import reach, start
 from execution.engine import services as engine
-from execution.engine import start
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import (
     EngineDied,
@@ -292,6 +292,27 @@ def test_it_survives_the_death_of_its_fork_server() -> None:
     with pytest.raises(QueryOutOfMemory, match="operating system"):
         job(spare, ENDLESS, Collected())
     assert run("SELECT 1").rows == 1
+
+
+def test_it_passes_over_spares_that_lost_their_way_to_the_store() -> None:
+    engine.keep_spare()
+    relay = reach.egress().pid
+    assert relay is not None
+    os.kill(relay, signal.SIGKILL)
+    wait_until_gone(relay)
+    process = engine.take()
+    try:
+        assert process.is_alive()
+        assert reach.egress().pid != relay
+    finally:
+        process.close()
+
+
+def wait_until_gone(pid: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        while process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
 
 
 def test_it_runs_the_same_where_processes_cannot_be_forked(
