@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
+from upend import engines
+
 NESTED = frozenset({"array", "list", "map", "struct"})
 
 
@@ -16,7 +18,7 @@ def parse(types: Sequence[str]) -> list[DuckDBPyType | None]:
     None stands for what it writes but does not read back: `NULL` and structs without names, which
     Arrow happens to carry unchanged.
     """
-    with duckdb.connect() as con:
+    with engines.connection("kinds") as con:
         return [_parse(con, text) for text in types]
 
 

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
-from upend import kinds
+from upend import engines, kinds
 from upend.errors import UsageError
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Result:
         return Result(self._table.slice(0, rows), self._columns, self.facts)
 
     def read(self, expressions: list[str] | None = None) -> duckdb.DuckDBPyConnection:
-        """Open a fresh engine over the rows; `expressions` say what of `c0`, `c1`, … to select."""
+        """Open a connection over the rows; `expressions` say what of `c0`, `c1`, … to select."""
         return self._read(expressions=expressions)
 
     def _read(
@@ -185,14 +185,11 @@ def quoted(identifier: str) -> str:
 
 
 def _reader(*, lossless: bool) -> duckdb.DuckDBPyConnection:
-    """Open an engine that can do nothing but read what it is given."""
-    con = duckdb.connect(
-        config={
-            "allow_persistent_secrets": "false",
-            "enable_external_access": "false",
-            "python_enable_replacements": "false",
-        }
-    )
+    """Return a connection to an engine that can do nothing but read what it is given.
+
+    There is one for each form: the setting is the engine's, not the connection's.
+    """
+    con = engines.connection("lossless" if lossless else "plain", engines.CONFINED)
     con.execute("SET TimeZone='UTC'")
     con.execute(f"SET arrow_lossless_conversion={str(lossless).lower()}")
     return con
