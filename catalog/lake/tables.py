@@ -43,15 +43,25 @@ def table(catalog: Catalog, snapshot_id: int, schema: str, name: str) -> Table |
     condition = sql.SQL(
         "lower(t.table_name) = lower(%(name)s) AND lower(s.schema_name) = lower(%(schema)s)"
     )
-    found = _headers(catalog, snapshot_id, condition, {"name": name, "schema": schema})
-    return _whole(catalog, snapshot_id, found[0]) if found else None
+    return _one(catalog, snapshot_id, condition, {"name": name, "schema": schema})
 
 
 def table_by_uuid(catalog: Catalog, snapshot_id: int, table_uuid: UUID) -> Table | None:
     """Return one table by its stable id; None where it is not live at the snapshot."""
-    condition = sql.SQL("t.table_uuid = %(uuid)s")
-    found = _headers(catalog, snapshot_id, condition, {"uuid": table_uuid})
-    return _whole(catalog, snapshot_id, found[0]) if found else None
+    return _one(catalog, snapshot_id, sql.SQL("t.table_uuid = %(uuid)s"), {"uuid": table_uuid})
+
+
+def _one(
+    catalog: Catalog, snapshot_id: int, condition: sql.SQL, parameters: dict[str, Any]
+) -> Table | None:
+    """Return the table that a condition names; it is a fact, whole, of its snapshot."""
+
+    def read() -> Table | None:
+        found = _headers(catalog, snapshot_id, condition, parameters)
+        return _whole(catalog, snapshot_id, found[0]) if found else None
+
+    place = (catalog.id, catalog.name, catalog.prefix)
+    return facts.of(catalog, ("table", *place, snapshot_id, *parameters.items()), read)
 
 
 def _headers(

@@ -23,6 +23,7 @@ import psutil
 
 from demo.logins import LoginBook
 from embedded.running import RunningStack
+from embedded.supervisor import ENDS_ALLOWED, WINDOW_SECONDS
 from execution.engine import scratch
 from execution.engine.forkserver import ENGINE_NAME
 from tests.faults.load import Load
@@ -78,19 +79,34 @@ def run(directory: Path, *, rounds: int, seed: int) -> Report:
 
 
 def kill_at_random(stack: RunningStack, report: Report, chance: random.Random) -> None:
-    """Kill one process per round, each kind as often as another, `up` itself excepted."""
+    """Kill one process per round, each kind as often as another, `up` itself excepted.
+
+    A part that keeps ending makes `up` give up, as it should: each may end so often, and no more.
+    """
+    ends: dict[str, list[float]] = {}
     for _ in range(report.rounds):
         time.sleep(chance.uniform(*PAUSES))
+        parts = {pid: part for part, pid in stack.processes.items()}
         kinds: dict[str, list[psutil.Process]] = {}
         for process in family(stack):
-            kinds.setdefault(describe(process), []).append(process)
+            if not has_ended_enough(ends.get(parts.get(process.pid, ""), [])):
+                kinds.setdefault(describe(process), []).append(process)
         kinds.pop("", None)
         if not kinds:
             continue
         name = chance.choice(sorted(kinds))
+        victim = chance.choice(kinds[name])
         with contextlib.suppress(psutil.NoSuchProcess):
-            chance.choice(kinds[name]).kill()
+            victim.kill()
             report.killed[name] = report.killed.get(name, 0) + 1
+            if victim.pid in parts:
+                ends.setdefault(parts[victim.pid], []).append(time.monotonic())
+
+
+def has_ended_enough(ends: list[float]) -> bool:
+    """Tell whether one more end, and one that follows from another's, would be too many."""
+    recent = [end for end in ends if time.monotonic() - end < WINDOW_SECONDS + 5]
+    return len(recent) >= ENDS_ALLOWED - 2
 
 
 def family(stack: RunningStack) -> list[psutil.Process]:
