@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("planning", "overhead", "memory", "big_result", "admission", "latency")
+NAMES = ("planning", "overhead", "memory", "big_result", "admission", "latency", "load")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or NAMES:

@@ -138,7 +138,7 @@ def compare(
     Who was asked right before us matters on a busy machine, so the order turns from query to
     query. The first round warms all of them and is not counted.
     """
-    asks = [("upend", ours), *baselines.items()]
+    asks: list[tuple[str, Ask]] = [("upend", ours), *baselines.items()]
     took: dict[str, list[float]] = {name: [] for name, _ in asks}
     for number in range((rounds + 1) * len(GROUP_BYS)):
         sql = GROUP_BYS[number % len(GROUP_BYS)].format(n=number)

@@ -51,9 +51,9 @@ class Watch:
 
     def _sample(self) -> None:
         while True:
-            children = _children()
+            children = children_of_all()
             for name, pid in self.processes().items():
-                self.seen[name].append(sum(map(resident, _family(pid, children))))
+                self.seen[name].append(sum(map(resident, family(pid, children))))
             if self._over.wait(PAUSE_SECONDS):
                 return
 
@@ -68,14 +68,16 @@ def resident(pid: int) -> int:
     return int(next(found, "0")) * 1024
 
 
-def _family(pid: int, children: Mapping[int, list[int]]) -> list[int]:
+def family(pid: int, children: Mapping[int, list[int]]) -> list[int]:
+    """Return a process and all that it started."""
     return [
         pid,
-        *(member for child in children.get(pid, []) for member in _family(child, children)),
+        *(member for child in children.get(pid, []) for member in family(child, children)),
     ]
 
 
-def _children() -> dict[int, list[int]]:
+def children_of_all() -> dict[int, list[int]]:
+    """Return the processes that each process started."""
     found: dict[int, list[int]] = defaultdict(list)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
