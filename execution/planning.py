@@ -95,7 +95,12 @@ def plan(
             zip(resolution.tables, decided.tables, strict=True), start=1
         )
     ]
-    bound = bind(sql, [hidden for _, hidden in tables], resolution.search_path)
+    bound = bind(
+        sql,
+        [hidden for _, hidden in tables],
+        resolution.search_path,
+        principal=str(actor.id),
+    )
     cost = estimate(bound, tables, query.functions)
     if cost.scan_bytes > workspace.max_scan_bytes:
         raise _too_large(cost.scan_bytes, workspace.max_scan_bytes)

@@ -61,9 +61,10 @@ def bind(
     tables: Sequence[HiddenTable],
     search_path: Sequence[tuple[str, str]],
     *,
+    principal: str = "",
     binders: pool.BinderPool | None = None,
 ) -> Bound:
-    """Return how the engine binds checked `sql` on `tables`.
+    """Return how the engine binds checked `sql` on `tables`, for the principal with that id.
 
     Raises `BindError`, `PlanningFailed` or `BinderBusy`.
     """
@@ -74,7 +75,7 @@ def bind(
         "search_path": [list(pair) for pair in search_path],
     }
     try:
-        answer = (binders or pool.shared()).ask(job)
+        answer = (binders or pool.shared()).ask(job, principal=principal)
     except BinderLost as lost:
         raise _failed(lost) from lost
     if error := answer.get("error"):
@@ -125,7 +126,7 @@ def _refused(error: dict[str, Any], sql: str) -> Problem:
 def _failed(lost: BinderLost) -> PlanningFailed:
     if lost.timed_out:
         return PlanningFailed(
-            f"Planning took longer than {pool.DEADLINE_SECONDS:g} seconds.",
-            hint="Join fewer tables at once, or split the query.",
+            f"Planning took longer than {pool.LIMITS.cpu_seconds:g} seconds.",
+            hint="Join fewer tables at once, compute less from constants, or split the query.",
         )
     return PlanningFailed("The engine stopped while it planned the query.")

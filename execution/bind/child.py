@@ -39,12 +39,14 @@ def main() -> None:
     _say({"ready": True})
     for line in sys.stdin:
         job = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, job["limits"]["cpu_seconds"])
         # The parent kills a bind that hangs; the alarm does where the parent died first.
-        signal.alarm(int(job["deadline_seconds"]) + 2)
+        signal.alarm(int(job["limits"]["deadline_seconds"]) + 2)
         try:
             answer = binder.bind(job)
         except duckdb.Error as error:
             answer = {"error": _error(error)}
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         _say(answer)
     os._exit(0)  # the copy of a process has not all the threads that libraries would join

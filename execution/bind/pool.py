@@ -7,33 +7,42 @@ import hashlib
 import json
 import os
 import threading
-import time
+from collections import Counter
 from typing import Any, ClassVar
 
-from execution.bind.process import BinderLost, BinderProcess
+from execution.bind.process import BinderLost, BinderProcess, Limits
 from problems import Problem
 
-DEADLINE_SECONDS = 10.0
-SIZE = 2
+LIMITS = Limits(cpu_seconds=4.0, deadline_seconds=10.0)
+"""Of one bind. The first is what hostile text meets; the second is for a machine that is busy."""
+SIZE = 3
+EACH = 1
+"""Processes that one principal's binds may hold: what they send delays them, and nobody else."""
+MOST_WAITING = 8
+"""Binds of one principal that may wait: each holds a thread and a connection to the database."""
 QUEUE_SECONDS = 10.0
 
 
 class BinderBusy(Problem):
-    """All binders are at work; nothing was planned."""
+    """All binders are at work, or those that one principal may hold; nothing was planned."""
 
     code: ClassVar[str] = "planner-busy"
     status: ClassVar[int] = 503
     title: ClassVar[str] = "The planner is busy"
 
+    retry_after_seconds = 1
+
 
 class BinderPool:
     """Hands each bind to an idle process, best to one that holds the slices already."""
 
-    def __init__(self, size: int = SIZE, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(self, size: int = SIZE, limits: Limits = LIMITS) -> None:
         self.size = size
-        self.deadline_seconds = deadline_seconds
+        self.limits = limits
         self._idle: list[BinderProcess] = []
         self._count = 0
+        self._at_work: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
         self._changed = threading.Condition()
 
     def warm(self) -> None:
@@ -43,8 +52,8 @@ class BinderPool:
                 self._idle.append(BinderProcess())
                 self._count += 1
 
-    def ask(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer to one job.
+    def ask(self, job: dict[str, Any], *, principal: str = "") -> dict[str, Any]:
+        """Return the answer to one job, for which `principal` waits its turn.
 
         Raises `BinderBusy` where no process gets free, `BinderLost` where this job made one hang
         or die: that one is replaced. A process that died while idle is not the job's fault: the
@@ -52,17 +61,18 @@ class BinderPool:
         """
         affinity = hashlib.sha256(json.dumps(job["slices"]).encode()).hexdigest()
         while True:
-            process = self._take(affinity)
+            process = self._take(affinity, principal)
             was_alive = process.is_alive
             try:
-                answer = process.ask(job, self.deadline_seconds)
-            except BinderLost:
-                self._replace()
-                if was_alive:
+                answer = process.ask(job, self.limits)
+            except BaseException as error:
+                process.end()
+                self._put_back(BinderProcess(), principal)  # warms up before it is needed
+                if was_alive or not isinstance(error, BinderLost):
                     raise
                 continue
             process.affinity = affinity
-            self._put_back(process)
+            self._put_back(process, principal)
             return answer
 
     def close(self) -> None:
@@ -73,32 +83,42 @@ class BinderPool:
             self._count -= len(self._idle)
             self._idle.clear()
 
-    def _take(self, affinity: str) -> BinderProcess:
-        until = time.monotonic() + QUEUE_SECONDS
+    def _take(self, affinity: str, principal: str) -> BinderProcess:
+        """Return a process that is for this principal alone until it is put back."""
         with self._changed:
-            while True:
-                if self._idle:
-                    same = [p for p in self._idle if p.affinity == affinity]
-                    process = (same or self._idle)[0]
-                    self._idle.remove(process)
-                    return process
-                if self._count < self.size:
-                    self._count += 1
-                    return BinderProcess()
-                if not self._changed.wait(until - time.monotonic()):
-                    message = "All planning processes are at work."
-                    raise BinderBusy(message, hint="Try again in a few seconds.")
+            if self._waiting[principal] >= MOST_WAITING:
+                message = f"{MOST_WAITING} of your queries wait to be planned already."
+                raise BinderBusy(message, hint="Send fewer at a time.")
+            self._waiting[principal] += 1
+            try:
+                is_free = self._changed.wait_for(lambda: self._is_free(principal), QUEUE_SECONDS)
+            finally:
+                self._waiting -= Counter([principal])  # drops who is at zero
+            if not is_free:
+                message = "All planning processes are at work."
+                raise BinderBusy(message, hint="Try again in a few seconds.")
+            process = self._pop(affinity)
+            self._at_work[principal] += 1
+            return process
 
-    def _put_back(self, process: BinderProcess) -> None:
+    def _is_free(self, principal: str) -> bool:
+        return self._at_work[principal] < EACH and bool(self._idle or self._count < self.size)
+
+    def _pop(self, affinity: str) -> BinderProcess:
+        if not self._idle:
+            process = BinderProcess()
+            self._count += 1
+            return process
+        same = (p for p in self._idle if p.affinity == affinity)
+        process = next(same, self._idle[0])
+        self._idle.remove(process)
+        return process
+
+    def _put_back(self, process: BinderProcess, principal: str) -> None:
         with self._changed:
             self._idle.insert(0, process)
-            self._changed.notify()
-
-    def _replace(self) -> None:
-        """Start another process for one that is gone, so that it warms up before it is needed."""
-        with self._changed:
-            self._idle.append(BinderProcess())
-            self._changed.notify()
+            self._at_work -= Counter([principal])
+            self._changed.notify_all()
 
 
 _pools: dict[int, BinderPool] = {}

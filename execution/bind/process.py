@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from execution.engine import reach
@@ -15,6 +17,16 @@ from execution.engine import reach
 STARTUP_SECONDS = 20.0
 MAX_ANSWER_BYTES = 16 * 2**20
 READ_BYTES = 2**16
+OUT_OF_TIME = -signal.SIGPROF
+"""The exit status of a child whose bind took all the processor time that it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much time one bind may take: of the processor, and by the clock."""
+
+    cpu_seconds: float
+    deadline_seconds: float
 
 
 class BinderLost(Exception):
@@ -53,19 +65,20 @@ class BinderProcess:
         """Tell whether the process is still there."""
         return self._process.poll() is None
 
-    def ask(self, job: dict[str, Any], deadline_seconds: float) -> dict[str, Any]:
+    def ask(self, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
         """Send one job and return its answer. Raises `BinderLost`; then the child is gone."""
         try:
             if not self._warm:
                 self._warm = bool(self._read(STARTUP_SECONDS).get("ready"))
-            line = json.dumps(job | {"deadline_seconds": deadline_seconds}) + "\n"
+            line = json.dumps(job | {"limits": asdict(limits)}) + "\n"
             assert self._process.stdin is not None  # noqa: S101 - asked for above
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
-            return self._read(deadline_seconds)
+            return self._read(limits.deadline_seconds)
         except (EOFError, OSError, ValueError) as error:
             self.end()
-            raise BinderLost(timed_out=isinstance(error, TimeoutError)) from error
+            timed_out = isinstance(error, TimeoutError) or self._process.returncode == OUT_OF_TIME
+            raise BinderLost(timed_out=timed_out) from error
 
     def end(self) -> None:
         """Kill the child and free what it held; it has nothing to save."""

@@ -18,7 +18,7 @@ import pytest
 from execution import gate
 from execution.bind import BinderPool
 from execution.bind.binding import PREFIX
-from execution.bind.process import BinderLost
+from execution.bind.process import BinderLost, Limits
 from execution.bind.schema import schema_slices
 from execution.engine.problems import EngineDied
 from execution.gate import SqlRefused
@@ -34,7 +34,7 @@ SEED = int(os.environ.get("UPEND_MUTATION_SEED") or random.SystemRandom().randra
 COUNT = 1000
 ENGINE_RUNS = 25
 RUN_SECONDS = 5.0
-BIND_SECONDS = 3.0
+BIND_LIMITS = Limits(cpu_seconds=3.0, deadline_seconds=10.0)
 SALES = table(
     "sales",
     {"id": "INTEGER", "region": "VARCHAR", "amount": "DECIMAL(12,2)", "parts": "INTEGER[]",
@@ -69,7 +69,7 @@ class Verdicts:
 
 @pytest.fixture(scope="module")
 def binders() -> Iterator[BinderPool]:
-    pool = BinderPool(size=1, deadline_seconds=BIND_SECONDS)
+    pool = BinderPool(size=1, limits=BIND_LIMITS)
     yield pool
     pool.close()
 
