@@ -124,9 +124,14 @@ def test_it_fetches_what_the_plan_said(laptop: upend.Connection) -> None:
 
 def test_it_lets_the_plan_choose_and_say_why(laptop: upend.Connection) -> None:
     plan = laptop.explain(MONTHLY)
-    result = laptop.sql(MONTHLY)
+    result = laptop.sql(MONTHLY, cache=False)
     assert result.place == plan["place"]
     assert result.facts.why == plan["why"] != ""
+    laptop.sql(MONTHLY, on="server")
+    again = laptop.sql(MONTHLY)
+    assert (again.place, again.fetchall()) == ("server", result.fetchall())
+    assert again.facts.cached_at
+    assert again.facts.why == "The server has the answer of an equal query already."
 
 
 def test_it_records_what_the_device_reports(laptop: upend.Connection) -> None:
@@ -274,11 +279,11 @@ def test_it_hands_over_what_outgrows_this_machine(
     with pytest.MonkeyPatch.context() as small:
         small.setenv("UPEND_MEMORY", "60MB")
         with pytest.warns(HandedOver, match="the server takes over"):
-            assert laptop.sql(OUTGROWING).place == "server"
+            assert laptop.sql(OUTGROWING, cache=False).place == "server"
         small.delenv("UPEND_MEMORY")
         laptop.sql(MONTHLY, on="local")
         small.setenv("UPEND_MEMORY", "60MB")
-        code, out, err = command("query", OUTGROWING, "--csv")
+        code, out, err = command("query", OUTGROWING, "--csv", "--no-cache")
         assert (code, out.splitlines()[-1]) == (0, "336776")
         assert "the server takes over" in err
         small.setenv("UPEND_MEMORY", "plenty")
@@ -292,7 +297,7 @@ def test_it_holds_predictions_against_runs(
     laptop: upend.Connection, command: Callable[..., tuple[int, str, str]]
 ) -> None:
     for place in ("server", "local"):
-        result = laptop.sql(MONTHLY, on=place)
+        result = laptop.sql(MONTHLY, on=place, cache=False)
         newest = laptop.runner.history(1)[0]
         predicted = result.plan["predictions"][place]
         assert newest["run_seconds"] > 0
