@@ -47,7 +47,7 @@ def wait_for_end(query_id: UUID, *, seconds: float, peer: socket.socket | None =
             while not is_over(query_id) and (left := until - time.monotonic()) > 0:
                 if has_hung_up(peer):
                     break
-                rest(follower, left)
+                rest_until_worth_a_look(follower, left)
     return True
 
 
@@ -61,6 +61,15 @@ def rest(follower: Follower, seconds: float) -> bool:
     """Wait for news without holding a database connection; tell whether some came."""
     release_connection()
     return follower.wait(seconds)
+
+
+def rest_until_worth_a_look(follower: Follower, seconds: float) -> None:
+    """Wait as `rest` does, but sleep on where the news is only that the query goes on."""
+    until = time.monotonic() + seconds
+    while rest(follower, until - time.monotonic()):
+        news = follower.latest
+        if news is None or news.state.is_final:
+            return
 
 
 def release_connection() -> None:
