@@ -11,7 +11,7 @@ from catalog.models import Catalog
 from execution import gate
 from execution.bind import HiddenTable, bind
 from execution.circumstances import circumstances_of
-from execution.domain import CatalogPin, Plan, RequestedPlace, Scan
+from execution.domain import CatalogPin, GatedQuery, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
 from execution.placement import place
 from execution.resolve import (
@@ -25,6 +25,7 @@ from execution.resolve import (
 from governance import securables
 from governance import services as governance
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
+from observability import metrics, steps
 from problems import Problem
 from workspaces.models import Workspace
 
@@ -68,6 +69,7 @@ class _Answers:
         return is_known and self.tables[candidate.table.key][0].allowed
 
 
+@steps.whole_plan()
 def plan(
     *,
     actor: Actor,
@@ -82,28 +84,44 @@ def plan(
     Reads only. Raises `SqlRefused`, `UnknownTable`, `AmbiguousTable`, `UnknownCatalog`,
     `UnknownSnapshot`, `AccessDenied`, `BindError`, `PlanningFailed` or `QueryTooLarge`.
     """
-    query = gate.check(sql)
+    with steps.plan("gate"):
+        query = _checked(sql)
     named = [name for name in (default_catalog, *(snapshots or {})) if name]
-    lakes = lakes_of(workspace, default_catalog, snapshots or {})
-    answers = _ask(actor, workspace, lakes.catalogs, candidates(query.tables, lakes))
-    check_catalogs(actor, workspace, named, lakes, answers.catalogs)
-    resolution = resolve(actor, query.tables, lakes, answers.is_visible)
-    decided = _decide(actor, workspace, resolution, answers)
+    with steps.plan("resolve"):
+        lakes = lakes_of(workspace, default_catalog, snapshots or {})
+        known = candidates(query.tables, lakes)
+    with steps.plan("decide"):
+        answers = _ask(actor, workspace, lakes.catalogs, known)
+        check_catalogs(actor, workspace, named, lakes, answers.catalogs)
+        resolution = resolve(actor, query.tables, lakes, answers.is_visible)
+        decided = _decide(actor, workspace, resolution, answers)
     tables = [
         (candidate, HiddenTable(f"t{number}", candidate.table, decision.obligations))
         for number, (candidate, decision) in enumerate(
             zip(resolution.tables, decided.tables, strict=True), start=1
         )
     ]
-    bound = bind(
-        sql,
-        [hidden for _, hidden in tables],
-        resolution.search_path,
-        principal=str(actor.id),
-    )
-    cost = estimate(bound, tables, query.functions)
+    with steps.plan("bind"):
+        bound = bind(
+            sql,
+            [hidden for _, hidden in tables],
+            resolution.search_path,
+            principal=str(actor.id),
+        )
+    with steps.plan("estimate"):
+        cost = estimate(bound, tables, query.functions)
     if cost.scan_bytes > workspace.max_scan_bytes:
         raise _too_large(cost.scan_bytes, workspace.max_scan_bytes)
+    with steps.plan("place"):
+        placement = place(
+            actor=actor,
+            requested=requested,
+            estimate=cost,
+            decisions=decided.tables,
+            local_decisions=decided.local,
+            local_max_bytes=workspace.local_max_bytes,
+            circumstances=circumstances_of(actor, workspace, cost),
+        )
     return Plan(
         query=query,
         pins=_pins(resolution),
@@ -113,21 +131,21 @@ def plan(
         decisions=(decided.workspace, *decided.tables),
         local_decisions=decided.local,
         estimate=cost,
-        placement=place(
-            actor=actor,
-            requested=requested,
-            estimate=cost,
-            decisions=decided.tables,
-            local_decisions=decided.local,
-            local_max_bytes=workspace.local_max_bytes,
-            circumstances=circumstances_of(actor, workspace, cost),
-        ),
+        placement=placement,
         requested=requested,
         default_catalog=default_catalog,
         columns=bound.columns,
         search_path=resolution.search_path,
         tables=tuple(_planned(candidate, hidden) for candidate, hidden in tables),
     )
+
+
+def _checked(sql: str) -> GatedQuery:
+    try:
+        return gate.check(sql)
+    except gate.SqlRefused as refused:
+        metrics.SQL_REFUSALS.labels(refused.reason.value).inc()
+        raise
 
 
 def execution_record(plan: Plan) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from accounts.selectors import address_of
 from api.errors import CONTENT_TYPE
 from execution import services
 from execution.services import FileRequest
+from observability import metrics
 from problems import Problem
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -32,7 +33,10 @@ def file(request: HttpRequest, grant_id: UUID, ordinal: int) -> HttpResponse:
     try:
         url = services.authorize_file(asked)
     except Problem as problem:
+        metrics.PROBLEMS.labels(problem.code).inc()
+        metrics.FILE_REDIRECTS.labels("refused").inc()
         return _refusal(problem, request.path, request_id)
+    metrics.FILE_REDIRECTS.labels("redirected").inc()
     return HttpResponse(status=307, headers=NO_STORE | {"Location": url})
 
 

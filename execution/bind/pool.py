@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any, ClassVar
 
 from execution.bind.process import BinderLost, BinderProcess, Limits
+from observability import metrics
 from problems import Problem
 
 LIMITS = Limits(cpu_seconds=4.0, deadline_seconds=10.0)
@@ -87,6 +88,7 @@ class BinderPool:
         """Return a process that is for this principal alone until it is put back."""
         with self._changed:
             if self._waiting[principal] >= MOST_WAITING:
+                metrics.BINDER_BUSY.inc()
                 message = f"{MOST_WAITING} of your queries wait to be planned already."
                 raise BinderBusy(message, hint="Send fewer at a time.")
             self._waiting[principal] += 1
@@ -95,6 +97,7 @@ class BinderPool:
             finally:
                 self._waiting -= Counter([principal])  # drops who is at zero
             if not is_free:
+                metrics.BINDER_BUSY.inc()
                 message = "All planning processes are at work."
                 raise BinderBusy(message, hint="Try again in a few seconds.")
             process = self._pop(affinity)

@@ -19,6 +19,7 @@ from execution.engine import messages, reach, scratch, start
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied
 from execution.engine.watch import Watch
+from observability import metrics
 
 
 class Sink(Protocol):
@@ -33,6 +34,8 @@ class Sink(Protocol):
 
 class Engine:
     """One engine process, started without a job. The first job brings the slice of all."""
+
+    _ended_by = "unneeded"
 
     def __init__(self) -> None:
         self._scratch = scratch.create()
@@ -51,6 +54,7 @@ class Engine:
             scratch.remove(self._scratch)
             raise
         self._is_open = True
+        metrics.ENGINE_STARTS.inc()
 
     @property
     def pid(self) -> int:
@@ -66,6 +70,7 @@ class Engine:
         if not self._is_open:
             return
         self._is_open = False
+        metrics.ENGINE_ENDS.labels(self._ended_by).inc()
         self._process.kill()
         self._process.wait()
         self._close_pipes()
@@ -92,7 +97,8 @@ class Engine:
                 pump, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
             )
             return watch.outcome(pump)
-        except BaseException:
+        except BaseException as error:
+            self._ended_by = str(getattr(error, "code", "error"))
             self._process.kill()
             pump.join()
             self.close()

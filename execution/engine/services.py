@@ -14,6 +14,7 @@ from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied, QueryOutOfMemory
 from execution.engine.process import Engine, Sink
 from execution.engine.sessions import Need, Session, Sessions
+from observability import metrics
 
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
@@ -63,6 +64,7 @@ def run_in_session(
         )
 
     session = _sessions.take(need)
+    metrics.ENGINE_SESSIONS.labels("miss" if session is None else "hit").inc()
     if session is not None:
         try:
             outcome = run(session.engine, spec(False))
@@ -113,6 +115,7 @@ def keep_spare() -> None:
     with _lock:
         while len(_spare) < SPARES:
             _spare.append(Engine())
+        metrics.ENGINES_SPARE.set(len(_spare))
 
 
 def take() -> Engine:
@@ -126,7 +129,9 @@ def take() -> Engine:
 
 def _longest_waiting() -> Engine | None:
     with _lock:
-        return _spare.pop(0) if _spare else None
+        engine = _spare.pop(0) if _spare else None
+        metrics.ENGINES_SPARE.set(len(_spare))
+        return engine
 
 
 def discard_spare() -> None:

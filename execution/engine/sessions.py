@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from execution.engine.process import Engine
+from observability import metrics
 
 IDLE_SECONDS = 10.0
 """A burst is over when nothing came for so long."""
@@ -155,6 +156,7 @@ class Sessions:
 
     def _look_again(self) -> None:
         """See to it that the last one is ended too, when no query comes. Call with the lock."""
+        metrics.ENGINES_KEPT.set(len(self._waiting))
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
@@ -175,6 +177,7 @@ class Sessions:
             for session in reversed(self._waiting):
                 if session.need.covers(need):
                     self._waiting.remove(session)
+                    metrics.ENGINES_KEPT.set(len(self._waiting))
                     return session
         return None
 

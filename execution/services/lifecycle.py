@@ -18,7 +18,7 @@ from execution.domain import QueryState
 from execution.engine.domain import Outcome, Progress
 from execution.engine.problems import QueryCancelled, engine_words
 from execution.models import Grant, Query
-from execution.services import corrections, notices
+from execution.services import corrections, notices, tallies
 from execution.weight import SLOT_BYTES
 from governance import securables
 from governance.domain import Action
@@ -123,6 +123,8 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
             after=facts | {"attempt": held.attempt},
         )
         notices.tell(held.query.id, QueryState.SUCCEEDED)
+        tallies.ended(held.query, QueryState.SUCCEEDED)
+        tallies.wrote(outcome, result_bytes)
     return bool(ended)
 
 
@@ -150,6 +152,7 @@ def fail(*, held: Claim, problem: Problem) -> bool:
             after={"attempt": held.attempt, "problem": problem.as_dict()},
         )
         notices.tell(held.query.id, state)
+        tallies.ended(held.query, state, problem.code)
     return bool(ended)
 
 
@@ -177,6 +180,7 @@ def grow(*, held: Claim) -> bool:
             after={"attempt": held.attempt, "why": "It needs more memory than was estimated."},
         )
         notices.tell(held.query.id, QueryState.QUEUED)
+        tallies.retried("memory")
     return bool(moved)
 
 
@@ -211,4 +215,6 @@ def cancel_query(*, actor: Actor, query: Query) -> Query:
     )
     query.refresh_from_db()
     notices.tell(query.id, QueryState(query.state))
+    if stopped:
+        tallies.ended(query, QueryState.CANCELLED)
     return query

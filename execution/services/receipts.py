@@ -19,7 +19,7 @@ from audit.domain import Event
 from execution import ledger
 from execution.domain import QueryState
 from execution.models import Grant, Query
-from execution.services import corrections, notices
+from execution.services import corrections, notices, tallies
 from execution.services.reports import machine_of
 from execution.services.sweep import ReceiptMissing
 from problems import Conflict, Invalid, Problem
@@ -87,6 +87,7 @@ def accept_receipt(*, actor: Actor, query: Query, text: str) -> Query:
         after={key: value for key, value in claims.items() if key != "columns"},
     )
     notices.tell(query.id, QueryState(query.state))
+    tallies.ended(query, QueryState(query.state), LocalRunFailed.code)
     return query
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from catalog import storage
-from execution import ledger, slices
+from execution import ledger, observed, slices
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
@@ -25,6 +25,7 @@ from execution.services.expiry import make_room
 from execution.services.lifecycle import Claim
 from execution.services.queue import wake_another
 from execution.weight import SLOT_BYTES
+from observability import steps, tracing
 from problems import Problem
 
 BEAT_SECONDS = 1.0
@@ -116,15 +117,22 @@ def carry_out(held: Claim) -> None:
     Whatever ends the run is in the row afterwards. Only a database that is gone raises: then
     the row keeps its last heartbeat, and a sweep gives the query to another worker.
     """
+    with observed.run(held.query, attempt=held.attempt):
+        _carry_out(held)
+
+
+def _carry_out(held: Claim) -> None:
     file = ArrowFile(storage.client(), storage.bucket(), result_key(held.query))
     try:
         _run(held, file)
     except Problem as problem:
+        tracing.failed(problem.code)
         file.abort()
         if not (getattr(problem, "outgrew_limit", False) and lifecycle.grow(held=held)):
             lifecycle.fail(held=held, problem=problem)
     except Exception:
-        log.exception("run_failed", query_id=str(held.query.id))
+        log.exception("run_failed")
+        tracing.failed(RunFailed.code)
         file.abort()
         unexpected = RunFailed(
             "Upend met an unexpected error while it ran the query.",
@@ -144,17 +152,21 @@ def _run(held: Claim, file: ArrowFile) -> None:
     authorize_again(principal, held.query, ON_SERVER, SERVER)
     with changes().follow(held.query.id) as follower, storage.translated():
         pulse = Pulse(held, follower)
-        outcome = run_in_session(
-            session_need(held.query),
-            lambda with_slices: engine_spec(held.query, with_slices=with_slices),
-            sink=file,
-            seconds=held.query.workspace.query_timeout_seconds,
-            on_progress=pulse.beat,
-            is_cancelled=pulse.is_cancelled,
-        )
-        size = file.commit()
+        with steps.run("engine"):
+            outcome = run_in_session(
+                session_need(held.query),
+                lambda with_slices: engine_spec(held.query, with_slices=with_slices),
+                sink=file,
+                seconds=held.query.workspace.query_timeout_seconds,
+                on_progress=pulse.beat,
+                is_cancelled=pulse.is_cancelled,
+            )
+        with steps.run("upload"):
+            size = file.commit()
     key = result_key(held.query)
-    if not lifecycle.succeed(held=held, outcome=outcome, result_key=key, result_bytes=size):
+    with steps.run("finish"):
+        ended = lifecycle.succeed(held=held, outcome=outcome, result_key=key, result_bytes=size)
+    if not ended:
         _forget_unless_another_runs(held.query)
 
 
@@ -199,7 +211,8 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
 
 def _sealed_slices(query: Query) -> list[dict[str, Any]]:
     record = slices.with_every_column(query.execution)
-    built = slices.build(record, locate=lambda file: sealed_url(query, file.key))
+    with steps.run("slice"):
+        built = slices.build(record, locate=lambda file: sealed_url(query, file.key))
     return built.slices
 
 

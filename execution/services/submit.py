@@ -19,11 +19,12 @@ from execution import ledger, planning
 from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
 from execution.placement import handed_over
-from execution.services import cache, handover, limits
+from execution.services import cache, handover, limits, tallies
 from execution.services.limits import TooManyQueries
 from execution.services.queue import announce
 from execution.weight import Priority, priority_of, weigh
 from governance import securables
+from observability import tracing
 from problems import Conflict, Problem
 from workspaces.models import Workspace
 
@@ -166,6 +167,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
         target=ledger.query(query),
         after=query.plan | handover.recorded(query),
     )
+    tallies.submitted(query)
     if is_answered:
         audit.record(
             actor=actor,
@@ -208,7 +210,9 @@ def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place
         sql=plan.query.sql,
         canonical_sql=plan.query.canonical_sql,
         plan=plan.as_dict(),
-        execution=planning.execution_record(plan) | {"request_id": actor.request_id},
+        execution=planning.execution_record(plan)
+        | {"request_id": actor.request_id}
+        | tracing.carried(),
         place=place,
         state=QueryState.DELEGATED if is_local else QueryState.QUEUED,
         priority=priority_of(actor.kind, request.priority).rank,

@@ -15,7 +15,7 @@ from execution import ledger
 from execution.domain import ExportState, QueryState
 from execution.engine.problems import QueryCancelled
 from execution.models import Grant, Query, ResultExport
-from execution.services import notices
+from execution.services import notices, tallies
 from execution.services.queue import EXPORT_RESULT, announce, publish
 from problems import Problem
 
@@ -71,10 +71,14 @@ def _recover(query: Query) -> bool:
     if query.cancel_requested_at is None and query.attempts < ATTEMPTS:
         moved = held.update(state=QueryState.QUEUED, heartbeat_at=None, worker="")
         notices.tell(query.id, QueryState.QUEUED)
+        if moved:
+            tallies.retried("worker")
         return bool(moved) and _record(query, Event.QUERY_RETRIED, {"why": why})
     problem, state, event = _end_of(query, why)
     moved = held.update(state=state, problem=problem.as_dict(), finished_at=timezone.now())
     notices.tell(query.id, state)
+    if moved:
+        tallies.ended(query, state, problem.code)
     return bool(moved) and _record(query, event, {"problem": problem.as_dict()})
 
 
@@ -126,6 +130,7 @@ def _expire(query: Query) -> bool:
         return False
     Grant.objects.filter(query=query, revoked_at__isnull=True).update(revoked_at=timezone.now())
     notices.tell(query.id, QueryState.FAILED)
+    tallies.ended(query, QueryState.FAILED, problem.code)
     return _record(query, Event.QUERY_FAILED, {"problem": problem.as_dict()})
 
 

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from audit import services as audit
+from observability import metrics
 from problems import Problem
 
 CONTENT_TYPE = "application/problem+json"
@@ -20,6 +21,7 @@ def handle(exception: Exception, context: dict[str, Any]) -> Response | None:
     if document is None:
         return None
     set_rollback()
+    metrics.PROBLEMS.labels(document["code"]).inc()
     if isinstance(exception, Problem):
         audit.record_denial(exception)
     request = context.get("request")

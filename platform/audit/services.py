@@ -14,6 +14,7 @@ from django.db import transaction
 from accounts.domain import Actor
 from audit.domain import Event
 from audit.models import AuditRecord
+from observability import metrics
 from problems import Problem
 
 P = ParamSpec("P")
@@ -64,6 +65,7 @@ def record(
     if not transaction.get_connection().in_atomic_block:
         message = f"{event} must be recorded inside the transaction that makes it true"
         raise NotRecordable(message)
+    transaction.on_commit(metrics.AUDIT_RECORDS.labels(event.value).inc, robust=True)
     return AuditRecord.objects.create(
         organization_id=target.organization_id,
         workspace_id=target.workspace_id,

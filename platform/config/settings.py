@@ -6,7 +6,7 @@ from csp.constants import NONCE, NONE, SELF
 
 from config import environment as env
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = env.ROOT
 DATA_DIR = Path(env.text("DATA_DIR", str(ROOT / ".upend"))).resolve()
 
 # --- Security -------------------------------------------------------------------------------
@@ -19,7 +19,10 @@ IS_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_HTTPS
 SESSION_COOKIE_NAME = "upend_session"
 CSRF_COOKIE_NAME = "upend_csrf"
-SECURE_REDIRECT_EXEMPT = [r"^health/"]  # probes speak plain HTTP to the process itself
+SECURE_REDIRECT_EXEMPT = [
+    r"^health/",
+    r"^metrics$",
+]  # machines ask by plain HTTP
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
 BEHIND_PROXY = env.flag("BEHIND_PROXY")
@@ -83,6 +86,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.middleware.RequestIdMiddleware",
+    "observability.middleware.ObserveMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -252,6 +256,11 @@ HEARTBEAT_TIMEOUT_SECONDS = env.number("HEARTBEAT_TIMEOUT_SECONDS", 10)
 DEMO_SCALE = float(env.text("DEMO_SCALE", "0.1"))
 
 # --- What is seen ---------------------------------------------------------------------------
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+"""The bearer that may read /metrics from elsewhere; without, only this machine may."""
+METRICS_DIR = env.text("METRICS_DIR")
+"""Read by `observability.registry` before anything else: here only to be known."""
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from config import health
+from config import health, metrics
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("accounts.urls.well_known")),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
+    path("metrics", metrics.scrape, name="metrics"),
     path("api/v1/", include("accounts.urls.api")),
     path("api/v1/", include("workspaces.urls.api")),
     path("api/v1/", include("audit.urls.api")),

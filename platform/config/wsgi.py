@@ -1,12 +1,18 @@
 """The web process's entrance."""
 
 import os
+from pathlib import Path
 
 from django.core.wsgi import get_wsgi_application
+
+from config import environment
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Many threads wait for queries, few talk to the database at a time.
 os.environ.setdefault("UPEND_DATABASE_POOL_SIZE", "20")
+# Several web processes serve one port: whichever Prometheus meets must answer for all.
+data_directory = Path(environment.text("DATA_DIR", str(environment.ROOT / ".upend")))
+os.environ.setdefault("UPEND_METRICS_DIR", str(data_directory / "run" / "metrics"))
 application = get_wsgi_application()
 
 from execution import isolation  # noqa: E402 - needs the application to be set up

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from audit import services as audit
+from observability import metrics
 from problems import Problem
 
 
@@ -26,6 +27,7 @@ class ProblemPageMiddleware:
         if not isinstance(exception, Problem):
             return None
         audit.record_denial(exception)
+        metrics.PROBLEMS.labels(exception.code).inc()
         is_fragment = bool(request.headers.get("HX-Request"))
         template = "console/problem.html#notice" if is_fragment else "console/problem.html"
         context = {"problem": exception.as_dict(), "decision": exception.extra.get("decision")}

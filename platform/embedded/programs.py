@@ -57,7 +57,8 @@ def web(*, directory: Path, run: str, settings: Mapping[str, str], host: str, po
         command.append("--worker-tmp-dir=/dev/shm")
     reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound here
     check = partial(_answers, f"http://{reached}:{port}/health/ready")
-    return Program("web", directory, run=run, command=command, settings=settings, check=check)
+    counted = _counted(directory, settings)
+    return Program("web", directory, run=run, command=command, settings=counted, check=check)
 
 
 def worker(
@@ -80,7 +81,7 @@ def worker(
         directory,
         run=run,
         command=command,
-        settings=settings,
+        settings=_counted(directory, settings),
         check=check,
         # Warm shutdown first; a query that still runs is taken up again from its row.
         stop_signals=(signal.SIGTERM, signal.SIGQUIT),
@@ -119,6 +120,11 @@ def _celery(*arguments: str, loglevel: str = "INFO") -> list[str]:
         *arguments,
         f"--loglevel={loglevel}",
     ]
+
+
+def _counted(directory: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return `settings` of a process whose numbers are scraped with those of the others."""
+    return {"UPEND_METRICS_DIR": str(directory / "run" / "metrics"), **settings}
 
 
 def _answers(url: str) -> bool:
