@@ -231,10 +231,17 @@ class ResultView extends HTMLElement {
       el("div", { class: "tabs", role: "tablist", "aria-label": "View of the result" }, ...tabs),
       el("span", { class: "spacer" }),
       el("span", { class: "meta", role: "status" }, placeBadge(query.place, query.place === "local" ? "Ran on a machine" : "Ran on the server"), ...facts.map((fact, at) => el("span", { class: at === 2 ? "wide" : false }, fact)), ...cut, el("span", { class: "wide" }, pins.join(", "))),
+      ...(query.cached ? [this.anewButton()] : []),
       el("button", { class: "btn quiet", type: "button", "aria-label": "Copy the permalink", "data-text": new URL(this.dataset.pages.replace("QUERY", query.id), location.href).href }, icon("link-2"), el("span", { class: "t" }, "Permalink")),
       el("button", { class: "btn quiet", type: "button", id: "export-button", "aria-label": "Export", popovertarget: "export-menu" }, icon("download"), el("span", { class: "t" }, "Export")),
       el("div", { class: "pop menu", id: "export-menu", popover: "auto" }, ...FORMATS.map(([format, name]) => this.exportButton(format, name))),
     );
+  }
+
+  /** A cached answer is exact; who wants to see it computed may. */
+  anewButton() {
+    const request = { sql: this.query.sql, place: "server", cache: false };
+    return el("button", { class: "btn quiet", type: "button", "aria-label": "Run anew", title: "These rows were kept from an equal query on the same snapshot. Run it anew", onclick: () => this.run(request) }, icon("refresh-cw"), el("span", { class: "t" }, "Run anew"));
   }
 
   exportButton(format, name) {

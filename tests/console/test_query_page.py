@@ -185,6 +185,21 @@ def test_it_completes_columns_of_the_tables_in_the_query(visit: Opener) -> None:
     expect(page.locator(".cm-tooltip-autocomplete li").first).to_contain_text("dep_delay")
 
 
+def test_it_says_that_rows_were_kept_and_runs_anew_when_asked(visit: Opener) -> None:
+    page = visit(query(DELAYS, place="server"))
+    status = page.locator(".res-head [role=status]")
+    run(page)
+    expect(status).to_contain_text("rows", timeout=30 * SECONDS)
+    first = page.url
+    run(page)
+    expect(status).to_contain_text("from cache", timeout=30 * SECONDS)
+    assert page.url != first
+    page.get_by_role("button", name="Run anew").click()
+    expect(status).to_contain_text("read", timeout=30 * SECONDS)
+    expect(status).not_to_contain_text("from cache")
+    expect(page.get_by_role("button", name="Run anew")).to_have_count(0)
+
+
 def test_it_lists_what_was_run(visit: Opener) -> None:
     page = visit(query("SELECT 11 AS eleven"))
     run(page)
