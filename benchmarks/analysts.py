@@ -118,31 +118,41 @@ class Desk:
 
 @dataclass(slots=True)
 class Abuser:
-    """Submits many heavy queries at once and waits for none of them."""
+    """Submits many heavy queries at once and waits for none of them; comes again when refused."""
 
     desk: Desk
     accepted: list[str] = field(default_factory=list)
     refused: int = 0
     failures: list[str] = field(default_factory=list)
 
-    async def flood(self, texts: list[str]) -> None:
-        """Submit all texts at once; 429 is an answer as it should be."""
-        await asyncio.gather(*map(self._submit, texts))
+    async def flood(self, texts: list[str], *, until: float) -> None:
+        """Submit all texts at once, and those answered 429 again later, up to `until`."""
+        await asyncio.gather(*(self._insist(sql, until) for sql in texts))
 
     async def withdraw(self) -> None:
         """Cancel what still waits or runs."""
-        await asyncio.gather(*map(self.desk.cancel, self.accepted))
+        for query_id in self.accepted:
+            await self.desk.cancel(query_id)
 
-    async def _submit(self, sql: str) -> None:
+    async def _insist(self, sql: str, until: float) -> None:
+        while time.monotonic() < until:
+            pause = await self._submit(sql)
+            if pause is None:
+                return
+            self.refused += 1
+            await asyncio.sleep(pause)
+
+    async def _submit(self, sql: str) -> float | None:
+        """Submit one; return how many seconds to stay away where it was refused by a limit."""
         try:
             self.accepted.append((await self.desk.submit(sql, wait=False))["id"])
         except httpx.HTTPStatusError as error:
             if error.response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-                self.refused += 1
-            else:
-                self.failures.append(f"{error.response.status_code} {_code(error.response)}")
+                return float(error.response.headers.get("Retry-After", 1))
+            self.failures.append(f"{error.response.status_code} {_code(error.response)}")
         except httpx.TransportError as error:
             self.failures.append(type(error).__name__)
+        return None
 
 
 @contextmanager

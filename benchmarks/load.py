@@ -181,8 +181,9 @@ class Measure:
         """Have all analysts work beside one who floods; stop the flood at the end."""
         abuser = Abuser(Desk("abuser", self.tokens["abuser"], http))
         flood = [self.text("heavy", n) for n in range(FLOOD)]
-        await asyncio.gather(abuser.flood(flood), self._together(desks))
-        left = await asyncio.to_thread(unfinished, abuser.accepted)
+        until = time.monotonic() + self.options.seconds
+        await asyncio.gather(abuser.flood(flood, until=until), self._together(desks))
+        left = await asyncio.to_thread(outcome, abuser.accepted)
         await abuser.withdraw()
         return {
             "abuser": {
@@ -190,8 +191,8 @@ class Measure:
                 "accepted": len(abuser.accepted),
                 "refused_429": abuser.refused,
                 "failures": dict(Counter(abuser.failures)),
-                "not_over_at_the_end": left,
             }
+            | left
         }
 
     def text(self, kind: str, choice: int, *, few: bool = False) -> str:
@@ -201,11 +202,15 @@ class Measure:
         return forms[choice % len(forms)].format(n=choice % FEW if few else self.number)
 
 
-def unfinished(query_ids: list[str]) -> int:
-    """Return how many of these queries have not ended."""
+def outcome(query_ids: list[str]) -> dict[str, int]:
+    """Return how many of these queries have not ended, and how many admission took for heavy."""
     from execution.models import Query
 
-    return Query.objects.filter(id__in=query_ids, finished_at__isnull=True).count()
+    rows = Query.objects.filter(id__in=query_ids)
+    return {
+        "taken_for_heavy": rows.filter(is_heavy=True).count(),
+        "not_over_at_the_end": rows.filter(finished_at__isnull=True).count(),
+    }
 
 
 def report(answers: list[Answer], seconds: float) -> dict[str, Any]:

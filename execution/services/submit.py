@@ -15,7 +15,7 @@ from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
 from audit.domain import Event
 from audit.services import Denial
-from execution import ledger, planning
+from execution import ledger, planning, rush
 from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
 from execution.placement import handed_over
@@ -99,23 +99,17 @@ def submit_query(
     The same key with the same request returns the query it made before; with another request it
     raises `IdempotencyConflict`. `handed_over_from` is the actor's local run of the same text
     that this one continues on the server. Raises `PlaceRefused`, `NotHandedOver`,
-    `TooManyQueries`, and what planning refuses.
+    `TooManyQueries`, `TooManyRequests`, and what planning refuses.
     """
-    submission = _submit(
-        actor=actor,
-        workspace=workspace,
-        request=Request(
-            sql, requested, default_catalog, snapshots, handed_over_from, reuse, priority
-        ),
-        key=idempotency_key,
-    )
+    request = Request(sql, requested, default_catalog, snapshots, handed_over_from, reuse, priority)
+    with rush.turn(actor.id):
+        submission = _submit(actor=actor, workspace=workspace, request=request, key=idempotency_key)
     query = submission.query
     if submission.is_new and query.state == QueryState.QUEUED:
         return replace(submission, notice=announce(query.id))
     return submission
 
 
-@audit.service
 def explain_query(
     *,
     actor: Actor,
@@ -125,14 +119,24 @@ def explain_query(
     default_catalog: str = "",
     snapshots: dict[str, int] | None = None,
 ) -> Plan:
-    """Return the plan of `sql`, a refused place included; nothing runs. Refusals are recorded."""
+    """Return the plan of `sql`, a refused place included; nothing runs. Refusals are recorded.
+
+    Raises `TooManyRequests`, and what planning refuses.
+    """
+    request = Request(sql, requested, default_catalog, snapshots)
+    with rush.turn(actor.id):
+        return _explain(actor=actor, workspace=workspace, request=request)
+
+
+@audit.service
+def _explain(*, actor: Actor, workspace: Workspace, request: Request) -> Plan:
     return planning.plan(
         actor=actor,
         workspace=workspace,
-        sql=sql,
-        requested=requested,
-        default_catalog=default_catalog,
-        snapshots=snapshots,
+        sql=request.sql,
+        requested=request.place,
+        default_catalog=request.default_catalog,
+        snapshots=request.snapshots,
     )
 
 

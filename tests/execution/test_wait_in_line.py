@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from django.test import Client
 from accounts import services as accounts
 from accounts.domain import Actor
 from accounts.selectors import actor_for_user
-from execution import line, services
+from execution import line, rush, services
 from execution.domain import Estimate, QueryState, RequestedPlace, TableEstimate
 from execution.models import Query
 from execution.services.limits import TooManyQueries
@@ -97,6 +98,24 @@ def ask(client: Client, key: str = "", **body: Any) -> Any:
     headers = {"Idempotency-Key": key} if key else {}
     given = json.dumps({"sql": "SELECT 1", "place": "server", "cache": False} | body)
     return client.post(QUERIES, given, content_type="application/json", headers=headers)
+
+
+def test_it_sends_a_rush_away_before_it_is_planned(
+    workspace: Workspace,
+    analyst: Actor,
+    steward: Actor,
+    signed_in: Callable[[Actor], Client],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rush, "MOST_WAITING", 0)
+    with ExitStack() as taken:
+        for _ in range(rush.AT_ONCE):
+            taken.enter_context(rush.turn(analyst.id))
+        refused = ask(signed_in(analyst))
+        assert (refused.status_code, refused.json()["code"]) == (429, "too-many-requests")
+        assert refused.headers["Retry-After"] == "1"
+        assert ask(signed_in(steward)).status_code == 201
+    assert ask(signed_in(analyst)).status_code == 201
 
 
 def test_it_says_when_to_come_again_at_the_limit(

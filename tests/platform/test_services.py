@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = ("platform", "governance", "catalog", "execution")
 RECORDING = {"record", "record_denial"}
-ONLY_REFUSES = {"_check", "_check_rights", "explain_query"}
+ONLY_REFUSES = {"_check", "_check_rights", "_explain"}
 """They change nothing and wear the decorator for the sake of their denials."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -1,0 +1,96 @@
+"""Keeps one principal's rush of requests from taking the planner, and the threads, from others.
+
+Queries that wait cost a row; requests that are being planned cost a thread, a connection and
+processor time each, before any queue can be fair. So each principal has a few at a time in a web
+process, some more wait their turn, and the rest are told to come again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from execution.waiting import release_connection
+from problems import Problem
+
+AT_ONCE = 2
+"""Requests of one principal that are planned at a time, in each process."""
+MOST_WAITING = 16
+"""And those that wait for that; each holds one of the process's threads, but no connection."""
+WAIT_SECONDS = 10.0
+RETRY_AFTER_SECONDS = 1
+
+
+class TooManyRequests(Problem):
+    """As many of one's requests are being planned as may; `Retry-After` says when to return."""
+
+    code = "too-many-requests"
+    status = 429
+    title = "Too many requests at once"
+
+
+class Rush:
+    """Counts requests by principal."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._at_work: Counter[UUID] = Counter()
+        self._waiting: Counter[UUID] = Counter()
+
+    @contextmanager
+    def turn(self, principal_id: UUID) -> Iterator[None]:
+        """Do the work of the block when it is the principal's turn. Raises `TooManyRequests`."""
+        with self._changed:
+            if self._at_work[principal_id] >= AT_ONCE:
+                self._wait(principal_id)
+            self._at_work[principal_id] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._drop(self._at_work, principal_id)
+                self._changed.notify_all()
+
+    def waiting(self, principal_id: UUID) -> int:
+        """Return how many requests of a principal wait."""
+        with self._changed:
+            return self._waiting[principal_id]
+
+    def _wait(self, principal_id: UUID) -> None:
+        """Wait for a turn. Call with the lock."""
+        if self._waiting[principal_id] >= MOST_WAITING:
+            raise _refusal()
+        release_connection()
+        self._waiting[principal_id] += 1
+        try:
+            has_turn = self._changed.wait_for(
+                lambda: self._at_work[principal_id] < AT_ONCE, WAIT_SECONDS
+            )
+        finally:
+            self._drop(self._waiting, principal_id)
+        if not has_turn:
+            raise _refusal()
+
+    @staticmethod
+    def _drop(counts: Counter[UUID], principal_id: UUID) -> None:
+        counts[principal_id] -= 1
+        if not counts[principal_id]:
+            del counts[principal_id]
+
+
+def _refusal() -> TooManyRequests:
+    problem = TooManyRequests(
+        "More of your requests are being planned than one may have planned at a time.",
+        hint=f"Send fewer at once; try again in {RETRY_AFTER_SECONDS} s.",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
+    problem.retry_after_seconds = RETRY_AFTER_SECONDS
+    return problem
+
+
+_rush = Rush()
+turn = _rush.turn
+"""This process's."""

@@ -1,0 +1,74 @@
+"""A rush of one principal's requests waits, or is told to come again; others pass."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from execution import rush
+from execution.rush import AT_ONCE, MOST_WAITING, Rush, TooManyRequests
+
+ANA, BEN = uuid.uuid4(), uuid.uuid4()
+
+
+@pytest.fixture
+def busy() -> Iterator[tuple[Rush, ExitStack]]:
+    """Have all of Ana's turns taken."""
+    with ExitStack() as taken:
+        here = Rush()
+        for _ in range(AT_ONCE):
+            taken.enter_context(here.turn(ANA))
+        yield here, taken
+
+
+def queue_up(here: Rush, count: int, done: list[int]) -> list[threading.Thread]:
+    def take_turn(number: int) -> None:
+        with here.turn(ANA):
+            done.append(number)
+
+    threads = [threading.Thread(target=take_turn, args=[n]) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    while here.waiting(ANA) < count:
+        threading.Event().wait(0.01)
+    return threads
+
+
+def test_it_lets_another_principal_pass(busy: tuple[Rush, ExitStack]) -> None:
+    with busy[0].turn(BEN):
+        pass
+
+
+def test_it_has_the_next_ones_wait_for_a_turn(busy: tuple[Rush, ExitStack]) -> None:
+    here, taken = busy
+    done: list[int] = []
+    threads = queue_up(here, 3, done)
+    assert not done
+    taken.close()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == [0, 1, 2]
+    assert here.waiting(ANA) == 0
+
+
+def test_it_sends_away_what_is_more_than_may_wait(busy: tuple[Rush, ExitStack]) -> None:
+    here, taken = busy
+    threads = queue_up(here, MOST_WAITING, [])
+    with pytest.raises(TooManyRequests) as refused, here.turn(ANA):
+        pass
+    assert refused.value.status == 429
+    assert refused.value.retry_after_seconds == rush.RETRY_AFTER_SECONDS
+    taken.close()
+    for thread in threads:
+        thread.join()
+
+
+def test_it_gives_the_turn_back_where_the_work_fails(busy: tuple[Rush, ExitStack]) -> None:
+    here, _ = busy
+    for _ in range(AT_ONCE + 1):
+        with pytest.raises(LookupError), here.turn(BEN):
+            raise LookupError
