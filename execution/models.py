@@ -144,6 +144,11 @@ class Query(models.Model):
                 fields=["reuse_key"], condition=~models.Q(reuse_key=""), name="query_reuse_key"
             ),
             models.Index(
+                fields=["workspace", "request_digest"],
+                condition=~models.Q(reuse_key=""),
+                name="query_repeated",
+            ),
+            models.Index(
                 fields=["result_key"], condition=~models.Q(result_key=""), name="query_result_key"
             ),
         ]

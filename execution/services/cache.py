@@ -19,6 +19,7 @@ from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.engine.domain import Progress
 from execution.models import Query
 from problems import Problem
+from workspaces.models import Workspace
 
 SECONDS_LEFT = 60
 """A result that ends sooner answers nobody: the rows would be gone before they are read."""
@@ -44,6 +45,16 @@ def answer(query: Query, plan: Plan, *, look: bool) -> bool:
     query.reuse_key = key
     _fill(query, source)
     return True
+
+
+def may_answer(workspace: Workspace, request_digest: str) -> bool:
+    """Tell, without a plan, whether the very same request may be answered from kept rows.
+
+    A hint for who would otherwise be turned away before planning; `answer` decides.
+    """
+    rows = Query.objects.filter(workspace=workspace, request_digest=request_digest)
+    rows = rows.filter(state=QueryState.SUCCEEDED).exclude(reuse_key="")
+    return rows.filter(result_expires_at__gt=timezone.now()).exists()
 
 
 def _held(query: Query, key: str) -> Query | None:

@@ -146,7 +146,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
     earlier = _earlier(actor, workspace, request, key)
     if earlier is not None:
         return Submission(earlier, is_new=False)
-    limits.refuse_early(actor=actor, workspace=workspace, requested=request.place)
+    _refuse_early(actor, workspace, request)
     plan = _planned(actor, workspace, request)
     place = plan.placement.place or _refuse(actor, workspace, plan)
     if request.handed_over_from is not None:
@@ -180,6 +180,15 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
             after=cache.event_of(query),
         )
     return Submission(query, is_new=True)
+
+
+def _refuse_early(actor: Actor, workspace: Workspace, request: Request) -> None:
+    """Spare the work of planning for what can only wait where too many wait already."""
+    try:
+        limits.refuse_early(actor=actor, workspace=workspace, requested=request.place)
+    except TooManyQueries:
+        if not (request.reuse and cache.may_answer(workspace, request.digest)):
+            raise
 
 
 def _planned(actor: Actor, workspace: Workspace, request: Request) -> Plan:

@@ -139,6 +139,20 @@ def test_it_says_when_to_come_again_at_the_limit(
     assert ask(client)["Retry-After"] == "30", "at two in the last minute"
 
 
+def test_it_answers_what_it_knows_however_many_wait(
+    workspace: Workspace, analyst: Actor, signed_in: Callable[[Actor], Client]
+) -> None:
+    client = signed_in(analyst)
+    first = ask(client, cache=True).json()
+    assert services.run_queries(machine()) == 1
+    limit(workspace, max_queued_per_principal=1)
+    queue(workspace, analyst)
+    assert ask(client).status_code == 429
+    assert ask(client, sql="SELECT 2", cache=True).status_code == 429
+    again = ask(client, cache=True).json()
+    assert (again["state"], again["cached"]["from"]) == ("succeeded", first["id"])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_it_is_exact_for_a_principal_that_submits_at_once(
     workspace: Workspace, analyst: Actor
