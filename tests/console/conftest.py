@@ -98,7 +98,7 @@ def visit(console: Console, chromium: Browser) -> Generator[Opener]:
         page.get_by_label("Email").fill(f"{as_}@console.example")
         page.get_by_label("Password").fill(console.password)
         page.get_by_role("button", name="Sign in", exact=True).click()
-        page.wait_for_url("**/w/**")
+        page.wait_for_url("**/w/**", timeout=90_000)  # the first page of a busy machine
         page.goto(path if path.startswith("http") else console.address(path))
         return page
 

@@ -81,6 +81,14 @@ def test_it_gives_each_run_a_permalink_and_a_way_back(visit: Opener) -> None:
     expect(page.locator(".cm-content")).to_contain_text("SELECT 42 AS answer")
 
 
+def test_it_shows_the_times_where_there_is_little_room(visit: Opener) -> None:
+    page = visit(query("SELECT count(*) FROM air.flights"), width=820)
+    strip = page.locator("plan-strip")
+    expect(strip.locator(".fact", has_text="server about")).to_be_visible(timeout=10 * SECONDS)
+    assert strip.evaluate("strip => strip.scrollWidth <= strip.clientWidth")
+    expect(strip.get_by_role("button", name="Why here?")).to_be_in_viewport(ratio=1)
+
+
 def test_it_points_at_what_is_wrong_where_it_is(visit: Opener) -> None:
     page = visit(query("SELECT *\nFROM air.fligths"))
     strip = page.locator("plan-strip")
