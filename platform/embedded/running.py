@@ -33,7 +33,7 @@ class RunningStack:
             stop_signals=(signal.SIGINT,),
         )
 
-    def start(self, timeout_seconds: float = 90.0) -> None:
+    def start(self, timeout_seconds: float = 150.0) -> None:
         """Start everything and wait until it serves. Raises `ServiceFailed`."""
         (self.directory / "supervisor").mkdir(exist_ok=True)
         self._supervisor.start()
@@ -94,7 +94,7 @@ class RunningStack:
         process.kill()
         return int(process.pid)
 
-    def wait_restarted(self, name: str, old_pid: int, timeout_seconds: float = 30.0) -> int:
+    def wait_restarted(self, name: str, old_pid: int, timeout_seconds: float = 90.0) -> int:
         """Wait until the part has another pid than `old_pid`, and return it."""
         deadline = time.monotonic() + timeout_seconds
         while (pid := self.processes.get(name, old_pid)) == old_pid:

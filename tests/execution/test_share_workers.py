@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -33,6 +34,9 @@ class Asker:
         """Send the token that shows the request to be meant (Django's CSRF protection)."""
         self._http.headers["X-CSRFToken"] = self._http.cookies["upend_csrf"]
 
+    def close(self) -> None:
+        self._http.close()
+
     def submit(self, sql: str, **more: Any) -> dict[str, Any]:
         body = {"sql": sql, "place": "server", "cache": False} | more
         answer = self._http.post(self._url, json=body)
@@ -56,21 +60,24 @@ class Asker:
 
 
 def test_it_answers_a_small_question_while_a_flood_waits(demo_air: DemoAir) -> None:
-    flooder, other = Asker(demo_air, "steward"), Asker(demo_air, "analyst")
-    flood = [flooder.submit(LONG) for _ in range(FLOOD)]
-    try:
-        flooder.wait(flood[0], "running")
-        states = [flooder.get(query)["state"] for query in flood]
-        assert "queued" in states
-        last = flooder.get(flood[-1])
-        assert last["queue"]["position"] > last["queue"]["ahead"] > 0
-        ended = other.wait(other.submit("SELECT 42 AS answer"), "succeeded", "failed")
-        assert ended["state"] == "succeeded", ended["problem"]
-        states = [flooder.get(query)["state"] for query in flood]
-        assert states.count("queued") > FLOOD / 2, "it was not behind the flood"
-    finally:
-        for query in reversed(flood):
-            flooder.cancel(query)
-    for query in flood:
-        assert flooder.wait(query, "cancelled", "succeeded", "failed")["state"] == "cancelled"
-    assert other.wait(other.submit("SELECT 1"), "succeeded", "failed")["state"] == "succeeded"
+    with (
+        closing(Asker(demo_air, "steward")) as flooder,
+        closing(Asker(demo_air, "analyst")) as other,
+    ):
+        flood = [flooder.submit(LONG) for _ in range(FLOOD)]
+        try:
+            flooder.wait(flood[0], "running")
+            states = [flooder.get(query)["state"] for query in flood]
+            assert "queued" in states
+            last = flooder.get(flood[-1])
+            assert last["queue"]["position"] > last["queue"]["ahead"] > 0
+            ended = other.wait(other.submit("SELECT 42 AS answer"), "succeeded", "failed")
+            assert ended["state"] == "succeeded", ended["problem"]
+            states = [flooder.get(query)["state"] for query in flood]
+            assert states.count("queued") > FLOOD / 2, "it was not behind the flood"
+        finally:
+            for query in reversed(flood):
+                flooder.cancel(query)
+        for query in flood:
+            assert flooder.wait(query, "cancelled", "succeeded", "failed")["state"] == "cancelled"
+        assert other.wait(other.submit("SELECT 1"), "succeeded", "failed")["state"] == "succeeded"
