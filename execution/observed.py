@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import time
 
 import structlog
 
+from execution.engine.domain import Outcome
 from execution.models import Query
 from observability import steps, tracing
 
@@ -27,3 +29,14 @@ def run(query: Query, *, attempt: int) -> Iterator[None]:
             yield
         finally:
             structlog.contextvars.unbind_contextvars("trace_id")
+
+
+def engine(outcome: Outcome) -> None:
+    """Add what the engine measured of itself to the trace: it has no network to tell it by."""
+    ended = time()
+    began = ended - outcome.engine_seconds
+    if outcome.attach_seconds:
+        tracing.past("engine attach", began - outcome.attach_seconds, began)
+    tracing.past("engine first row", began, began + outcome.first_row_seconds)
+    sizes = {"rows": outcome.rows, "bytes_read": outcome.bytes_read}
+    tracing.past("engine run", began, ended, **sizes)

@@ -78,6 +78,7 @@ class Run:
         self.connection = connection
         self.reporter = reporter
         self.rows = 0
+        self.first_row_at: float | None = None
         self.bytes = 0
         self.bytes_read = 0
         self._home, self._fetched_before = home, fetched_before
@@ -116,6 +117,7 @@ class Run:
         """Stream batches until the end, or until the next row or byte would be one too many."""
         with pa.ipc.new_stream(stream, reader.schema) as writer:
             for batch in reader:
+                self.first_row_at = self.first_row_at or time.monotonic()
                 allowed = self._within(batch, spec["max_rows"], spec["max_bytes"])
                 if allowed.num_rows:
                     writer.write_batch(allowed)
@@ -226,6 +228,7 @@ class Engine:
         self.lakes = [slices.prepare_lake(connection) for _ in range(LAKES_AHEAD)]
         self.fetched = 0
         self.home = database_of(connection)
+        self.attach_seconds = 0.0
 
     def begin(self, spec: dict[str, Any]) -> None:
         """Take the limits and the slice of the first job."""
@@ -234,7 +237,9 @@ class Engine:
             temp_bytes=spec["temp_bytes"],
             cpu_seconds=spec["cpu_seconds"],
         )
+        began = time.monotonic()
         attach(self.connection, spec, self.lakes)
+        self.attach_seconds = time.monotonic() - began
 
     def work(self, spec: dict[str, Any]) -> None:
         """Carry out one job and report its outcome."""
@@ -259,8 +264,11 @@ class Engine:
                 "truncated": run.truncated,
                 "bytes_read": self.fetched - before,
                 "engine_seconds": round(seconds, 4),
+                "attach_seconds": round(self.attach_seconds, 4),
+                "first_row_seconds": round((run.first_row_at or started) - started, 4),
             }
         )
+        self.attach_seconds = 0.0  # the next job finds the slice attached
 
 
 def serve(

@@ -72,3 +72,5 @@ class Outcome:
     truncated: bool
     bytes_read: int
     engine_seconds: float
+    attach_seconds: float = 0.0
+    first_row_seconds: float = 0.0

@@ -161,6 +161,7 @@ def _run(held: Claim, file: ArrowFile) -> None:
                 on_progress=pulse.beat,
                 is_cancelled=pulse.is_cancelled,
             )
+            observed.engine(outcome)
         with steps.run("upload"):
             size = file.commit()
     key = result_key(held.query)

@@ -1,9 +1,11 @@
 """The Celery application that both kinds of worker and beat run."""
 
-import logging
 import os
+from typing import Any
 
+import structlog
 from celery import Celery
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_init, worker_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -11,6 +13,41 @@ app = Celery("upend")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# Sweeps run every two seconds: two lines of routine each would drown what matters.
-for name in ("celery.app.trace", "celery.worker.strategy"):
-    logging.getLogger(name).setLevel(logging.WARNING)
+
+@setup_logging.connect
+def speak_as_the_web_does(loglevel: int | str = "INFO", **_: Any) -> None:
+    """Keep Celery from making handlers of its own."""
+    from django.conf import settings  # noqa: PLC0415 - needs the environment to be complete
+
+    from observability import logs  # noqa: PLC0415 - as above
+
+    logs.configure(settings.LOGGING | {"level": loglevel})
+
+
+@task_prerun.connect
+def name_the_task(task: Any, **_: Any) -> None:
+    """Begin every line of a task with its name; a run adds its query and its request."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task=task.name)
+
+
+@task_postrun.connect
+def forget_the_task(**_: Any) -> None:
+    """Leave nothing to the next task of the thread."""
+    structlog.contextvars.clear_contextvars()
+
+
+@worker_init.connect
+def start_traces(**_: Any) -> None:
+    """Send spans where that is asked for."""
+    from observability import tracing  # noqa: PLC0415 - as above
+
+    tracing.start("upend-worker")
+
+
+@worker_shutdown.connect
+def end_traces(**_: Any) -> None:
+    """Send the last ones."""
+    from observability import tracing  # noqa: PLC0415 - as above
+
+    tracing.stop()

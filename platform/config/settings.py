@@ -256,6 +256,10 @@ HEARTBEAT_TIMEOUT_SECONDS = env.number("HEARTBEAT_TIMEOUT_SECONDS", 10)
 DEMO_SCALE = float(env.text("DEMO_SCALE", "0.1"))
 
 # --- What is seen ---------------------------------------------------------------------------
+LOGGING_CONFIG = "observability.logs.configure"
+LOGGING = {"format": env.text("LOG_FORMAT", "json"), "level": env.text("LOG_LEVEL", "INFO")}
+TRACES = env.text("TRACES")
+"""Read by `observability.tracing`: `on` or `off`; without, an OTLP endpoint switches them on."""
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 """The bearer that may read /metrics from elsewhere; without, only this machine may."""
 METRICS_DIR = env.text("METRICS_DIR")

@@ -17,7 +17,9 @@ application = get_wsgi_application()
 
 from execution import isolation  # noqa: E402 - needs the application to be set up
 from execution.bind import pool  # noqa: E402 - as above
+from observability import tracing  # noqa: E402 - as above
 
+tracing.start("upend-web")
 isolation.announce()
 
 # Planning waits for no start: the binders load their extensions while the first request arrives.

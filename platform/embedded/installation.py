@@ -145,6 +145,7 @@ class Installation:
         chosen = {
             **keys.environment(),
             "UPEND_DATA_DIR": str(self.directory),
+            "UPEND_LOG_FORMAT": "text",
             "UPEND_PUBLIC_URL": self.url,
             "UPEND_ALLOWED_HOSTS": f"127.0.0.1,localhost,[::1],{urlsplit(self.url).hostname}",
         }

@@ -52,7 +52,7 @@ def web(*, directory: Path, run: str, settings: Mapping[str, str], host: str, po
     command = [sys.executable, "-m", "gunicorn", "config.wsgi", f"--bind={host}:{port}"]
     command += ["--worker-class=gthread", "--workers=2", "--graceful-timeout=5"]
     command += [f"--threads={WEB_THREADS}"]
-    command += ["--access-logfile=-", "--access-logformat=%(m)s %(U)s %(s)s %(M)sms"]
+    command.append("--logger-class=config.web_log.WebLog")
     if Path("/dev/shm").is_dir():  # noqa: S108 - heartbeat files must not wait for a disk
         command.append("--worker-tmp-dir=/dev/shm")
     reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound here
