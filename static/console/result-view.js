@@ -224,7 +224,7 @@ class ResultView extends HTMLElement {
     const names = { both: "Both", table: "Table", chart: "Chart", plan: "Plan" };
     const tabs = this.modes().map((mode) => el("button", { type: "button", role: "tab", "data-mode": mode, onclick: () => this.setMode(mode) }, names[mode]));
     const pins = Object.entries(query.plan?.snapshots ?? {}).map(([name, id]) => (Object.keys(query.plan.snapshots).length > 1 ? `${name} ${id}` : `snapshot ${id}`));
-    const run = query.cached ? [`from cache, computed ${new Date(query.cached.at).toLocaleString()}`] : [seconds(query.engine_seconds ?? 0), `${bytes(query.bytes_read ?? 0)} read`];
+    const run = query.cached ? ["from cache"] : [seconds(query.engine_seconds ?? 0), `${bytes(query.bytes_read ?? 0)} read`];
     const facts = [plural(page.row_count, "row"), ...run];
     const cut = page.truncated ? [el("span", { class: "tag bad", title: "The workspace's limit for results was reached: there are more rows than these." }, "cut at the limit")] : [];
     this.head.replaceChildren(
@@ -241,7 +241,7 @@ class ResultView extends HTMLElement {
   /** A cached answer is exact; who wants to see it computed may. */
   anewButton() {
     const request = { sql: this.query.sql, place: "server", cache: false };
-    return el("button", { class: "btn quiet", type: "button", "aria-label": "Run anew", title: "These rows were kept from an equal query on the same snapshot. Run it anew", onclick: () => this.run(request) }, icon("refresh-cw"), el("span", { class: "t" }, "Run anew"));
+    return el("button", { class: "btn quiet", type: "button", "aria-label": "Run anew", title: `These rows were computed by an equal query on the same data, ${new Date(this.query.cached.at).toLocaleString()}`, onclick: () => this.run(request) }, icon("refresh-cw"), el("span", { class: "t" }, "Run anew"));
   }
 
   exportButton(format, name) {
