@@ -14,9 +14,9 @@ import pytest
 from execution.engine.forkserver import ENGINE_NAME
 from tests.stack import DemoAir
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
 
-LONG = "SELECT sum(sin(a.range) * cos(b.range)) AS s FROM range(20000) a, range(15000) b"
+LONG = "SELECT sum(sin(a.range) * cos(b.range)) AS s FROM range(25000) a, range(20000) b"
 SHORT = "SELECT 42 AS answer"
 FINAL = {"cancelled", "failed", "succeeded"}
 
@@ -46,7 +46,7 @@ class Agent:
         ]
         return rows
 
-    def wait(self, query: dict[str, Any], states: set[str], seconds: float = 90) -> dict[str, Any]:
+    def wait(self, query: dict[str, Any], states: set[str], seconds: float = 150) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while (found := self.get(query))["state"] not in states:
             assert time.monotonic() < deadline, found
