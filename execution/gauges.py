@@ -76,3 +76,14 @@ def read() -> Iterator[Metric]:
         yield family
     yield GaugeMetricFamily("upend_exports_waiting", NAMES["upend_exports_waiting"], exports[0])
     yield GaugeMetricFamily("upend_scrape_ok", NAMES["upend_scrape_ok"], 1)
+
+
+def oldest_wait_seconds() -> float:
+    """Return how long the oldest waiting query has waited; 0 where none waits."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(extract(epoch FROM statement_timestamp() - min(created_at)), 0)"
+            " FROM execution_query WHERE state = 'queued'"
+        )
+        row = cursor.fetchone()
+    return float(row[0]) if row else 0.0

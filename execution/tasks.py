@@ -17,7 +17,7 @@ from celery.signals import (
 from celery.worker.consumer import Consumer
 from django.conf import settings
 
-from execution import isolation, services
+from execution import isolation, presence, services
 from execution.engine import services as engine
 from execution.machine import Machine, this_machine
 from execution.sandbox import IsolationIncomplete
@@ -56,6 +56,15 @@ def tell_isolation(sender: Any, **_: Any) -> None:
         isolation.tell(name)
 
 
+@heartbeat_sent.connect
+def tell_presence(sender: Any, **_: Any) -> None:
+    """Let `/health/ready` know which queues are served."""
+    name, now = f"presence {sender.eventer.hostname}", time.monotonic()
+    if now - _told_at.get(name, -presence.TELL_SECONDS) >= presence.TELL_SECONDS:
+        _told_at[name] = now
+        presence.tell(sender.eventer.app.amqp.queues.consume_from)
+
+
 @shared_task(name="execution.run_queries")
 def run_queries() -> None:
     """Run what waits, the fairest first; a message that comes twice, or late, does no harm."""
@@ -82,7 +91,9 @@ def export_result(export_id: str) -> None:
 @shared_task(name="execution.sweep_queries")
 def sweep_queries() -> dict[str, int]:
     """Repair what lost messages, dead workers and silent devices left behind."""
-    return services.sweep()
+    counts = services.sweep()
+    presence.tell([presence.SWEEP])
+    return counts
 
 
 @shared_task(name="execution.sweep_orphans")

@@ -18,13 +18,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from execution import isolation
+from execution import gauges, isolation, presence
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 log = structlog.get_logger()
 TIMEOUT_SECONDS = 2
+LONG_WAIT_SECONDS = 60
+"""A wait worth telling an operator: aging has moved such a query up twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ def live(_: HttpRequest) -> HttpResponse:
 @require_safe
 def ready(_: HttpRequest) -> HttpResponse:
     """Say what answers. 503 without PostgreSQL; without the others Upend is degraded, not down."""
-    database, others = _database(), [_broker(), _bucket()]
+    database, others = _database(), [_broker(), _bucket(), _workers()]
+    if database.ok:
+        others.append(_queue())
     if not database.ok:
         status = "unready"
     else:
@@ -118,6 +122,35 @@ def _bucket() -> Check:
         lambda: _s3().head_bucket(Bucket=bucket),
         (BotoCoreError, ClientError),
         absent,
+    )
+
+
+def _workers() -> Check:
+    missing = presence.missing()
+    if missing is None:
+        return Check("workers", False, "Nobody knows without the broker.", "Restore the broker.")
+    if not missing:
+        return Check("workers", True, "All queues are served, and the sweep runs.")
+    return Check(
+        "workers",
+        False,
+        f"Not heard of for {presence.GONE_SECONDS} s: {', '.join(missing)}.",
+        "Start a Celery worker for each queue named, and beat with an upkeep worker for the sweep.",
+    )
+
+
+def _queue() -> Check:
+    try:
+        seconds = gauges.oldest_wait_seconds()
+    except DatabaseError:
+        return Check("queue", False, "The queue cannot be read.", "See postgresql.")
+    if seconds < LONG_WAIT_SECONDS:
+        return Check("queue", True, "No query waits for long.")
+    return Check(
+        "queue",
+        False,
+        f"A query has waited for {seconds:.0f} s.",
+        "See whether query workers live and have slots; heavy queries may hold them all.",
     )
 
 

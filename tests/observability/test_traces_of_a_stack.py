@@ -127,6 +127,11 @@ def test_it_traces_counts_and_logs_one_query_through_all_processes(
     assert 'upend_plan_duration_seconds_count{outcome="planned"} 1.0' in counted
     assert "upend_engines_spare" in counted
 
+    until = time.monotonic() + 30
+    while (health := httpx.get(f"{traced.url}/health/ready").json())["status"] != "ready":
+        assert time.monotonic() < until, health["checks"]
+        time.sleep(0.5)
+
     logged = traced.log.read_text()
     [line] = [
         part for part in logged.splitlines() if "the-duck-s-request" in part and '"request"' in part
