@@ -45,6 +45,17 @@ def start_traces(**_: Any) -> None:
     tracing.start("upend-worker")
 
 
+@worker_init.connect
+def answer_scrapes(**_: Any) -> None:
+    """Serve this machine's metrics where the web process of none is."""
+    from django.conf import settings  # noqa: PLC0415 - as above
+
+    from observability import server  # noqa: PLC0415 - as above
+
+    if settings.WORKER_METRICS_PORT:
+        server.serve(port=settings.WORKER_METRICS_PORT, token=settings.METRICS_TOKEN)
+
+
 @worker_shutdown.connect
 def end_traces(**_: Any) -> None:
     """Send the last ones."""

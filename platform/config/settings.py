@@ -262,6 +262,8 @@ TRACES = env.text("TRACES")
 """Read by `observability.tracing`: `on` or `off`; without, an OTLP endpoint switches them on."""
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 """The bearer that may read /metrics from elsewhere; without, only this machine may."""
+WORKER_METRICS_PORT = env.number("WORKER_METRICS_PORT", 0)
+"""Where a worker answers scrapes by itself; 0 is nowhere."""
 METRICS_DIR = env.text("METRICS_DIR")
 """Read by `observability.registry` before anything else: here only to be known."""
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -19,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from accounts.domain import Actor
 from execution import gauges, planning
 from execution.gate import SqlRefused
-from observability import metrics
+from observability import metrics, server
 from tests.cast import Cast
 from tests.execution.queue import queue
 from workspaces.models import Workspace
@@ -142,7 +143,7 @@ def test_it_reads_the_queue_when_it_is_asked(cast: Cast, workspace: Workspace) -
 
 COUNTING = """
 import sys
-from observability import metrics
+from observability import metrics, server
 metrics.SQL_REFUSALS.labels("empty").inc(float(sys.argv[1]))
 metrics.PLAN_SECONDS.labels("planned").observe(0.02)
 metrics.ENGINES_SPARE.set(float(sys.argv[1]))
@@ -151,7 +152,7 @@ if sys.argv[2:]:
     sys.stdin.read()
 """
 ASKING = """
-from observability import metrics
+from observability import metrics, server
 print(metrics.exposition(with_readers=False).decode())
 """
 
@@ -192,3 +193,22 @@ def test_it_adds_up_processes_and_keeps_what_ended_ones_counted(
     living.communicate(timeout=30)
     left = sorted(file.name for file in (tmp_path / "metrics").glob("counter_*.db"))
     assert len(left) <= 3  # the gathered ones, the one that just ended, the one that asked
+
+
+@pytest.mark.parametrize(
+    ("token", "shown", "status"),
+    [("", "", 200), ("duck", "", 401), ("duck", "Bearer duck", 200), ("duck", "Basic duck", 401)],
+)
+def test_it_answers_on_a_port_of_a_worker(token: str, shown: str, status: int) -> None:
+    served = server.serve(port=0, token=token)
+    assert served is not None
+    try:
+        url = f"http://127.0.0.1:{served.server_port}"
+        answer = httpx.get(f"{url}/metrics", headers={"Authorization": shown})
+        assert answer.status_code == status
+        assert ("upend_engine_starts_total" in answer.text) == (status == 200)
+        assert httpx.get(f"{url}/other").status_code in {401, 404}
+        assert server.serve(port=served.server_port, token=token) is None
+    finally:
+        served.shutdown()
+        served.server_close()
