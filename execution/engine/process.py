@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
@@ -20,6 +21,11 @@ from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied
 from execution.engine.watch import Watch
 from observability import metrics
+
+SHORT_SECONDS = 1.0
+"""A query that takes longer lets the others have the processors first."""
+BEHIND = 10
+"""The niceness of such a query's engine."""
 
 
 class Sink(Protocol):
@@ -54,6 +60,7 @@ class Engine:
             scratch.remove(self._scratch)
             raise
         self._is_open = True
+        self.is_behind = False
         metrics.ENGINE_STARTS.inc()
 
     @property
@@ -90,11 +97,18 @@ class Engine:
         The engine can take the next job if this one ended well, and is closed otherwise.
         """
         pump = Pump(self._jobs, self._data, spec, sink)
+        long_from = time.monotonic() + SHORT_SECONDS
+
+        def on_each_look(progress: Progress) -> None:
+            if not self.is_behind and time.monotonic() > long_from:
+                self.fall_behind()
+            on_progress(progress)
+
         try:
             pump.start()
             watch = Watch(self._process, self._control, self._errors, spec.memory_bytes)
             watch.until_done(
-                pump, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
+                pump, seconds=seconds, on_progress=on_each_look, is_cancelled=is_cancelled
             )
             return watch.outcome(pump)
         except BaseException as error:
@@ -103,6 +117,20 @@ class Engine:
             pump.join()
             self.close()
             raise
+
+    def fall_behind(self) -> None:
+        """Let shorter queries have the processors first, from here on."""
+        with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
+            os.setpriority(os.PRIO_PGRP, self.pid, BEHIND)
+        self.is_behind = True
+
+    def catch_up(self) -> bool:
+        """Undo `fall_behind`, which only a privileged worker may; tell whether it is undone."""
+        if self.is_behind:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PGRP, self.pid, os.getpriority(os.PRIO_PROCESS, 0))
+                self.is_behind = False
+        return not self.is_behind
 
     def _close_pipes(self) -> None:
         self._channel.close()

@@ -134,7 +134,8 @@ class Sessions:
 
     def keep(self, session: Session) -> None:
         """Let a session wait for the next query; the longest waiting one makes room."""
-        if _resident_bytes(session.engine.pid) > RESIDENT_BYTES:
+        is_big = _resident_bytes(session.engine.pid) > RESIDENT_BYTES
+        if is_big or not session.engine.catch_up():
             session.engine.close()
             return
         session.idle_since = time.monotonic()

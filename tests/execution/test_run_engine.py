@@ -24,7 +24,7 @@ from execution.engine.problems import (
     QueryOutOfMemory,
     QueryTimeout,
 )
-from execution.engine.process import Engine
+from execution.engine.process import BEHIND, Engine
 
 SPEC = EngineSpec(
     sql="SELECT 1 AS one",
@@ -265,6 +265,24 @@ def test_it_does_further_jobs_on_the_slice_of_the_first() -> None:
         assert process.is_alive()
     finally:
         process.close()
+
+
+def test_it_lets_others_have_the_processors_first_when_it_takes_long() -> None:
+    process, seen = Engine(), []
+    usual = psutil.Process().nice()
+
+    def look(_: Progress) -> None:
+        seen.append(psutil.Process(process.pid).nice())
+
+    with pytest.raises(QueryTimeout):
+        process.run(
+            replace(SPEC, sql=ENDLESS),
+            sink=Collected(),
+            seconds=2.5,
+            on_progress=look,
+            is_cancelled=lambda: False,
+        )
+    assert (seen[0], seen[-1]) == (usual, max(usual, BEHIND))
 
 
 def test_it_is_gone_after_a_job_that_failed() -> None:
