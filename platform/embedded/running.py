@@ -11,6 +11,7 @@ from pathlib import Path
 
 from embedded import programs
 from embedded.lock import State
+from embedded.ports import PortBook
 from embedded.process import Identity
 from embedded.program import Program
 from embedded.service import ServiceFailed
@@ -22,6 +23,8 @@ class RunningStack:
     def __init__(self, directory: Path, given: Mapping[str, str] | None = None) -> None:
         self.directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Two that start at once would both find the usual port free: each has one by chance.
+        PortBook(directory / "ports.json").choose("web")
         # This process's own settings are another installation's: only `given` ones count.
         inherited = {k: v for k, v in programs.base_environment().items() if k[:6] != "UPEND_"}
         self._supervisor = Program(
