@@ -37,6 +37,8 @@ STUBBORN = {
 
 They depend on a row: of constants alone, planning would compute them, and give up.
 """
+ENDLESS = "SELECT sum(sin(a.range) * cos(b.range)) AS s FROM range(250000) a, range(2000000) b"
+"""For hours: the tests cancel it."""
 READING = """
     SELECT count(*) FROM tpch.lineitem a, tpch.lineitem b
     WHERE a.l_comment || b.l_comment LIKE '%nothing such%'
@@ -98,7 +100,7 @@ def at_work(demo_air: DemoAir) -> list[psutil.Process]:
 def test_it_serves_others_while_many_wait(
     demo_air: DemoAir, agent: Agent, http: httpx.Client
 ) -> None:
-    query = agent.start_long()
+    query = agent.start_long(ENDLESS)
     url = f"queries/{query['id']}"
     with ThreadPoolExecutor(WAITERS) as pool:
         waiters = [
@@ -110,7 +112,7 @@ def test_it_serves_others_while_many_wait(
         assert httpx.get(f"{demo_air.url}/health/live").status_code == 200
         plan = http.post("plans", json={"sql": "SELECT 1 AS one", "place": "server"})
         assert plan.status_code == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20, "those who do not wait are held up by those who do"
         assert sessions(demo_air) < WAITERS
         cancel(http, query)
         answers = [waiter.result(timeout=30) for waiter in waiters]
@@ -131,7 +133,7 @@ def sessions(demo_air: DemoAir) -> int:
 def test_it_gives_the_place_of_a_follower_that_left_to_others(
     agent: Agent, http: httpx.Client
 ) -> None:
-    query = agent.start_long()
+    query = agent.start_long(ENDLESS)
     for _ in range(3):  # each time as many as there is room for
         with ExitStack() as open_streams:
             for _ in range(90):
@@ -150,7 +152,7 @@ def first_event(http: httpx.Client, query: dict[str, Any]) -> Iterator[str]:
 
 
 def test_it_streams_a_running_query_to_its_end(agent: Agent, http: httpx.Client) -> None:
-    query = agent.start_long()
+    query = agent.start_long(ENDLESS)
     kinds = []
     with http.stream("GET", f"queries/{query['id']}/events") as answer:
         for line in answer.iter_lines():

@@ -53,9 +53,9 @@ class Agent:
             time.sleep(0.2)
         return found
 
-    def start_long(self) -> dict[str, Any]:
+    def start_long(self, sql: str = LONG) -> dict[str, Any]:
         """Submit a long query and wait until an engine really works on it."""
-        query = self.wait(self.submit(LONG), {"running"})
+        query = self.wait(self.submit(sql), {"running"})
         time.sleep(1.5)
         return query
 
