@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from hypothesis import settings
 from pytest_django.plugin import DjangoDbBlocker
 
 pytest_plugins = ["tests.broker", "tests.cast", "tests.stack"]
+
+# How long an example takes says how busy the machine is, not whether the property holds.
+settings.register_profile("upend", deadline=None)
+settings.load_profile("upend")
 
 
 @pytest.fixture(scope="session")
