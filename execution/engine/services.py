@@ -16,6 +16,7 @@ from execution.engine.process import Engine, Sink
 from execution.engine.sessions import Need, Session, Sessions
 from observability import metrics
 
+AT_ONCE_SECONDS = 1.0
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
 
@@ -54,7 +55,8 @@ def run_in_session(
 
     `spec` makes the job: with its slices where it is told True, without where the engine holds
     them. An engine that ended its job well waits for the next. Where one died as it waited, or its
-    earlier jobs left too little memory, the job is not at fault: it runs in a new one then.
+    earlier jobs left too little memory, it shows at once, and the job is not at fault: it runs in a
+    new one then.
     """
     noting = _Noting(sink)
 
@@ -63,13 +65,14 @@ def run_in_session(
             job, sink=noting, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
         )
 
+    began = time.monotonic()
     session = _sessions.take(need)
     metrics.ENGINE_SESSIONS.labels("miss" if session is None else "hit").inc()
     if session is not None:
         try:
             outcome = run(session.engine, spec(False))
         except (EngineDied, QueryOutOfMemory):
-            if noting.is_open:
+            if noting.is_open or time.monotonic() - began > AT_ONCE_SECONDS:
                 raise
         else:
             _sessions.keep(session)
