@@ -25,6 +25,7 @@ import httpx
 from benchmarks.analysts import Abuser, Answer, Desk, connections
 from benchmarks.busy import Busy
 from benchmarks.people import analysts
+from benchmarks.rows import create_table
 from benchmarks.stage import Stage, percentiles, save, stage
 from benchmarks.steps import Asked, steps
 from tests.differential import live
@@ -108,12 +109,7 @@ def fill(document: dict[str, Any]) -> None:
     """Write the tables."""
     con = live.connect(document)
     live.attach(con, document, "bench", writable=True)
-    con.execute(
-        "CREATE TABLE bench.t AS SELECT range AS i, (hash(range) % 100)::INT AS g,"
-        " (hash(range, 1) % 10000 / 100)::DECIMAL(9, 2) AS v,"
-        " 's' || (hash(range, 2) % 500)::VARCHAR AS s,"
-        f" DATE '2020-01-01' + (range % 2000)::INT AS d FROM range({ROWS})"
-    )
+    create_table(con, ROWS)
     con.execute(
         "CREATE TABLE bench.place AS SELECT range::INT AS g, (range % 10)::INT AS area"
         " FROM range(100)"

@@ -17,6 +17,7 @@ from execution.engine.sessions import Need, Session, Sessions
 from observability import metrics
 
 AT_ONCE_SECONDS = 1.0
+"""A kept engine that fails a job this soon failed for what came before it."""
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
 
