@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
 from embedded.running import RunningStack
 
@@ -69,8 +69,25 @@ def chromium() -> Generator[Browser]:
 Opener = Callable[..., Page]
 
 
+@pytest.fixture(scope="session")
+def sessions() -> dict[str, StorageState]:
+    """Return the session of each person once signed in: sign-ins from one address are limited."""
+    return {}
+
+
+def sign_in(page: Page, console: Console, name: str) -> None:
+    """Sign a person in by the form."""
+    page.goto(f"{console.url}/accounts/login/")
+    page.get_by_label("Email").fill(f"{name}@console.example")
+    page.get_by_label("Password").fill(console.password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/w/**", timeout=90_000)  # the first page of a busy machine
+
+
 @pytest.fixture
-def visit(console: Console, chromium: Browser) -> Generator[Opener]:
+def visit(
+    console: Console, chromium: Browser, sessions: dict[str, StorageState]
+) -> Generator[Opener]:
     """Return `visit(path, as_, width, theme)`; the page must log no error and break no policy."""
     complaints: list[str] = []
     contexts = []
@@ -81,6 +98,7 @@ def visit(console: Console, chromium: Browser) -> Generator[Opener]:
         context = chromium.new_context(
             viewport={"width": width, "height": 900},
             color_scheme="dark" if theme == "dark" else "light",
+            storage_state=sessions.get(as_),
         )
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=console.url)
         contexts.append(context)
@@ -94,11 +112,9 @@ def visit(console: Console, chromium: Browser) -> Generator[Opener]:
                 else None
             ),
         )
-        page.goto(f"{console.url}/accounts/login/")
-        page.get_by_label("Email").fill(f"{as_}@console.example")
-        page.get_by_label("Password").fill(console.password)
-        page.get_by_role("button", name="Sign in", exact=True).click()
-        page.wait_for_url("**/w/**", timeout=90_000)  # the first page of a busy machine
+        if as_ not in sessions:
+            sign_in(page, console, as_)
+            sessions[as_] = context.storage_state()
         page.goto(path if path.startswith("http") else console.address(path))
         return page
 
