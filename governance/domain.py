@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,9 +20,13 @@ class Action(StrEnum):
     CATALOG_MANAGE = "catalog.manage"
     DEVICE_MANAGE = "device.manage"
     MEMBER_MANAGE = "member.manage"
+    POLICY_AUTHOR = "policy.author"
+    POLICY_PUBLISH = "policy.publish"
+    POLICY_VIEW_AS = "policy.view_as"
     QUERY_MANAGE = "query.manage"
     TABLE_APPEND = "table.append"
     TABLE_CREATE = "table.create"
+    TABLE_MATERIALIZE_EXTRACT = "table.materialize_extract"
     TABLE_MATERIALIZE_LOCALLY = "table.materialize_locally"
     TABLE_QUERY = "table.query"
     TABLE_TAG = "table.tag"
@@ -37,12 +43,64 @@ class SecurableKind(StrEnum):
     WORKSPACE = "Workspace"
 
 
+class PolicyKind(StrEnum):
+    """What a policy says: who may, what is shown of a column, or which rows are shown."""
+
+    ACCESS = "access"
+    MASK = "mask"
+    ROW_FILTER = "row_filter"
+
+
+class VersionState(StrEnum):
+    """Where one version of a policy stands."""
+
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    PUBLISHED = "published"
+    RETIRED = "retired"
+    SUPERSEDED = "superseded"
+
+
+class MaskMethod(StrEnum):
+    """What becomes of a masked column."""
+
+    BUCKET = "bucket"
+    CONSTANT = "constant"
+    DATE_TRUNC = "date_trunc"
+    EMAIL_DOMAIN = "email_domain"
+    EXPRESSION = "expression"
+    HIDE = "hide"
+    HMAC = "hmac"
+    NULL = "null"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class SecurableColumn:
+    """A column as policies name it: by its key, which is stable, or by its path.
+
+    `key` is `column:<catalog uuid>/<DuckLake table uuid>/<field id>`; `path` has the names from
+    the top, so that `("info", "iban")` is a child of the struct `info`; `type` is DuckDB's.
+    """
+
+    key: str
+    path: tuple[str, ...]
+    type: str
+
+    @property
+    def name(self) -> str:
+        """Return the name as people write it: `info.iban`."""
+        return ".".join(self.path)
+
+
 @dataclass(frozen=True, slots=True)
 class Securable:
     """A thing with an owner and tags that a decision is about.
 
     `key` is stable through renames: `workspace:<uuid>`, `catalog:<uuid>`,
     `table:<catalog uuid>/<DuckLake table uuid>`. `parent` leads up to the organization.
+    `columns` are a table's, nested ones included, each after its parent; without them, nobody
+    can say what a mask makes of the table, and every mask that may concern it does.
     """
 
     kind: SecurableKind
@@ -51,6 +109,7 @@ class Securable:
     organization_id: UUID
     workspace_id: UUID | None = None
     parent: Securable | None = None
+    columns: tuple[SecurableColumn, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def ancestors(self) -> tuple[Securable, ...]:
@@ -67,12 +126,16 @@ class Securable:
 class DecisionContext:
     """The circumstances a caller knows and the actor does not carry.
 
-    `place` is "server", "local", or empty when nothing runs; `now` defaults to the present. The
-    device, the token, MFA and the organization's local mode are looked up, never passed in.
+    `place` is "server", "local", or empty when nothing runs; `now` defaults to the present;
+    `scan_bytes` is what the plan says would be read, 0 before there is one; `purpose` is what the
+    person says it is for. The device, the token, MFA and the organization's local mode are looked
+    up, never passed in.
     """
 
     place: str = ""
     now: datetime | None = None
+    scan_bytes: int = 0
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +152,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMask:
-    """A column whose values are replaced by `expression` before anyone sees them."""
+    """A top-level column whose values are replaced by `expression` before anyone sees them.
+
+    `expression` is SQL over the table's own columns and of the column's own type.
+    """
 
     column: str
     expression: str
@@ -98,7 +164,7 @@ class ColumnMask:
 
 @dataclass(frozen=True, slots=True)
 class RowFilter:
-    """A predicate that rows must satisfy before anyone sees them."""
+    """A predicate that rows must satisfy before anyone sees them; it names no principal."""
 
     predicate: str
     policy: str
@@ -116,6 +182,16 @@ class Obligations:
     def is_empty(self) -> bool:
         """Tell whether the principal may see all of the securable, unchanged."""
         return not (self.masks or self.row_filters or self.hidden_columns)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a digest that two principals share exactly where both see the same of it."""
+        shown: list[object] = [
+            sorted((mask.column, mask.expression) for mask in self.masks),
+            [row_filter.predicate for row_filter in self.row_filters],
+            sorted(self.hidden_columns),
+        ]
+        return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
 
 
 NO_OBLIGATIONS = Obligations()

@@ -1,4 +1,4 @@
-"""The state of governance: tags and owners of securables. Policies as rows come with authoring."""
+"""The state of governance: tags and owners of securables, and the policies about them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from governance.domain import PolicyKind, VersionState
+from workspaces.models import Workspace
 
 
 class TagAssignment(models.Model):
@@ -39,3 +41,101 @@ class Ownership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner} owns {self.securable_key}"
+
+
+class PolicySet(models.Model):
+    """The number that rises whenever what holds in a workspace changes; see ADR 0018."""
+
+    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, primary_key=True)
+    version = models.PositiveBigIntegerField(default=1)
+    requires_approval = models.BooleanField(
+        default=False, help_text="A second person must approve before a policy is published."
+    )
+
+    def __str__(self) -> str:
+        return f"{self.workspace}: version {self.version}"
+
+
+class Policy(models.Model):
+    """A named policy of a workspace; what it says is in its versions.
+
+    `scope_key` is the securable that it holds for, with all below: the workspace, a catalog or a
+    table. `broken_because` is empty while everything that the published text names is there.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="policies")
+    name = models.SlugField(max_length=80)
+    kind = models.CharField(max_length=12, choices=[(k.value, k.value) for k in PolicyKind])
+    scope_key = models.CharField(max_length=200, db_index=True)
+    scope_label = models.CharField(max_length=300, help_text="The scope's name when last seen.")
+    description = models.TextField(blank=True)
+    broken_because = models.TextField(blank=True)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="What it grants ends then; it is retired soon after."
+    )
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "name"], name="policy_name_is_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PolicyVersion(models.Model):
+    """One numbered text of a policy. Once submitted it is never changed, only followed by another.
+
+    `references` are the spans of `text` that name things, with the stable keys of what they name;
+    `compiled` is what a decision uses, derived from both; `tests` must pass to publish.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    state = models.CharField(
+        max_length=12,
+        choices=[(s.value, s.value) for s in VersionState],
+        default=VersionState.DRAFT,
+    )
+    text = models.TextField()
+    tests = models.JSONField(default=list, blank=True)
+    references = models.JSONField(default=list, blank=True)
+    compiled = models.JSONField(default=dict, blank=True)
+    summary = models.TextField(blank=True)
+    reason = models.TextField(blank=True, help_text="Why the author wants it.")
+    author = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True)
+    is_break_glass = models.BooleanField(default=False)
+    published_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["policy", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "number"], name="policy_version_is_numbered"),
+            models.UniqueConstraint(
+                fields=["policy"],
+                condition=models.Q(state=VersionState.PUBLISHED),
+                name="policy_has_one_published_version",
+            ),
+            models.UniqueConstraint(
+                fields=["policy"],
+                condition=models.Q(state__in=[VersionState.DRAFT, VersionState.IN_REVIEW]),
+                name="policy_has_one_open_version",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} {self.number} ({self.state})"

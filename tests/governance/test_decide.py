@@ -30,6 +30,9 @@ ALL_ON = {
         Action.CATALOG_BROWSE,
         Action.CATALOG_CREATE,
         Action.MEMBER_MANAGE,
+        Action.POLICY_AUTHOR,
+        Action.POLICY_PUBLISH,
+        Action.POLICY_VIEW_AS,
         Action.QUERY_MANAGE,
         Action.TABLE_TAG,
         Action.WORKSPACE_MANAGE,
@@ -38,13 +41,18 @@ ALL_ON = {
     "catalog": [
         Action.CATALOG_BROWSE,
         Action.CATALOG_MANAGE,
+        Action.POLICY_AUTHOR,
+        Action.POLICY_PUBLISH,
         Action.TABLE_CREATE,
         Action.TABLE_TAG,
     ],
     "table": [
         Action.CATALOG_BROWSE,
         Action.CATALOG_MANAGE,
+        Action.POLICY_AUTHOR,
+        Action.POLICY_PUBLISH,
         Action.TABLE_APPEND,
+        Action.TABLE_MATERIALIZE_EXTRACT,
         Action.TABLE_MATERIALIZE_LOCALLY,
         Action.TABLE_QUERY,
         Action.TABLE_TAG,
@@ -53,8 +61,14 @@ ALL_ON = {
 """Every action on every kind of thing it is about."""
 
 ANALYSIS = {Action.CATALOG_BROWSE, Action.TABLE_QUERY, Action.WORKSPACE_QUERY}
-LOCAL = {Action.TABLE_MATERIALIZE_LOCALLY}
-CURATION = {Action.AUDIT_READ, Action.TABLE_APPEND, Action.TABLE_CREATE, Action.TABLE_TAG}
+LOCAL = {Action.TABLE_MATERIALIZE_EXTRACT, Action.TABLE_MATERIALIZE_LOCALLY}
+CURATION = {
+    Action.AUDIT_READ,
+    Action.POLICY_AUTHOR,
+    Action.TABLE_APPEND,
+    Action.TABLE_CREATE,
+    Action.TABLE_TAG,
+}
 INSPECTION = {Action.AUDIT_READ, Action.CATALOG_BROWSE}
 ADMINISTRATION = INSPECTION | {
     Action.CATALOG_CREATE,
@@ -262,6 +276,6 @@ def test_it_answers_nothing_to_no_question(company: Company) -> None:
 
 def test_it_names_the_policy_with_its_version(company: Company) -> None:
     decision = governance.decide(company.actors["analyst"], Action.TABLE_QUERY, company.table())
-    assert [(p.name, p.version) for p in decision.determined_by] == [("analyst-queries", 1)]
+    assert [(p.name, p.version) for p in decision.determined_by] == [("analyst-queries", 2)]
     assert decision.reason == "Analysts may browse and query what is in their workspace."
     assert company.table().kind is SecurableKind.TABLE
