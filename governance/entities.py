@@ -55,6 +55,11 @@ class Facts:
         chain = (securable, *securable.ancestors)
         return next((self.owners[n.key] for n in chain if n.key in self.owners), None)
 
+    def owners_above(self, securable: Securable) -> tuple[Owner, ...]:
+        """Return everyone who answers for the securable or for what holds it, nearest first."""
+        chain = (securable, *securable.ancestors)
+        return tuple(self.owners[n.key] for n in chain if n.key in self.owners)
+
 
 def principal(actor: Actor, roles: Iterable[WorkspaceRole]) -> Json:
     """Return the actor as an entity, with the roles of the workspace in question."""
@@ -114,6 +119,7 @@ def circumstances(actor: Actor, context: DecisionContext, facts: Facts) -> Json:
 def _resource(securable: Securable, facts: Facts) -> Json:
     attributes: Json = {
         "organization": {"__entity": _organization(securable.organization_id)},
+        "owners": _people({owner.id for owner in facts.owners_above(securable)}),
         "tags": sorted(facts.tags_of(securable)),
     }
     if owner := facts.owners.get(securable.key):
@@ -124,6 +130,10 @@ def _resource(securable: Securable, facts: Facts) -> Json:
         "attrs": attributes,
         "parents": [_uid(parent.kind.value, parent.key)] if parent else [],
     }
+
+
+def _people(identifiers: Iterable[UUID]) -> list[Json]:
+    return [{"__entity": _uid("User", text)} for text in sorted(map(str, identifiers))]
 
 
 def _principal_uid(actor: Actor) -> Json:

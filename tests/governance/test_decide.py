@@ -12,6 +12,7 @@ from accounts.domain import SYSTEM, Actor, DeviceIdentity, Scope
 from accounts.models import Group
 from governance import services as governance
 from governance.domain import Action, Request, SecurableKind
+from governance.engine import ROLE_DEFAULTS_VERSION
 from governance.models import Ownership, TagAssignment
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
@@ -192,6 +193,34 @@ def test_it_says_whom_to_ask_when_nothing_allows(company: Company) -> None:
     assert steward.email in governance.decide(member, Action.TABLE_QUERY, table).remedy
 
 
+GOVERNING = [Action.POLICY_AUTHOR, Action.POLICY_PUBLISH, Action.TABLE_TAG]
+
+
+@pytest.mark.parametrize("owned", ["catalog", "table"])
+def test_it_lets_owners_govern_what_they_own_and_what_is_in_it(
+    company: Company, owned: str
+) -> None:
+    Ownership.objects.create(
+        organization=company.organization,
+        securable_key=company.securable(owned).key,
+        owner=company.users["analyst"],
+    )
+    analyst, other = company.actors["analyst"], company.table("airports")
+    for action in GOVERNING:
+        assert governance.decide(analyst, action, company.table()).allowed
+        assert governance.decide(analyst, action, other).allowed is (owned == "catalog")
+        assert not governance.decide(analyst, action, company.securable("workspace")).allowed
+
+
+def test_it_lets_an_owner_without_a_role_in_the_workspace_govern_nothing(company: Company) -> None:
+    table = company.table()
+    Ownership.objects.create(
+        organization=company.organization, securable_key=table.key, owner=company.users["member"]
+    )
+    member = company.actors["member"]
+    assert not any(governance.decide(member, action, table).allowed for action in GOVERNING)
+
+
 @pytest.mark.parametrize(
     ("scopes", "action", "allowed"),
     [
@@ -276,6 +305,7 @@ def test_it_answers_nothing_to_no_question(company: Company) -> None:
 
 def test_it_names_the_policy_with_its_version(company: Company) -> None:
     decision = governance.decide(company.actors["analyst"], Action.TABLE_QUERY, company.table())
-    assert [(p.name, p.version) for p in decision.determined_by] == [("analyst-queries", 2)]
+    named = [(p.name, p.version) for p in decision.determined_by]
+    assert named == [("analyst-queries", ROLE_DEFAULTS_VERSION)]
     assert decision.reason == "Analysts may browse and query what is in their workspace."
     assert company.table().kind is SecurableKind.TABLE
