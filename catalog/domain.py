@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from governance.domain import Securable, SecurableKind
+from governance.domain import Securable, SecurableColumn, SecurableKind
 
 
 class BucketKind(StrEnum):
@@ -129,7 +129,25 @@ class Table:
             catalog.organization_id,
             catalog.workspace_id,
             catalog,
+            self.securable_columns,
         )
+
+    @property
+    def securable_columns(self) -> tuple[SecurableColumn, ...]:
+        """Return the columns as policies name them, each after its parent."""
+        paths: dict[int | None, tuple[str, ...]] = {None: ()}
+        children: dict[int | None, list[Column]] = {}
+        for column in self.columns:
+            children.setdefault(column.parent_id, []).append(column)
+        found: list[SecurableColumn] = []
+        waiting = list(reversed(children.get(None, [])))
+        while waiting:
+            column = waiting.pop()
+            path = paths[column.column_id] = (*paths[column.parent_id], column.name)
+            key = f"column:{self.catalog_id}/{self.table_uuid}/{column.column_id}"
+            found.append(SecurableColumn(key, path, column.duckdb_type))
+            waiting += reversed(children.get(column.column_id, []))
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from catalog.lake.summaries import ColumnSummary, column_summaries
 from catalog.models import Catalog
 from governance import selectors as governance
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
+from governance.tags import shown
 from workspaces.models import Workspace
 
 SNAPSHOTS_SHOWN = 20
@@ -102,7 +103,7 @@ def catalog_line(actor: Actor, catalog: Catalog, *, with_columns: bool = True) -
 def _lines(catalog: Catalog, tables: list[Table]) -> list[TableLine]:
     parent = catalog.securable
     tags = governance.tags_of(table.securable(parent) for table in tables)
-    return [TableLine(table, tuple(sorted(tags[table.key]))) for table in tables]
+    return [TableLine(table, tuple(shown(tags[table.key]))) for table in tables]
 
 
 def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TablePage:

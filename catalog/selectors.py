@@ -29,6 +29,13 @@ class UnknownTable(NotFound):
     title = "There is no such table"
 
 
+class UnknownColumn(NotFound):
+    """The table has no such column."""
+
+    code = "unknown-column"
+    title = "There is no such column"
+
+
 class UnknownJob(NotFound):
     """There is no such job, or the actor may not know that there is."""
 

@@ -30,6 +30,7 @@ class Action(StrEnum):
     TABLE_MATERIALIZE_LOCALLY = "table.materialize_locally"
     TABLE_QUERY = "table.query"
     TABLE_TAG = "table.tag"
+    TAG_DEFINE = "tag.define"
     WORKSPACE_MANAGE = "workspace.manage"
     WORKSPACE_QUERY = "workspace.query"
 
@@ -38,6 +39,7 @@ class SecurableKind(StrEnum):
     """What a policy can name."""
 
     CATALOG = "Catalog"
+    COLUMN = "Column"
     ORGANIZATION = "Organization"
     TABLE = "Table"
     WORKSPACE = "Workspace"
@@ -98,7 +100,8 @@ class Securable:
     """A thing with an owner and tags that a decision is about.
 
     `key` is stable through renames: `workspace:<uuid>`, `catalog:<uuid>`,
-    `table:<catalog uuid>/<DuckLake table uuid>`. `parent` leads up to the organization.
+    `table:<catalog uuid>/<DuckLake table uuid>`, `column:<the table's>/<field id>`. `parent`
+    leads up to the organization, from a child of a struct by way of the struct.
     `columns` are a table's, nested ones included, each after its parent; without them, nobody
     can say what a mask makes of the table, and every mask that may concern it does.
     """

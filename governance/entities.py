@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from accounts.domain import Actor, PrincipalKind
+from governance import tags
 from governance.domain import Action, DecisionContext, Request, Securable
 from governance.engine import Json
 from workspaces.domain import WorkspaceRole
@@ -42,9 +43,7 @@ class Facts:
 
     def tags_of(self, securable: Securable) -> frozenset[str]:
         """Return the securable's tags with those it inherits."""
-        empty: frozenset[str] = frozenset()
-        chain = (securable, *securable.ancestors)
-        return empty.union(*(self.tags.get(node.key, empty) for node in chain))
+        return tags.inherited(securable, self.tags)
 
     def roles_in(self, workspace_id: UUID | None) -> frozenset[WorkspaceRole]:
         """Return the principal's roles in one workspace; none outside any."""

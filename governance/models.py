@@ -12,13 +12,45 @@ from governance.domain import PolicyKind, VersionState
 from workspaces.models import Workspace
 
 
+class TagDefinition(models.Model):
+    """What a tag means in an organization, and which values it may have.
+
+    With `allowed_values` an assignment names one of them; without, it has none. `is_governed`
+    tags are put on and taken off only by those who manage what bears them.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    name = models.SlugField(max_length=60)
+    description = models.TextField(blank=True)
+    allowed_values = models.JSONField(default=list, blank=True)
+    is_governed = models.BooleanField(default=False)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "name"], name="tag_is_defined_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class TagAssignment(models.Model):
-    """One tag on one securable, found by the securable's stable key."""
+    """One tag, perhaps with a value, on one securable, found by the securable's stable key.
+
+    `table_key` is a column's table, so that one statement finds the tags of all of its columns;
+    empty for everything else.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
     securable_key = models.CharField(max_length=200, db_index=True)
+    table_key = models.CharField(max_length=200, blank=True, default="", db_index=True)
     tag = models.SlugField(max_length=60)
+    value = models.CharField(max_length=60, blank=True, default="")
     assigned_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     assigned_at = models.DateTimeField(default=timezone.now)
 
@@ -28,7 +60,8 @@ class TagAssignment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.tag} on {self.securable_key}"
+        shown = f"{self.tag}={self.value}" if self.value else self.tag
+        return f"{shown} on {self.securable_key}"
 
 
 class Ownership(models.Model):

@@ -24,6 +24,7 @@ VERBS = {
     Action.TABLE_MATERIALIZE_LOCALLY: "run locally on",
     Action.TABLE_QUERY: "query",
     Action.TABLE_TAG: "tag",
+    Action.TAG_DEFINE: "define the tags of",
     Action.WORKSPACE_MANAGE: "manage",
     Action.WORKSPACE_QUERY: "run queries in",
 }

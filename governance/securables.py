@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts.models import Organization
 from audit.services import Target
-from governance.domain import Securable, SecurableKind
+from governance.domain import Securable, SecurableColumn, SecurableKind
 from workspaces.models import Workspace
 
 
@@ -23,6 +23,26 @@ def workspace(of: Workspace) -> Securable:
         of.id,
         organization(of.organization),
     )
+
+
+def column(of: SecurableColumn, table: Securable) -> Securable:
+    """Return a column of the table, below the struct it is in or else below the table."""
+    struct = next((c for c in table.columns if of.path[:-1] == c.path), None)
+    return Securable(
+        SecurableKind.COLUMN,
+        of.key,
+        f"{table.label}.{of.name}",
+        table.organization_id,
+        table.workspace_id,
+        column(struct, table) if struct else table,
+    )
+
+
+def table_key_of(securable: Securable) -> str:
+    """Return the key of the table that a column belongs to; empty for anything else."""
+    if securable.kind is not SecurableKind.COLUMN:
+        return ""
+    return next(a.key for a in securable.ancestors if a.kind is SecurableKind.TABLE)
 
 
 def target(of: Securable) -> Target:

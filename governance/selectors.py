@@ -10,9 +10,20 @@ from accounts.models import Organization
 from governance import engine, entities, reasons
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
 from governance.entities import Facts, Owner
-from governance.models import Ownership, TagAssignment
+from governance.models import Ownership
+from governance.tags import assigned_tags_of, assignments, column_tags_of, tags_of
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership
+
+__all__ = [
+    "assigned_tags_of",
+    "column_tags_of",
+    "contact_of",
+    "decide",
+    "decide_many",
+    "owners_of",
+    "tags_of",
+]
 
 
 def decide(
@@ -53,20 +64,6 @@ def contact_of(securable: Securable) -> Owner | None:
     return facts.owner_of(securable) or _workspace_owners([securable]).get(securable.workspace_id)
 
 
-def tags_of(securables: Iterable[Securable]) -> dict[str, frozenset[str]]:
-    """Return the tags that count for each securable, inherited ones included, by its key."""
-    wanted = list(securables)
-    facts = Facts({}, _tags(wanted), {}, local_mode_enabled=False)
-    return {securable.key: facts.tags_of(securable) for securable in wanted}
-
-
-def assigned_tags_of(securables: Iterable[Securable]) -> dict[str, frozenset[str]]:
-    """Return the tags on each securable itself, without inherited ones, by its key."""
-    wanted = list(securables)
-    assigned = _tags(wanted)
-    return {securable.key: assigned.get(securable.key, frozenset()) for securable in wanted}
-
-
 def _verdicts(
     actor: Actor, requests: Sequence[Request], facts: Facts, context: DecisionContext
 ) -> list[engine.Verdict]:
@@ -103,7 +100,7 @@ def _facts(actor: Actor, securables: Sequence[Securable]) -> Facts:
     organization = Organization.objects.filter(id__in=filter(None, [actor.organization_id]))
     return Facts(
         roles=_roles(actor, securables),
-        tags=_tags(securables),
+        tags=assignments(securables),
         owners=owners_of(securables),
         local_mode_enabled=organization.filter(local_mode_enabled=True).exists(),
     )
@@ -116,14 +113,6 @@ def _roles(actor: Actor, securables: Sequence[Securable]) -> dict[UUID, frozense
     for workspace_id, role in rows.values_list("workspace_id", "role"):
         found.setdefault(workspace_id, set()).add(WorkspaceRole(role))
     return {workspace_id: frozenset(roles) for workspace_id, roles in found.items()}
-
-
-def _tags(securables: Sequence[Securable]) -> dict[str, frozenset[str]]:
-    rows = TagAssignment.objects.filter(securable_key__in=_keys(securables))
-    found: dict[str, set[str]] = {}
-    for key, tag in rows.values_list("securable_key", "tag"):
-        found.setdefault(key, set()).add(tag)
-    return {key: frozenset(tags) for key, tags in found.items()}
 
 
 def owners_of(securables: Iterable[Securable]) -> dict[str, Owner]:

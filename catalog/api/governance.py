@@ -1,4 +1,4 @@
-"""Endpoints of tags on what exists, and of what one may do with a table and why."""
+"""The endpoint of what one may do with a table, and why."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.domain import Actor, Scope
+from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
-from catalog import lake
-from catalog.selectors import find_catalog, find_table
+from catalog.api.naming import named_table
 from governance import domain, selectors
-from governance import services as governance
-from governance.domain import Action, DecisionContext, Securable
-from workspaces.selectors import find_workspace
+from governance.domain import Action, DecisionContext
 
 TABLE_ACTIONS = (
     (Action.CATALOG_BROWSE, ""),
@@ -28,15 +25,6 @@ TABLE_ACTIONS = (
     (Action.TABLE_TAG, ""),
 )
 """What can be done with a table, and where it would happen."""
-
-
-class TagsSerializer(serializers.Serializer[Any]):
-    """The tags of a securable."""
-
-    assigned = serializers.ListField(child=serializers.CharField(), help_text="On itself.")
-    effective = serializers.ListField(
-        child=serializers.CharField(), help_text="With those it inherits: these count."
-    )
 
 
 class DecisionSerializer(serializers.Serializer[Any]):
@@ -55,52 +43,6 @@ class DecisionListSerializer(serializers.Serializer[Any]):
     results = DecisionSerializer(many=True)
 
 
-class CatalogTagView(APIView):
-    """One tag of a catalog."""
-
-    required_scopes: ClassVar[RequiredScopes] = {
-        "PUT": Scope.CATALOG_WRITE,
-        "DELETE": Scope.CATALOG_WRITE,
-    }
-
-    @extend_schema(
-        operation_id="tag_catalog", request=None, responses=TagsSerializer, tags=["governance"]
-    )
-    def put(self, request: Request, workspace: str, catalog: str, tag: str) -> Response:
-        """Put a tag on the catalog; all of its tables inherit it."""
-        actor = actor_of(request)
-        return _assigned(actor, _catalog(actor, workspace, catalog), tag)
-
-    @extend_schema(operation_id="untag_catalog", responses=TagsSerializer, tags=["governance"])
-    def delete(self, request: Request, workspace: str, catalog: str, tag: str) -> Response:
-        """Take a tag off the catalog."""
-        actor = actor_of(request)
-        return _removed(actor, _catalog(actor, workspace, catalog), tag)
-
-
-class TableTagView(APIView):
-    """One tag of a table."""
-
-    required_scopes: ClassVar[RequiredScopes] = {
-        "PUT": Scope.CATALOG_WRITE,
-        "DELETE": Scope.CATALOG_WRITE,
-    }
-
-    @extend_schema(
-        operation_id="tag_table", request=None, responses=TagsSerializer, tags=["governance"]
-    )
-    def put(self, request: Request, tag: str, **names: str) -> Response:
-        """Put a tag on the table; it stays through renaming."""
-        actor = actor_of(request)
-        return _assigned(actor, _table(actor, **names), tag)
-
-    @extend_schema(operation_id="untag_table", responses=TagsSerializer, tags=["governance"])
-    def delete(self, request: Request, tag: str, **names: str) -> Response:
-        """Take a tag off the table itself; an inherited one is taken off where it was put."""
-        actor = actor_of(request)
-        return _removed(actor, _table(actor, **names), tag)
-
-
 class TableDecisionsView(APIView):
     """What the actor may do with a table, and why."""
 
@@ -112,7 +54,7 @@ class TableDecisionsView(APIView):
     def get(self, request: Request, **names: str) -> Response:
         """Answer every action on the table for who asks, from where they ask."""
         actor = actor_of(request)
-        table = _table(actor, **names)
+        table = named_table(actor, **names)
         found = [
             decision
             for place in ("", "server", "local")
@@ -128,29 +70,3 @@ class TableDecisionsView(APIView):
         ]
         found.sort(key=lambda decision: decision.action)
         return Response({"results": [decision.as_dict() for decision in found]})
-
-
-def _catalog(actor: Actor, workspace: str, catalog: str) -> Securable:
-    return find_catalog(actor, find_workspace(actor, workspace), catalog).securable
-
-
-def _table(actor: Actor, workspace: str, catalog: str, schema: str, table: str) -> Securable:
-    found = find_catalog(actor, find_workspace(actor, workspace), catalog)
-    newest = lake.latest_snapshot(found).snapshot_id
-    return find_table(actor, found, newest, schema, table).securable(found.securable)
-
-
-def _assigned(actor: Actor, securable: Securable, tag: str) -> Response:
-    governance.assign_tag(actor=actor, securable=securable, tag=tag)
-    return _tags(securable)
-
-
-def _removed(actor: Actor, securable: Securable, tag: str) -> Response:
-    governance.remove_tag(actor=actor, securable=securable, tag=tag)
-    return _tags(securable)
-
-
-def _tags(securable: Securable) -> Response:
-    assigned = selectors.assigned_tags_of([securable])[securable.key]
-    effective = selectors.tags_of([securable])[securable.key]
-    return Response({"assigned": sorted(assigned), "effective": sorted(effective)})

@@ -19,6 +19,7 @@ from catalog.selectors import find_catalog, find_table, snapshot_of, visible_tab
 from governance import domain as governance_domain
 from governance import services as governance
 from governance.domain import Action
+from governance.tags import shown
 from workspaces.selectors import find_workspace
 
 
@@ -83,7 +84,7 @@ def described(actor: Actor, catalog: Catalog, tables: Sequence[Table]) -> list[d
             "record_count": table.record_count,
             "file_count": table.file_count,
             "file_size_bytes": table.file_size_bytes,
-            "tags": sorted(tags[table.key]),
+            "tags": shown(tags[table.key]),
             "may_query": decision.allowed,
         }
         for table, decision in zip(tables, decisions, strict=True)

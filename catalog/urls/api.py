@@ -3,8 +3,9 @@
 from django.urls import URLPattern, path
 
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
-from catalog.api.governance import CatalogTagView, TableDecisionsView, TableTagView
+from catalog.api.governance import TableDecisionsView
 from catalog.api.tables import TablesView, TableView
+from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
 from catalog.api.uploads import JobView, UploadsView
 
 CATALOGS = "workspaces/<str:workspace>/catalogs"
@@ -17,6 +18,12 @@ urlpatterns: list[URLPattern] = [
     path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),
     path(TABLE, TableView.as_view(), name="api-table"),
     path(f"{TABLE}/decisions", TableDecisionsView.as_view(), name="api-table-decisions"),
+    path(f"{TABLE}/tags", TableTagsView.as_view(), name="api-table-tags"),
+    path(
+        f"{TABLE}/columns/<str:column>/tags/<str:tag>",
+        ColumnTagView.as_view(),
+        name="api-column-tag",
+    ),
     path(f"{TABLE}/tags/<str:tag>", TableTagView.as_view(), name="api-table-tag"),
     path(f"{CATALOG}/tags/<str:tag>", CatalogTagView.as_view(), name="api-catalog-tag"),
     path(f"{CATALOG}/snapshots", SnapshotsView.as_view(), name="api-snapshots"),

@@ -3,14 +3,24 @@
 from governance.selectors import decide, decide_many, tags_of
 from governance.services.authorization import AccessDenied, authorize, denied
 from governance.services.owners import set_owner
+from governance.services.tag_definitions import (
+    TagInUse,
+    change_tag_definition,
+    define_tag,
+    delete_tag_definition,
+)
 from governance.services.tags import assign_tag, remove_tag
 
 __all__ = [
     "AccessDenied",
+    "TagInUse",
     "assign_tag",
     "authorize",
+    "change_tag_definition",
     "decide",
     "decide_many",
+    "define_tag",
+    "delete_tag_definition",
     "denied",
     "remove_tag",
     "set_owner",

@@ -7,10 +7,11 @@ from accounts.models import User
 from audit import services as audit
 from audit.domain import Event
 from governance import selectors
-from governance.domain import Action, Securable, SecurableKind
+from governance.domain import Securable
 from governance.models import Ownership
 from governance.securables import target
 from governance.services.authorization import authorize
+from governance.services.tags import managing
 from problems import Invalid
 
 
@@ -20,7 +21,7 @@ def set_owner(*, actor: Actor, securable: Securable, owner: User) -> Ownership:
 
     Raises `AccessDenied`, or `Invalid` for someone of another organization.
     """
-    authorize(actor, _managing(securable), securable)
+    authorize(actor, managing(securable), securable)
     if owner.organization_id != securable.organization_id:
         raise Invalid(
             f"{owner.email} does not belong to the organization of {securable.label}.",
@@ -39,9 +40,3 @@ def set_owner(*, actor: Actor, securable: Securable, owner: User) -> Ownership:
         after=owner.email,
     )
     return ownership
-
-
-def _managing(securable: Securable) -> Action:
-    if securable.kind in {SecurableKind.CATALOG, SecurableKind.TABLE}:
-        return Action.CATALOG_MANAGE
-    return Action.WORKSPACE_MANAGE

@@ -29,6 +29,9 @@ class Organization(models.Model):
     local_mode_enabled = models.BooleanField(
         default=True, help_text="The one switch that turns local compute off for everyone."
     )
+    governed_tags_only = models.BooleanField(
+        default=False, help_text="Only tags that are defined may be assigned."
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

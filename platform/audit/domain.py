@@ -45,6 +45,9 @@ class Event(StrEnum):
     SIGNING_KEY_CREATED = "signing_key.created"
     TABLE_UPLOADED = "table.uploaded"
     TAG_ASSIGNED = "tag.assigned"
+    TAG_DEFINED = "tag.defined"
+    TAG_DEFINITION_CHANGED = "tag.definition_changed"
+    TAG_DEFINITION_DELETED = "tag.definition_deleted"
     TAG_REMOVED = "tag.removed"
     TOKEN_CREATED = "token.created"  # noqa: S105 - an event's name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - an event's name

@@ -26,6 +26,9 @@ ACCESS: list[tuple[str, str, tuple[int, ...]]] = [
     ("DELETE", f"{TABLE}/tags/finance", (200, 422, 403, 403, 403, 404, 401)),
     ("PUT", f"{CATALOG}/tags/internal", (200, 200, 403, 403, 403, 404, 401)),
     ("DELETE", f"{CATALOG}/tags/internal", (200, 422, 403, 403, 403, 404, 401)),
+    ("GET", f"{TABLE}/tags", (200, 200, 200, 200, 200, 404, 401)),
+    ("PUT", f"{TABLE}/columns/a/tags/finance", (200, 200, 403, 403, 403, 404, 401)),
+    ("DELETE", f"{TABLE}/columns/a/tags/finance", (200, 422, 403, 403, 403, 404, 401)),
     ("GET", f"{TABLE}/decisions", (200, 200, 200, 200, 200, 404, 401)),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 
 from accounts.domain import Actor, DeviceIdentity, DeviceStatus, OrganizationRole, PrincipalKind
 from accounts.models import Organization, ServiceAccount, User
-from catalog.domain import Table
+from catalog.domain import Column, Table
 from catalog.models import Bucket, Catalog
 from governance import securables
 from governance.domain import Securable
@@ -19,6 +19,17 @@ from workspaces.models import Membership, Workspace
 APPROVED = DeviceIdentity(uuid.uuid4(), "laptop", "thumb", DeviceStatus.APPROVED)
 PENDING = replace(APPROVED, status=DeviceStatus.PENDING)
 REVOKED = replace(APPROVED, status=DeviceStatus.REVOKED)
+
+
+COLUMNS = tuple(
+    Column(identifier, identifier, name, "varchar", kind, True, parent)
+    for identifier, name, kind, parent in (
+        (1, "id", "BIGINT", None),
+        (2, "email", "VARCHAR", None),
+        (3, "info", "STRUCT(iban VARCHAR)", None),
+        (4, "iban", "VARCHAR", 3),
+    )
+)
 
 
 @dataclass
@@ -42,7 +53,7 @@ class Company:
             schema_name="main",
             name=name,
             prefix="",
-            columns=(),
+            columns=COLUMNS,
             record_count=0,
             file_count=0,
             file_size_bytes=0,
@@ -58,8 +69,15 @@ class Company:
                 return securables.workspace(self.workspace)
             case "catalog":
                 return self.catalog.securable
+            case "column":
+                return self.column("info.iban")
             case _:
                 return self.table()
+
+    def column(self, name: str) -> Securable:
+        """Return a column of the table `flights`: id, email, info or info.iban."""
+        table = self.table()
+        return securables.column(next(c for c in table.columns if c.name == name), table)
 
     def on(self, role: str, device: DeviceIdentity | None) -> Actor:
         """Return an actor who asks from `device`."""

@@ -24,6 +24,7 @@ ALL_ON = {
         Action.AUDIT_READ,
         Action.DEVICE_MANAGE,
         Action.MEMBER_MANAGE,
+        Action.TAG_DEFINE,
         Action.WORKSPACE_MANAGE,
     ],
     "workspace": [
@@ -58,6 +59,7 @@ ALL_ON = {
         Action.TABLE_QUERY,
         Action.TABLE_TAG,
     ],
+    "column": [Action.CATALOG_MANAGE, Action.TABLE_TAG],
 }
 """Every action on every kind of thing it is about."""
 
@@ -77,6 +79,7 @@ ADMINISTRATION = INSPECTION | {
     Action.DEVICE_MANAGE,
     Action.MEMBER_MANAGE,
     Action.QUERY_MANAGE,
+    Action.TAG_DEFINE,
     Action.WORKSPACE_MANAGE,
 }
 IN_WORKSPACE = {

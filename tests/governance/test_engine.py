@@ -19,7 +19,12 @@ from workspaces.domain import WorkspaceRole
 
 ORGANIZATION, WORKSPACE = uuid.uuid4(), uuid.uuid4()
 DEFAULTS = engine.source("role_defaults.cedar")
-TEXT_OF_VERSION = {1: "2400517ec019cab6", 2: "114aec09d78adf52", 3: "10ecfe6bc229295a"}
+TEXT_OF_VERSION = {
+    1: "2400517ec019cab6",
+    2: "114aec09d78adf52",
+    3: "10ecfe6bc229295a",
+    4: "7ac92c3063d24c7d",
+}
 
 roles = st.frozensets(st.sampled_from(WorkspaceRole))
 tags = st.frozensets(st.sampled_from(["personal-data", "finance", "public"]))

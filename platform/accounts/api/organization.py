@@ -25,6 +25,7 @@ class OrganizationSerializer(serializers.Serializer[Organization]):
     name = serializers.CharField()
     slug = serializers.SlugField()
     auto_approve_devices = serializers.BooleanField()
+    governed_tags_only = serializers.BooleanField()
     local_mode_enabled = serializers.BooleanField()
 
 
@@ -32,6 +33,7 @@ class OrganizationChangeSerializer(serializers.Serializer[Any]):
     """What to change; what is left out stays."""
 
     auto_approve_devices = serializers.BooleanField(required=False)
+    governed_tags_only = serializers.BooleanField(required=False)
     local_mode_enabled = serializers.BooleanField(required=False)
 
 

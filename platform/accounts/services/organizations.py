@@ -45,6 +45,7 @@ def change_organization(
     actor: Actor,
     organization: Organization,
     auto_approve_devices: bool | None = None,
+    governed_tags_only: bool | None = None,
     local_mode_enabled: bool | None = None,
 ) -> Organization:
     """Change the organization's settings from the next request on; None leaves one as it is.
@@ -56,6 +57,7 @@ def change_organization(
     require(verdict, actor=actor, target=target)
     asked = {
         "auto_approve_devices": auto_approve_devices,
+        "governed_tags_only": governed_tags_only,
         "local_mode_enabled": local_mode_enabled,
     }
     organization = Organization.objects.select_for_update().get(pk=organization.pk)

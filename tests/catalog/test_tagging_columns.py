@@ -1,0 +1,58 @@
+"""Tags of columns over the API: they follow the column through renames, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.domain import Actor
+from tests.catalog.lakes import WrittenLake
+
+TABLE = "/api/v1/workspaces/flight-ops/catalogs/lake/tables/main"
+
+
+@pytest.fixture
+def steward(cast: Any, signed_in: Callable[[Actor], Client]) -> Client:
+    """Return the steward, signed in."""
+    return signed_in(cast.actor("steward"))
+
+
+def tags(client: Client, table: str) -> dict[str, list[str]]:
+    """Return the effective tags of every column by its name."""
+    found = client.get(f"{TABLE}/{table}/tags").json()["columns"]
+    return {column["column"]: column["effective"] for column in found}
+
+
+def test_it_follows_columns_and_tables_through_renames(
+    written_lake: WrittenLake, steward: Client
+) -> None:
+    written_lake.run("CREATE TABLE t (id BIGINT, info STRUCT(iban VARCHAR, city VARCHAR))")
+    answer = steward.put(
+        f"{TABLE}/t/columns/info.iban/tags/sensitivity",
+        {"value": "high"},
+        content_type="application/json",
+    )
+    assert answer.json() == {"assigned": ["sensitivity=high"], "effective": ["sensitivity=high"]}
+    assert steward.put(f"{TABLE}/t/columns/ID/tags/key").status_code == 200
+    written_lake.run(
+        "ALTER TABLE t RENAME TO moved",
+        "ALTER TABLE moved RENAME COLUMN info.iban TO account",
+        "ALTER TABLE moved RENAME COLUMN id TO number",
+        "ALTER TABLE moved ADD COLUMN id BIGINT",
+    )
+    assert tags(steward, "moved") == {
+        "number": ["key"],
+        "info": [],
+        "info.account": ["sensitivity=high"],
+        "info.city": [],
+        "id": [],
+    }
+
+
+def test_it_names_the_nearest_column(written_lake: WrittenLake, steward: Client) -> None:
+    written_lake.run("CREATE TABLE t (email VARCHAR)")
+    problem = steward.put(f"{TABLE}/t/columns/emial/tags/contact").json()
+    assert (problem["code"], problem["hint"]) == ("unknown-column", "Did you mean email?")
