@@ -1,0 +1,56 @@
+"""What exists below a workspace, asked of the room above: governance knows securables, not tables.
+
+The catalog registers itself when the applications are ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from governance import securables
+from governance.domain import Securable
+from workspaces.models import Workspace
+
+
+class Inventory(Protocol):
+    """Finds catalogs, and tables with their columns, as they are now. It asks nobody's rights."""
+
+    def named(self, workspace: Workspace, labels: Iterable[str]) -> dict[str, Securable]:
+        """Return what `flights` and `flights.main.flights` name, by the label asked for.
+
+        Names are compared without case; what does not exist is left out.
+        """
+
+    def keyed(self, workspace: Workspace, keys: Iterable[str]) -> dict[str, Securable]:
+        """Return what catalog, table and column keys stand for; what is gone is left out."""
+
+    def labels(self, workspace: Workspace) -> list[str]:
+        """Return every label of a catalog or table, to suggest the nearest."""
+
+
+_registered: list[Inventory] = []
+
+
+def register(inventory: Inventory) -> None:
+    """Answer with `inventory` from now on."""
+    _registered[:] = [inventory]
+
+
+def named(workspace: Workspace, labels: Iterable[str]) -> dict[str, Securable]:
+    """Return the catalogs and tables that labels name in the workspace, by label."""
+    return _registered[0].named(workspace, labels)
+
+
+def keyed(workspace: Workspace, keys: Iterable[str]) -> dict[str, Securable]:
+    """Return what keys stand for in the workspace, the workspace itself included, by key."""
+    own = securables.workspace(workspace)
+    wanted = set(keys)
+    found = {own.key: own} if own.key in wanted else {}
+    rest = wanted - {own.key}
+    return found | _registered[0].keyed(workspace, rest) if rest else found
+
+
+def labels(workspace: Workspace) -> list[str]:
+    """Return every label of a catalog or table of the workspace."""
+    return _registered[0].labels(workspace)
