@@ -17,8 +17,12 @@ class ExecutionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the check that `up` and `demo` run before they start anything."""
+        """Register the check that `up` and `demo` run first, and who checks the SQL of policies."""
+        from execution.expressions import EngineExpressions  # noqa: PLC0415 - needs the models
+        from governance import expressions  # noqa: PLC0415 - as above
+
         checks.register(check_isolation, "isolation")
+        expressions.register(EngineExpressions())
 
 
 def check_isolation(**_: Any) -> list[checks.CheckMessage]:

@@ -28,6 +28,9 @@ NOT_WHILE_BINDING = "statistics_propagation"
 """This optimizer answers count(*) from metadata, without a scan: the plan would not say that all
 files are needed. Engines run it; the binder must not."""
 
+NO_KEY = b""
+"""Of what the binder sees, a macro matters by its type alone: it never gets a key."""
+
 
 def main() -> None:
     """Serve binds until standard input closes."""
@@ -68,6 +71,7 @@ class Binder:
         slices.begin(self.connection)
         self.connection.execute(f"SET disabled_optimizers='{NOT_WHILE_BINDING}'")
         self.connection.execute("SET errors_as_json=true")
+        slices.define_hmac(self.connection, NO_KEY)
         slices.lock(self.connection, [])
         self.attached: slices.Attached | None = None
         self.digest = ""

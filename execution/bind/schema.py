@@ -51,7 +51,8 @@ class HiddenTable:
     def view(self) -> dict[str, Any]:
         """Return the secured view through which SQL sees the table."""
         masks = {mask.column: mask.expression for mask in self.obligations.masks}
-        filters = [f"({f.predicate})" for f in self.obligations.row_filters]
+        # Each ends its line, so that a comment in one does not swallow the next.
+        filters = [f"({f.predicate}\n)" for f in self.obligations.row_filters]
         return {
             "schema": self.table.schema_name,
             "name": self.table.name,

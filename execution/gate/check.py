@@ -27,13 +27,14 @@ def fold(identifier: str) -> str:
     return identifier.translate(_LOWER)
 
 
-def check(sql: str) -> GatedQuery:
+def check(sql: str, *, also: frozenset[str] = frozenset()) -> GatedQuery:
     """Return what `sql` names, once every node of it is known and listed.
 
-    Raises `SqlRefused` with a reason code and, where the tree has it, line and column.
+    `also` are functions that a policy may call and a query may not. Raises `SqlRefused` with a
+    reason code and, where the tree has it, line and column.
     """
     parsed = parser.parse(sql)
-    walk = _Walk(sql)
+    walk = _Walk(sql, also)
     walk.run(parsed.statement)
     return GatedQuery(
         sql,
@@ -41,7 +42,7 @@ def check(sql: str) -> GatedQuery:
         tuple(walk.tables.values()),
         frozenset(walk.functions),
         digest=parsed.digest,
-        is_repeatable=not walk.samples and functions.is_repeatable(walk.functions),
+        is_repeatable=not walk.samples and functions.is_repeatable(walk.functions - also),
     )
 
 
@@ -57,6 +58,7 @@ class _Walk:
     """One pass over a tree: a work list instead of recursion, so depth is a number we choose."""
 
     sql: str
+    also: frozenset[str] = frozenset()
     tables: dict[tuple[str, str, str], TableName] = field(default_factory=dict)
     functions: set[str] = field(default_factory=set)
     stack: list[_Visit] = field(default_factory=list)
@@ -239,7 +241,7 @@ class _Walk:
         folded = fold(name)
         if value.get("catalog") or value.get("schema") not in {"", "main"}:
             raise self.qualified(value, name)
-        if folded not in functions.allowed():
+        if folded not in functions.allowed() and folded not in self.also:
             raise self.refused_function(value, name)
         self.functions.add(folded)
 

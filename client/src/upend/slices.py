@@ -11,6 +11,7 @@ The exact JSON is in `schemas/manifest.schema.json`.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.resources
 import secrets
 from collections.abc import Iterable, Sequence
@@ -52,6 +53,10 @@ ROWS_AS_LISTS = 200
 
 FENCE = 9223372036854775807
 """The limit that no table reaches: the optimizer moves nothing through it (a row barrier)."""
+
+HMAC = "mask_hmac"
+HMAC_BLOCK = 64
+"""The block size of SHA-256, in bytes."""
 
 Slice = dict[str, Any]
 
@@ -152,6 +157,22 @@ def present_bearer(con: duckdb.DuckDBPyConnection, *, base_url: str, bearer: str
     con.execute(
         "CREATE SECRET upend_files (TYPE http, BEARER_TOKEN "
         f"{_text(bearer)}, SCOPE {_text(base_url)})"
+    )
+
+
+def define_hmac(con: duckdb.DuckDBPyConnection, key: bytes) -> None:
+    """Define the macro that masks call: HMAC-SHA256 (RFC 2104) of a text by `key`, in hex digits.
+
+    The key is in this engine's memory alone, and in nothing that describes a view or a plan of
+    the slice: those have the macro's name. It is found from every database of the engine.
+    """
+    block = (hashlib.sha256(key).digest() if len(key) > HMAC_BLOCK else key).ljust(
+        HMAC_BLOCK, b"\0"
+    )
+    inner, outer = (bytes(byte ^ pad for byte in block).hex() for pad in (0x36, 0x5C))
+    con.execute(
+        f"CREATE OR REPLACE TEMP MACRO {HMAC}(x) AS sha256(unhex('{outer}') || "
+        f"unhex(sha256(unhex('{inner}') || encode(x))))"
     )
 
 
