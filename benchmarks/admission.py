@@ -84,6 +84,7 @@ def fill(here: Stage, principals: int) -> None:
 
 def measure() -> dict[str, Any]:
     """Return how long a pick, a look at the line and the check of the limits take."""
+    from execution.ledger import principal_of
     from execution.line import turns
     from execution.machine import Machine
     from execution.models import Query
@@ -93,13 +94,13 @@ def measure() -> dict[str, Any]:
     last = Query.objects.filter(state="queued").order_by("created_at").first()
     figures = {"pick": percentiles(milliseconds(lambda: admission.pick(machine), runs=RUNS))}
     if last is not None:
-        workspace, principal = last.workspace, last.principal_key
+        workspace, actor = last.workspace, principal_of(last)
         workspace.max_queued_per_principal = workspace.max_queued_queries = WAITING + 1
         ids = [last.id]
         figures["place_in_line"] = percentiles(milliseconds(lambda: turns(ids), runs=RUNS))
         figures["limits"] = percentiles(
             milliseconds(
-                lambda: limits.check(workspace=workspace, principal_id=principal), runs=RUNS
+                lambda: limits.look_in_turn(actor=actor, workspace=workspace, key=""), runs=RUNS
             )
         )
     return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -24,23 +25,35 @@ BROKER_DOWN = (
 log = structlog.get_logger(__name__)
 
 
-def announce(query_id: UUID) -> str:
+def say_it_waits(query_id: UUID) -> str:
     """Tell the workers that a query waits; return a notice for the person where that failed.
 
     Which query a worker takes then, admission decides: see `execution.services.admission`. A
-    queued row's `heartbeat_at` is when it was last announced; the sweep repeats what is old.
+    queued row's `heartbeat_at` is when it was last announced; the sweep repeats what is old. A
+    new row is saved as announced: who dies between the two costs the query one sweep's patience.
     """
-    if not publish(RUN_QUERIES):
-        return BROKER_DOWN
+    if publish(RUN_QUERIES):
+        return ""
+    _note(query_id, None)
+    return BROKER_DOWN
+
+
+def say_again(query_id: UUID) -> bool:
+    """Tell the workers once more that a query waits, and note when; False without a broker."""
+    is_said = publish(RUN_QUERIES)
+    if is_said:
+        _note(query_id, timezone.now())
+    return is_said
+
+
+def _note(query_id: UUID, announced_at: datetime | None) -> None:
     waiting = Query.objects.filter(id=query_id, state=QueryState.QUEUED)
-    waiting.update(heartbeat_at=timezone.now())
-    return ""
+    waiting.update(heartbeat_at=announced_at)
 
 
 def wake_another() -> None:
-    """Tell one more worker slot to look, where something waits."""
-    if Query.objects.filter(state=QueryState.QUEUED).exists():
-        publish(RUN_QUERIES)
+    """Tell one more worker slot to look: something waits."""
+    publish(RUN_QUERIES)
 
 
 def publish(task: str, *arguments: str) -> bool:

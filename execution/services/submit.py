@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.utils import timezone
 
 from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
@@ -20,8 +19,8 @@ from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
 from execution.placement import handed_over
 from execution.services import cache, handover, limits, tallies
-from execution.services.limits import TooManyQueries
-from execution.services.queue import announce
+from execution.services.limits import Standing, TooManyQueries
+from execution.services.queue import say_it_waits
 from execution.weight import Priority, priority_of, weigh
 from governance import securables
 from observability import tracing
@@ -106,7 +105,7 @@ def submit_query(
         submission = _submit(actor=actor, workspace=workspace, request=request, key=idempotency_key)
     query = submission.query
     if submission.is_new and query.state == QueryState.QUEUED:
-        return replace(submission, notice=announce(query.id))
+        return replace(submission, notice=say_it_waits(query.id))
     return submission
 
 
@@ -143,10 +142,10 @@ def _explain(*, actor: Actor, workspace: Workspace, request: Request) -> Plan:
 @audit.service
 def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -> Submission:
     """Find the query that the key made before, or plan and accept a new one."""
-    earlier = _earlier(actor, workspace, request, key)
-    if earlier is not None:
-        return Submission(earlier, is_new=False)
-    _refuse_early(actor, workspace, request)
+    standing = limits.look(actor=actor, workspace=workspace, key=key)
+    if standing.earlier_id is not None:
+        return _repeated(standing.earlier_id, request)
+    _refuse_early(actor, workspace, request, standing)
     plan = _planned(actor, workspace, request)
     place = plan.placement.place or _refuse(actor, workspace, plan)
     if request.handed_over_from is not None:
@@ -155,16 +154,13 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
     query = _row(actor, workspace, request, plan, place)
     query.idempotency_key = key
     is_answered = cache.answer(query, plan, look=request.reuse)
-    try:
-        if query.state == QueryState.QUEUED:
-            limits.check(workspace=workspace, principal_id=actor.id)
-        with transaction.atomic():
-            query.save(force_insert=True)
-    except (IntegrityError, TooManyQueries):  # the same request, a moment earlier
-        earlier = _earlier(actor, workspace, request, key)
-        if earlier is None:
-            raise
-        return Submission(earlier, is_new=False)
+    if query.state == QueryState.QUEUED or key:
+        standing = limits.look_in_turn(actor=actor, workspace=workspace, key=key)
+        if standing.earlier_id is not None:  # the same request, a moment earlier
+            return _repeated(standing.earlier_id, request)
+    if query.state == QueryState.QUEUED:
+        limits.refuse_where_full(standing, actor=actor, workspace=workspace)
+    query.save(force_insert=True)
     audit.record(
         actor=actor,
         event=Event.QUERY_SUBMITTED,
@@ -182,10 +178,15 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
     return Submission(query, is_new=True)
 
 
-def _refuse_early(actor: Actor, workspace: Workspace, request: Request) -> None:
-    """Spare the work of planning for what can only wait where too many wait already."""
+def _refuse_early(actor: Actor, workspace: Workspace, request: Request, standing: Standing) -> None:
+    """Spare the work of planning for what can only wait where too many wait already.
+
+    Not exact, and not needed to be: the look before the row is saved is.
+    """
+    if limits.may_be_local(actor, request.place):
+        return
     try:
-        limits.refuse_early(actor=actor, workspace=workspace, requested=request.place)
+        limits.refuse_where_full(standing, actor=actor, workspace=workspace)
     except TooManyQueries:
         if not (request.reuse and cache.may_answer(workspace, request.digest)):
             raise
@@ -232,25 +233,21 @@ def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place
         is_heavy=weight.is_heavy,
         slot_bytes=weight.slot_bytes,
         request_digest=request.digest,
+        heartbeat_at=None if is_local else timezone.now(),
         handed_over_from_id=request.handed_over_from,
     )
 
 
-def _earlier(actor: Actor, workspace: Workspace, request: Request, key: str) -> Query | None:
-    """Return the query that `key` made for this principal, if any."""
-    if not key:
-        return None
-    is_person = actor.kind is PrincipalKind.USER
-    own = Q(user_id=actor.id) if is_person else Q(service_account_id=actor.id)
-    rows = Query.objects.filter(own, workspace=workspace, idempotency_key=key)
-    query = rows.select_related("workspace").first()
-    if query is not None and query.request_digest != request.digest:
+def _repeated(query_id: UUID, request: Request) -> Submission:
+    """Return the query that the same request made before. Raises `IdempotencyConflict`."""
+    query = Query.objects.select_related("workspace").get(id=query_id)
+    if query.request_digest != request.digest:
         raise IdempotencyConflict(
             "This idempotency key was used before, for another request.",
             hint="Use a new key for each new request, and the same key only to repeat one.",
             query_id=str(query.id),
         )
-    return query
+    return Submission(query, is_new=False)
 
 
 def _refuse(actor: Actor, workspace: Workspace, plan: Plan) -> NoReturn:

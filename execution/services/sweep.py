@@ -16,7 +16,7 @@ from execution.domain import ExportState, QueryState
 from execution.engine.problems import QueryCancelled
 from execution.models import Grant, Query, ResultExport
 from execution.services import notices, tallies
-from execution.services.queue import EXPORT_RESULT, announce, publish
+from execution.services.queue import EXPORT_RESULT, publish, say_again
 from problems import Problem
 
 ATTEMPTS = 2
@@ -70,14 +70,14 @@ def _recover(query: Query) -> bool:
     why = f"The worker {query.worker} stopped answering while it ran the query."
     if query.cancel_requested_at is None and query.attempts < ATTEMPTS:
         moved = held.update(state=QueryState.QUEUED, heartbeat_at=None, worker="")
-        notices.tell(query.id, QueryState.QUEUED)
         if moved:
+            notices.tell(query.id, QueryState.QUEUED)
             tallies.retried("worker")
         return bool(moved) and _record(query, Event.QUERY_RETRIED, {"why": why})
     problem, state, event = _end_of(query, why)
     moved = held.update(state=state, problem=problem.as_dict(), finished_at=timezone.now())
-    notices.tell(query.id, state)
     if moved:
+        notices.tell(query.id, state)
         tallies.ended(query, state, problem.code)
     return bool(moved) and _record(query, event, {"problem": problem.as_dict()})
 
@@ -141,7 +141,7 @@ def announce_waiting() -> int:
     waiting = waiting.filter(Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=limit))
     announced = 0
     for query_id in waiting.values_list("id", flat=True).order_by()[:MESSAGES_AT_ONCE]:
-        if announce(query_id):
+        if not say_again(query_id):
             break  # the broker is down: the next sweep tries again
         announced += 1
     return announced
