@@ -50,9 +50,10 @@ class Correction:
 
         The first run moves it half of the way: one cold start is no pattern.
         """
-        ratio = min(max(actual / predicted, SMALLEST_FACTOR), LARGEST_FACTOR)
         weight = max(1 / (self.runs + 2), NEWEST_WEIGHS)
-        moved = self.log_mean + weight * (math.log(ratio) - self.log_mean)
+        moved = self.log_mean + weight * (
+            log_ratio(predicted=predicted, actual=actual) - self.log_mean
+        )
         return Correction(moved, self.runs + 1)
 
     @property
@@ -64,6 +65,11 @@ class Correction:
         runs = min(self.runs, RUNS_REMEMBERED)
         over = "in the last run" if runs == 1 else f"over the last {runs} runs"
         return f"{max(self.factor, 1 / self.factor):.1f}x {word} than predicted {over}"
+
+
+def log_ratio(*, predicted: float, actual: float) -> float:
+    """Return what one run says, as the logarithm of how many times longer it took."""
+    return math.log(min(max(actual / predicted, SMALLEST_FACTOR), LARGEST_FACTOR))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.utils import timezone
 
 from audit import services as audit
+from execution.engine.domain import Progress
 from execution.machine import Machine
 from execution.services import lifecycle
 from execution.services.lifecycle import Claim
@@ -22,7 +26,7 @@ LONG_SECONDS = 5
 
 # `firsts` walks the index from one group's first row to the next group's (a loose index scan):
 # its cost grows with the principals that wait, not with their queries.
-PICK = """
+ORDER = """
 WITH RECURSIVE running AS MATERIALIZED (
     SELECT workspace_id, principal_key, slot_bytes,
            is_heavy OR started_at < statement_timestamp() - %(long)s * interval '1 second'
@@ -89,11 +93,38 @@ WITH RECURSIVE running AS MATERIALIZED (
         ORDER BY priority - floor(waited / %(aging)s), running, served_at NULLS FIRST,
                  created_at, id
     )
+), picked AS (
+    SELECT id, slot_bytes FROM ordered
+     WHERE fits AND (slot_bytes = 0 OR NOT is_reserved)
+     ORDER BY turn LIMIT 1
 )
-SELECT id, slot_bytes FROM ordered
- WHERE fits AND (slot_bytes = 0 OR NOT is_reserved)
- ORDER BY turn LIMIT 1
 """
+LOCK = "SELECT pg_advisory_xact_lock(%(turnstile)s);"
+"""Goes before the rest in the same message, but as a statement of its own: the rest must see what
+the last holder of the lock committed."""
+PICKED = "SELECT id, slot_bytes FROM picked"
+# A query that is picked and not taken was cancelled a moment ago.
+TAKEN = """, taken AS (
+    UPDATE execution_query AS query
+       SET state = 'running', attempts = attempts + 1, slot_bytes = picked.slot_bytes,
+           worker = %(worker)s, started_at = %(now)s, heartbeat_at = %(now)s,
+           progress = %(progress)s
+      FROM picked WHERE query.id = picked.id AND query.state = 'queued'
+    RETURNING query.id
+)
+SELECT picked.id, taken.id, EXISTS (
+           SELECT 1 FROM execution_query AS other
+            WHERE other.state = 'queued' AND other.id IS DISTINCT FROM picked.id
+       )
+  FROM (VALUES (true)) AS one_row LEFT JOIN picked ON true LEFT JOIN taken ON true
+"""
+
+
+class Admitted(NamedTuple):
+    """What a free slot was given, None where nothing may run now, and whether others wait."""
+
+    held: Claim | None
+    others_wait: bool
 
 
 class Pick(NamedTuple):
@@ -104,7 +135,7 @@ class Pick(NamedTuple):
 
 
 @audit.service
-def admit(*, machine: Machine) -> Claim | None:
+def admit(*, machine: Machine) -> Admitted:
     """Claim the fairest query that may run on `machine` now; None where there is none.
 
     *Admissible* is a query whose workspace and whose principal in it run fewer than their caps,
@@ -123,21 +154,39 @@ def admit(*, machine: Machine) -> Claim | None:
     So nobody starves: every principal's turn gets better until it comes, and theirs who are
     being served does not.
     """
-    with connection.cursor() as cursor:
-        # A statement of its own: the next one must see what the last holder committed.
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURNSTILE])
-    while (picked := pick(machine)) is not None:
-        held = lifecycle.claim(
-            query_id=picked.query_id, worker=machine.worker, slot_bytes=picked.slot_bytes
-        )
-        if held is not None:  # else it was cancelled a moment ago
-            return held
-    return None
+    while True:
+        picked_id, taken_id, others_wait = _take(machine)
+        if taken_id is not None:
+            return Admitted(lifecycle.begin(taken_id), others_wait)
+        if picked_id is None:
+            return Admitted(None, others_wait)
 
 
 def pick(machine: Machine) -> Pick | None:
     """Return whose turn it is on `machine`, without taking it."""
-    limits: dict[str, str | int] = {
+    with connection.cursor() as cursor:
+        cursor.execute(ORDER + PICKED, _limits(machine))
+        row = cursor.fetchone()
+    return Pick(*row) if row else None
+
+
+def _take(machine: Machine) -> tuple[UUID | None, UUID | None, bool]:
+    """Return which query was picked, which was taken, and whether others wait."""
+    begun: dict[str, str | int | datetime] = {
+        "now": timezone.now(),
+        "progress": json.dumps(Progress().as_dict()),
+        "turnstile": TURNSTILE,
+        "worker": machine.worker,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK + ORDER + TAKEN, _limits(machine) | begun)
+        cursor.nextset()
+        picked_id, taken_id, others_wait = cursor.fetchone()
+    return picked_id, taken_id, others_wait
+
+
+def _limits(machine: Machine) -> dict[str, str | int | datetime]:
+    return {
         "aging": AGING_SECONDS,
         "heavy_slots": machine.heavy_slots,
         "long": LONG_SECONDS,
@@ -145,7 +194,3 @@ def pick(machine: Machine) -> Pick | None:
         "shared": machine.shared_bytes,
         "slots": machine.slots,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(PICK, limits)
-        row = cursor.fetchone()
-    return Pick(*row) if row else None

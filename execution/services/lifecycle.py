@@ -39,6 +39,8 @@ class Claim:
 
     query: Query
     attempt: int
+    principal: Actor
+    """Who asked for the query, as they were when it was claimed."""
 
     @property
     def rows(self) -> QuerySet[Query]:
@@ -49,15 +51,10 @@ class Claim:
 
 
 @audit.service
-def claim(*, query_id: UUID, worker: str, slot_bytes: int | None = None) -> Claim | None:
-    """Take a queued query for `worker`; None where another was faster or it is not queued.
-
-    `slot_bytes` is the memory beyond a slot's own that it gets; what it wants where None.
-    `admission.admit` decides which query, and takes it by this.
-    """
+def claim(*, query_id: UUID, worker: str) -> Claim | None:
+    """Take a queued query for `worker`, whoever's turn it is; None where it is not queued."""
     now = timezone.now()
     taken = Query.objects.filter(id=query_id, state=QueryState.QUEUED).update(
-        slot_bytes=F("slot_bytes") if slot_bytes is None else slot_bytes,
         state=QueryState.RUNNING,
         attempts=F("attempts") + 1,
         worker=worker,
@@ -65,18 +62,22 @@ def claim(*, query_id: UUID, worker: str, slot_bytes: int | None = None) -> Clai
         heartbeat_at=now,
         progress=Progress().as_dict(),
     )
-    if not taken:
-        return None
+    return begin(query_id) if taken else None
+
+
+def begin(query_id: UUID) -> Claim:
+    """Record that a query was taken, in the transaction that took it; return the claim."""
     rows = Query.objects.select_related("workspace__organization", "user", "service_account")
     query = rows.get(id=query_id)
+    principal = ledger.principal_of(query)
     audit.record(
-        actor=ledger.principal_of(query),
+        actor=principal,
         event=Event.QUERY_STARTED,
         target=ledger.query(query),
-        after={"attempt": query.attempts, "worker": worker},
+        after={"attempt": query.attempts, "worker": query.worker},
     )
     notices.tell(query_id, QueryState.RUNNING)
-    return Claim(query, query.attempts)
+    return Claim(query, query.attempts, principal)
 
 
 def heartbeat(held: Claim, progress: Progress) -> bool:
@@ -114,14 +115,14 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
         **facts,
     )
     if ended:
-        if not outcome.truncated:  # half a run teaches nothing
-            corrections.learn(held.query, seconds=seconds)
         audit.record(
-            actor=ledger.principal_of(held.query),
+            actor=held.principal,
             event=Event.QUERY_SUCCEEDED,
             target=ledger.query(held.query),
             after=facts | {"attempt": held.attempt},
         )
+        if not outcome.truncated:  # half a run teaches nothing
+            corrections.learn(held.query, seconds=seconds)
         notices.tell(held.query.id, QueryState.SUCCEEDED)
         tallies.ended(held.query, QueryState.SUCCEEDED)
         tallies.wrote(outcome, result_bytes)
@@ -146,7 +147,7 @@ def fail(*, held: Claim, problem: Problem) -> bool:
     )
     if ended:
         audit.record(
-            actor=ledger.principal_of(held.query),
+            actor=held.principal,
             event=Event.QUERY_CANCELLED if is_cancelled else Event.QUERY_FAILED,
             target=ledger.query(held.query),
             after={"attempt": held.attempt, "problem": problem.as_dict()},
@@ -174,7 +175,7 @@ def grow(*, held: Claim) -> bool:
     )
     if moved:
         audit.record(
-            actor=ledger.principal_of(held.query),
+            actor=held.principal,
             event=Event.QUERY_RETRIED,
             target=ledger.query(held.query),
             after={"attempt": held.attempt, "why": "It needs more memory than was estimated."},

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from catalog import storage
-from execution import ledger, observed, slices
+from execution import observed, slices
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
@@ -92,15 +92,19 @@ def run_queries(
     something waits: the end of one query may make room for several.
     """
     count = 0
-    while not is_stopping() and (held := admission.admit(machine=machine)) is not None:
+    while not is_stopping():
+        held, others_wait = admission.admit(machine=machine)
+        if others_wait and (held or count):
+            wake_another()
+        if held is None:
+            return count
         count += 1
-        wake_another()
         try:
             carry_out(held)
         finally:
             after_each()
     if count:
-        wake_another()
+        wake_another()  # to take what this one leaves
     return count
 
 
@@ -148,8 +152,7 @@ def result_key(query: Query) -> str:
 
 
 def _run(held: Claim, file: ArrowFile) -> None:
-    principal = ledger.principal_of(held.query)
-    authorize_again(principal, held.query, ON_SERVER, SERVER)
+    authorize_again(held.principal, held.query, ON_SERVER, SERVER)
     with changes().follow(held.query.id) as follower, storage.translated():
         pulse = Pulse(held, follower)
         with steps.run("engine"):

@@ -71,13 +71,13 @@ def served(query: Query, seconds: float) -> None:
 
 def take(where: Machine) -> Query | None:
     """Claim whose turn it is."""
-    held = admission.admit(machine=where)
+    held = admission.admit(machine=where).held
     return held.query if held else None
 
 
 def take_all(where: Machine) -> list[Query]:
     """Claim until nothing more is admissible."""
-    return [held.query for held in iter(lambda: admission.admit(machine=where), None)]
+    return [held.query for held in iter(lambda: admission.admit(machine=where).held, None)]
 
 
 def finish(*queries: Query) -> None:

@@ -48,7 +48,7 @@ def test_it_exceeds_no_cap_however_many_slots_ask_at_once(workspace: Workspace, 
         queue(workspace, person, 10)
     here, there = machine(slots=6), machine(name="two", slots=6)
     held = claims_of(
-        at_once(20, lambda number: admission.admit(machine=here if number % 2 else there))
+        at_once(20, lambda number: admission.admit(machine=here if number % 2 else there).held)
     )
     assert len(held) == 7
     assert len({claim.query.id for claim in held}) == 7
@@ -67,7 +67,7 @@ def test_it_gives_no_machine_more_than_its_slots_and_memory(
         queue(workspace, person, 5, is_heavy=True, slot_bytes=2 * SLOT_BYTES)
         queue(workspace, person, 5)
     where = machine(slots=6, shared_slots=5)
-    held = claims_of(at_once(20, lambda _: admission.admit(machine=where)))
+    held = claims_of(at_once(20, lambda _: admission.admit(machine=where).held))
     assert len(held) <= 6
     heavy = [claim for claim in held if claim.query.is_heavy]
     assert len(heavy) == 2, "a third would need six of the five slots that they share"
@@ -287,7 +287,7 @@ def test_it_frees_the_slots_of_what_failed_was_cancelled_or_lost_its_worker(
     where = machine(slots=4)
     queue(workspace, analyst, 2)
     queue(workspace, steward, 4)
-    held = claims_of([admission.admit(machine=where) for _ in range(3)])
+    held = claims_of([admission.admit(machine=where).held for _ in range(3)])
     assert len(held) == 3
     assert take(where) is None
     lifecycle.fail(held=held[0], problem=QueryCancelled("Stopped."))

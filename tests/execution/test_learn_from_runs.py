@@ -23,8 +23,9 @@ from execution.circumstances import circumstances_of
 from execution.domain import Estimate, Place, QueryState, RequestedPlace
 from execution.engine.domain import Outcome
 from execution.models import LearnedCorrection, Query
-from execution.services import lifecycle
+from execution.services import corrections, lifecycle
 from execution.services.handover import NotHandedOver
+from execution.timing import Correction
 from tests.cast import Cast
 from tests.execution.rows import make_delegated, make_query
 from upend.device import DeviceKey
@@ -105,6 +106,20 @@ def test_it_learns_from_the_server_apart(workspace: Workspace, analyst: Actor) -
     now = circumstances_of(analyst, workspace, NOTHING)
     assert (now.server.runs, now.device.runs) == (1, 0)
     assert now.server.factor < 1.0
+
+
+def test_it_learns_in_the_database_what_the_formula_says(
+    workspace: Workspace, analyst: Actor
+) -> None:
+    query = make_query(workspace, analyst, plan=PLAN)
+    expected = Correction()
+    for seconds in [3.0, 0.2, 0.0, 1000.0, *[1.5] * 12]:
+        corrections.learn(query, seconds=seconds)
+        actual = max(seconds, corrections.LEAST_SECONDS)
+        expected = expected.learn(predicted=1.0, actual=actual)
+        row = LearnedCorrection.objects.get()
+        assert row.runs == expected.runs
+        assert row.log_mean == pytest.approx(expected.log_mean)
 
 
 def test_it_learns_nothing_from_half_a_run(
