@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from django.db.models import Max, QuerySet, Sum
@@ -21,15 +22,41 @@ def queries_of(actor: Actor, workspace: Workspace) -> QuerySet[Query]:
     """Return the workspace's queries that `actor` may see, newest first."""
     rows = Query.objects.visible_to(actor).filter(workspace=workspace)
     rows = rows.defer("execution", "receipt")  # for many files they are megabytes
-    return rows.select_related("workspace", "user", "service_account", "device")
+    return rows.select_related("workspace__organization", "user", "service_account", "device")
 
 
 def find_query(actor: Actor, workspace: Workspace, query_id: UUID) -> Query:
     """Return one query. Raises `NotFound` where there is none that `actor` may see."""
     query = queries_of(actor, workspace).filter(id=query_id).first()
     if query is None:
-        message = "There is no such query, or you may not see it."
-        raise NotFound(message, hint="People see their own queries; owners and stewards see all.")
+        raise _not_found()
+    return query
+
+
+def _not_found() -> NotFound:
+    message = "There is no such query, or you may not see it."
+    return NotFound(message, hint="People see their own queries; owners and stewards see all.")
+
+
+MOVES = (
+    "state", "attempts", "progress", "problem", "engine_error", "columns", "row_count",
+    "result_bytes", "result_key", "result_expires_at", "evicted_at", "truncated", "bytes_read",
+    "engine_seconds", "run_seconds", "started_at", "finished_at",
+)  # fmt: skip
+"""The fields of a server's query that change after it is made, and that anybody is shown."""
+
+
+def look_again(actor: Actor, query: Query) -> Query:
+    """Read what may have changed of a query since it was read; the plan, for one, has not.
+
+    Raises `NotFound` where the actor may no longer see it.
+    """
+    here = Workspace.objects.visible_to(actor).order_by()
+    seen = Query.objects.visible_to(actor).filter(workspace__in=here).order_by()
+    try:
+        query.refresh_from_db(fields=MOVES, from_queryset=seen)
+    except Query.DoesNotExist:
+        raise _not_found() from None
     return query
 
 
@@ -63,7 +90,8 @@ def tables_of(query: Query) -> list[Securable]:
         for decision in query.plan["decisions"]
         if decision["action"] == Action.TABLE_QUERY
     }
-    return [table_securable(query.workspace, key, label) for key, label in named.items()]
+    catalogs = _catalogs_of(query.workspace, named)
+    return [_table(query.workspace, catalogs, key, label) for key, label in named.items()]
 
 
 def engine_error_of(actor: Actor, query: Query) -> str:
@@ -84,9 +112,24 @@ def engine_error_of(actor: Actor, query: Query) -> str:
 
 def table_securable(workspace: Workspace, key: str, label: str) -> Securable:
     """Return the table of a key, `table:<catalog uuid>/<table uuid>`, below its live catalog."""
-    catalog_id = UUID(key.removeprefix("table:").partition("/")[0])
+    return _table(workspace, _catalogs_of(workspace, [key]), key, label)
+
+
+def _catalogs_of(workspace: Workspace, table_keys: Iterable[str]) -> dict[UUID, Catalog]:
+    """Return the live catalogs that tables of these keys lie in, by id, in one look."""
+    ids = set(map(_catalog_id, table_keys))
     rows = Catalog.objects.live().select_related("workspace__organization")
-    catalog = rows.filter(id=catalog_id, workspace=workspace).first()
+    return {row.id: row for row in rows.filter(id__in=ids, workspace=workspace)} if ids else {}
+
+
+def _catalog_id(table_key: str) -> UUID:
+    return UUID(table_key.removeprefix("table:").partition("/")[0])
+
+
+def _table(
+    workspace: Workspace, catalogs: Mapping[UUID, Catalog], key: str, label: str
+) -> Securable:
+    catalog = catalogs.get(_catalog_id(key))
     if catalog is None:
         raise NotFound(f"The catalog of {label} was dropped.")
     return Securable(

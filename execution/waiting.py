@@ -45,15 +45,15 @@ def wait_for_end(query_id: UUID, *, seconds: float, peer: socket.socket | None =
             return False
         with hub().follow(query_id) as follower:
             while not is_over(query_id) and (left := until - time.monotonic()) > 0:
-                if has_hung_up(peer):
+                if has_hung_up(peer) or rest_until_it_ends(follower, left):
                     break
-                rest_until_worth_a_look(follower, left)
     return True
 
 
 def is_over(query_id: UUID) -> bool:
     """Tell whether the query has ended, or is gone."""
-    state = Query.objects.filter(id=query_id).values_list("state", flat=True).first()
+    rows = Query.objects.filter(id=query_id).order_by()
+    state = next(iter(rows.values_list("state", flat=True)), None)
     return state is None or QueryState(state).is_final
 
 
@@ -63,13 +63,18 @@ def rest(follower: Follower, seconds: float) -> bool:
     return follower.wait(seconds)
 
 
-def rest_until_worth_a_look(follower: Follower, seconds: float) -> None:
-    """Wait as `rest` does, but sleep on where the news is only that the query goes on."""
+def rest_until_it_ends(follower: Follower, seconds: float) -> bool:
+    """Wait as `rest` does, but sleep on where the news is only that the query goes on.
+
+    True where a notice says that it has ended: notices of an end are sent after its commit, so
+    that the row needs no look. Without one it does, because notices get lost.
+    """
     until = time.monotonic() + seconds
     while rest(follower, until - time.monotonic()):
         news = follower.latest
         if news is None or news.state.is_final:
-            return
+            return news is not None
+    return False
 
 
 def release_connection() -> None:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Scope
+from accounts.models import User
 from api.permissions import RequiredScopes, actor_of
 from execution import selectors, services
 from execution.api.preferences import PREFER, wait_if_preferred
@@ -25,7 +26,12 @@ from execution.api.serializers import (
 )
 from execution.domain import QueryState, ResultFormat
 from execution.models import Query
-from execution.services.results import NoResult, ResultExpired, ResultNotReady
+from execution.services.results import (
+    NoResult,
+    ResultExpired,
+    ResultNotReady,
+    check_readable,
+)
 from governance.services import AccessDenied
 from problems import Invalid
 from workspaces.selectors import find_workspace
@@ -111,7 +117,8 @@ class QueriesView(generics.ListAPIView[Query]):
         if query.state != QueryState.DELEGATED:  # whoever asks is then the one to run it
             headers = wait_if_preferred(request, query)
         if headers.get("Preference-Applied"):
-            query = selectors.find_query(actor, where, query.id)
+            query = selectors.look_again(actor, query)
+        name_principal(request, query)
         context = {"notice": submission.notice, "result_url": result_url_of(request, query)}
         document = QuerySerializer(query, context=context).data
         code = status.HTTP_201_CREATED if submission.is_new else status.HTTP_200_OK
@@ -137,7 +144,7 @@ class QueryView(APIView):
         query = query_of(request, workspace, query_id)
         headers = wait_if_preferred(request, query)
         if headers.get("Preference-Applied"):
-            query = query_of(request, workspace, query_id)
+            query = selectors.look_again(actor_of(request), query)
         context = {"actor": actor_of(request), "result_url": result_url_of(request, query)}
         document = QuerySerializer(query, context=context).data
         return Response(document, headers=headers)
@@ -177,10 +184,17 @@ def result_url_of(request: Request, query: Query) -> str:
     if "result_url" not in request.query_params.get("include", "").split(","):
         return ""
     try:
+        check_readable(query)  # before rights are decided: mostly there is nothing to read yet
         url = services.locate(actor=actor_of(request), query=query, form=ResultFormat.ARROW)
     except (AccessDenied, ResultNotReady, NoResult, ResultExpired):
         return ""
     return url or ""
+
+
+def name_principal(request: Request, query: Query) -> None:
+    """Spare a look at who asked for the query, where it is whoever asks now."""
+    if isinstance(request.user, User) and request.user.id == query.user_id:
+        query.user = request.user
 
 
 def wants_fresh(request: Request) -> bool:

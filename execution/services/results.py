@@ -113,10 +113,10 @@ def locate(*, actor: Actor, query: Query, form: ResultFormat) -> str | None:
     None while the format is still being written: ask again. Raises `AccessDenied`,
     `ResultNotReady`, `NoResult`, `ResultExpired`, `ExportFailed`.
     """
+    if form is ResultFormat.ARROW:
+        return _read_whole(actor=actor, query=query)
     _check_rights(actor=actor, query=query)
     check_readable(query)
-    if form is ResultFormat.ARROW:
-        return _hand_out(actor=actor, query=query, form=form, key=query.result_key)
     row, is_new = _request_export(query, form)
     if is_new:
         publish(EXPORT_RESULT, str(row.id))
@@ -176,8 +176,21 @@ def _check_rights(*, actor: Actor, query: Query) -> None:
 
 
 @audit.service
+def _read_whole(*, actor: Actor, query: Query) -> str:
+    """Decide about the result as it was written, and hand it out, in one transaction."""
+    authorize_again(actor, query, ON_SERVER, SERVER)
+    check_readable(query)
+    _record_read(actor, query, {"format": ResultFormat.ARROW})
+    return _url(query, ResultFormat.ARROW, query.result_key)
+
+
+@audit.service
 def _hand_out(*, actor: Actor, query: Query, form: ResultFormat, key: str) -> str:
     _record_read(actor, query, {"format": form})
+    return _url(query, form, key)
+
+
+def _url(query: Query, form: ResultFormat, key: str) -> str:
     name = f"upend-{str(query.id)[:8]}{'-truncated' if query.truncated else ''}.{form}"
     return storage.presign(key, valid_seconds=URL_SECONDS, public=True, file_name=name)
 

@@ -14,7 +14,7 @@ def find_workspace(actor: Actor, reference: str) -> Workspace:
 
     Raises `NotFound` where there is none that the actor may see.
     """
-    visible = Workspace.objects.visible_to(actor)
+    visible = Workspace.objects.visible_to(actor).select_related("organization")
     workspace = visible.filter(slug=reference).first()
     if workspace is None and (key := _uuid(reference)) is not None:
         workspace = visible.filter(id=key).first()
