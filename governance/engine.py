@@ -35,6 +35,7 @@ class PolicyBundle:
     policies: cedarpy.PolicySet
     schema: cedarpy.Schema
     references: Mapping[str, PolicyReference]
+    bodies: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,21 @@ def parse(text: str, version: int) -> PolicyBundle:
     """
     policies = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
     references = {key: _reference(body, version) for key, body in policies.items()}
-    return PolicyBundle(version, cedarpy.PolicySet.from_str(text), schema(), references)
+    return PolicyBundle(version, cedarpy.PolicySet.from_str(text), schema(), references, policies)
+
+
+def assemble(
+    added: Mapping[str, tuple[Json, PolicyReference]], base: PolicyBundle | None = None
+) -> PolicyBundle:
+    """Parse policies in Cedar's JSON form, by their ids, together with those of `base`.
+
+    Raises `ValueError` where Cedar does not take them.
+    """
+    bodies = {**(base.bodies if base else {}), **{key: body for key, (body, _) in added.items()}}
+    references = {**(base.references if base else {}), **{k: ref for k, (_, ref) in added.items()}}
+    whole = {"staticPolicies": bodies, "templates": {}, "templateLinks": []}
+    policies = cedarpy.PolicySet.from_json_str(json.dumps(whole))
+    return PolicyBundle(base.version if base else 0, policies, schema(), references, bodies)
 
 
 @cache
@@ -91,6 +106,19 @@ def evaluate(
         logger.exception("policies could not be evaluated", version=bundle.version, error=error)
         return [NOT_EVALUATED] * len(requests)
     return [_verdict(bundle, answer) for answer in answers]
+
+
+def combine(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict of all policies together from those of parts of them.
+
+    As Cedar does: what forbids in one part wins, then what permits in any; an error denies.
+    """
+    if not all(verdict.is_evaluated for verdict in verdicts):
+        return NOT_EVALUATED
+    forbidding = [v for v in verdicts if not v.allowed and v.determined_by]
+    speaking = forbidding or [v for v in verdicts if v.allowed]
+    determined_by = tuple(reference for v in speaking for reference in v.determined_by)
+    return Verdict(bool(speaking) and not forbidding, determined_by)
 
 
 def _reference(policy: Json, version: int) -> PolicyReference:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from accounts.domain import Actor
 from governance.domain import Action, Decision, Request
-from governance.engine import Verdict
 from governance.entities import Owner
+from governance.verdicts import Answer
 
 VERBS = {
     Action.AUDIT_READ: "read the ledger of",
@@ -33,8 +33,9 @@ VERBS = {
 NOT_EVALUATED = "A policy could not be evaluated, so the answer is no."
 
 
-def decision(actor: Actor, asked: Request, verdict: Verdict, owner: Owner | None) -> Decision:
-    """Return the verdict with its reason and remedy in words."""
+def decision(actor: Actor, asked: Request, answer: Answer, owner: Owner | None) -> Decision:
+    """Return the answer with its reason and remedy in words."""
+    verdict = answer.verdict
     if not verdict.is_evaluated:
         reason, remedy = NOT_EVALUATED, "Ask an administrator to look at the server's log."
     elif verdict.determined_by:
@@ -48,8 +49,9 @@ def decision(actor: Actor, asked: Request, verdict: Verdict, owner: Owner | None
         securable_key=asked.securable.key,
         securable_label=asked.securable.label,
         reason=reason,
-        determined_by=verdict.determined_by,
+        determined_by=(*verdict.determined_by, *answer.shaped_by),
         remedy=remedy,
+        obligations=answer.obligations,
     )
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from django.db.models import Exists
+
 from accounts.domain import Actor
 from accounts.models import Organization
-from governance import engine, entities, reasons
+from governance import reasons, verdicts
+from governance.bundle import WRITTEN_BY, Bundle, Stamp, bundle_at
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
 from governance.entities import Facts, Owner
 from governance.models import Ownership
+from governance.rules import GUARDED
 from governance.tags import assigned_tags_of, assignments, column_tags_of, tags_of
 from workspaces.domain import WorkspaceRole
-from workspaces.models import Membership
+from workspaces.models import Membership, Workspace
 
 __all__ = [
     "assigned_tags_of",
@@ -37,24 +41,30 @@ def decide(
 
 
 def decide_many(
-    actor: Actor, requests: Sequence[Request], context: DecisionContext | None = None
+    actor: Actor,
+    requests: Sequence[Request],
+    context: DecisionContext | None = None,
+    *,
+    bundle: Bundle | None = None,
 ) -> tuple[Decision, ...]:
     """Answer many questions, in order, with a number of SQL queries that does not grow with them.
 
-    Cedar is asked once per workspace named, because roles belong to a workspace.
+    `bundle` stands for what holds in its workspace, for drafts and simulations.
     """
-    facts = _facts(actor, [request.securable for request in requests])
-    verdicts = _verdicts(actor, requests, facts, context or DecisionContext())
+    facts, bundles = _known(actor, requests)
+    if bundle is not None and bundle.workspace_id is not None:
+        bundles = {**bundles, bundle.workspace_id: bundle}
+    answers = verdicts.answers(actor, requests, context or DecisionContext(), facts, bundles)
     # Whom to ask is said only where no policy speaks: a policy that refuses says what would help.
     unanswered = [
         request.securable
-        for request, verdict in zip(requests, verdicts, strict=True)
-        if not verdict.allowed and not verdict.determined_by
+        for request, answer in zip(requests, answers, strict=True)
+        if not answer.verdict.allowed and not answer.verdict.determined_by
     ]
     fallback = _workspace_owners(s for s in unanswered if facts.owner_of(s) is None)
     return tuple(
-        reasons.decision(actor, request, verdict, _contact(request.securable, facts, fallback))
-        for request, verdict in zip(requests, verdicts, strict=True)
+        reasons.decision(actor, request, answer, _contact(request.securable, facts, fallback))
+        for request, answer in zip(requests, answers, strict=True)
     )
 
 
@@ -64,46 +74,37 @@ def contact_of(securable: Securable) -> Owner | None:
     return facts.owner_of(securable) or _workspace_owners([securable]).get(securable.workspace_id)
 
 
-def _verdicts(
-    actor: Actor, requests: Sequence[Request], facts: Facts, context: DecisionContext
-) -> list[engine.Verdict]:
-    circumstances = {
-        asked: entities.circumstances(actor, asked, facts)
-        for asked in {context, *(r.context for r in requests if r.context)}
-    }
-    positions: dict[UUID | None, list[int]] = {}
-    for position, request in enumerate(requests):
-        positions.setdefault(request.securable.workspace_id, []).append(position)
-    verdicts: dict[int, engine.Verdict] = {}
-    for workspace_id, group in positions.items():
-        securables = [requests[position].securable for position in group]
-        known = [
-            entities.principal(actor, facts.roles_in(workspace_id)),
-            *entities.resources(securables, facts),
-        ]
-        asked = [_request(actor, requests[p], circumstances, context) for p in group]
-        answers = engine.evaluate(engine.role_defaults(), asked, known)
-        verdicts.update(zip(group, answers, strict=True))
-    return [verdicts[position] for position in range(len(requests))]
-
-
-def _request(
-    actor: Actor,
-    asked: Request,
-    circumstances: Mapping[DecisionContext, engine.Json],
-    default: DecisionContext,
-) -> engine.Json:
-    return entities.request(actor, asked, circumstances[asked.context or default])
-
-
-def _facts(actor: Actor, securables: Sequence[Securable]) -> Facts:
-    organization = Organization.objects.filter(id__in=filter(None, [actor.organization_id]))
-    return Facts(
+def _known(actor: Actor, requests: Sequence[Request]) -> tuple[Facts, Mapping[UUID, Bundle]]:
+    """Return what the database knows, and the policies that hold, by workspace."""
+    securables = [request.securable for request in requests]
+    tables_read = any(r.action in GUARDED and r.securable.columns for r in requests)
+    local_mode_enabled, stamps = _situation(actor, securables)
+    facts = Facts(
         roles=_roles(actor, securables),
-        tags=assignments(securables),
+        tags=assignments(securables, with_columns=tables_read),
         owners=owners_of(securables),
-        local_mode_enabled=organization.filter(local_mode_enabled=True).exists(),
+        local_mode_enabled=local_mode_enabled,
     )
+    return facts, {workspace: bundle_at(workspace, stamp) for workspace, stamp in stamps.items()}
+
+
+def _situation(actor: Actor, securables: Sequence[Securable]) -> tuple[bool, Mapping[UUID, Stamp]]:
+    """Return whether the actor's organization runs locally, and the versions of what holds.
+
+    One statement for both: a row for each workspace, with what is the same for all of them.
+    """
+    own = filter(None, [actor.organization_id])
+    organization = Organization.objects.filter(id__in=own, local_mode_enabled=True)
+    wanted = {s.workspace_id for s in securables if s.workspace_id}
+    if not wanted:
+        return organization.exists(), {}
+    rows = list(
+        Workspace.objects.filter(id__in=wanted)
+        .order_by()
+        .values_list("id", "policyset__version", WRITTEN_BY, Exists(organization))
+    )
+    stamps = {workspace: (version, by) for workspace, version, by, _ in rows if version}
+    return any(is_local for *_, is_local in rows), stamps
 
 
 def _roles(actor: Actor, securables: Sequence[Securable]) -> dict[UUID, frozenset[WorkspaceRole]]:

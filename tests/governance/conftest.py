@@ -12,7 +12,7 @@ from accounts.models import Organization, ServiceAccount, User
 from catalog.domain import Column, Table
 from catalog.models import Bucket, Catalog
 from governance import securables
-from governance.domain import Securable
+from governance.domain import Securable, SecurableColumn
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
 
@@ -141,3 +141,22 @@ def company(db: None) -> Company:
 def stranger(db: None) -> Actor:
     """Return the owner of another organization's workspace."""
     return build_company("rail").actors["owner"]
+
+
+@pytest.fixture
+def people(company: Company) -> Securable:
+    """Return a table with columns."""
+    table = company.table("people")
+    return replace(table, columns=columns_of(table))
+
+
+def columns_of(table: Securable) -> tuple[SecurableColumn, ...]:
+    """Return the columns of the table that these tests ask about."""
+    below = table.key.replace("table:", "column:", 1)
+    return (
+        SecurableColumn(f"{below}/1", ("email",), "VARCHAR"),
+        SecurableColumn(f"{below}/2", ("region",), "VARCHAR"),
+        SecurableColumn(f"{below}/3", ("info",), 'STRUCT("iban" VARCHAR, "age" INTEGER)'),
+        SecurableColumn(f"{below}/4", ("info", "iban"), "VARCHAR"),
+        SecurableColumn(f"{below}/5", ("info", "age"), "INTEGER"),
+    )

@@ -1,0 +1,214 @@
+"""What holds in a workspace: its published policies, parsed once per process and version."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import structlog
+from django.db.models.expressions import RawSQL
+
+from governance import engine, rules
+from governance.domain import PolicyKind, Securable, VersionState
+from governance.engine import PolicyBundle
+from governance.models import PolicySet, PolicyVersion
+from governance.rules import MaskRule, Published, RowFilterRule, Statement
+
+logger = structlog.get_logger(__name__)
+
+Stamp = tuple[int, str]
+"""The version of a policy set and the transaction that wrote it. A number that was rolled back is
+given again, to other policies; a transaction's is not."""
+
+WRITTEN_BY = RawSQL("governance_policyset.xmin::text", [])
+"""PostgreSQL's number of the transaction that wrote the row."""
+
+KEPT_BUNDLES = 64
+KEPT_SETS = 4096
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+DEFAULTS = "defaults"
+"""Stands for the role defaults among the keys of scopes."""
+
+
+class Kept(Generic[Key, Value]):
+    """A few values that were expensive to make; those longest unused go first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """Return the value of `key`, made once unless two threads ask at the same time."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        made = make()
+        with self._lock:
+            self._values[key] = made
+            while len(self._values) > self._limit:
+                self._values.popitem(last=False)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The rules of one scope."""
+
+    statements: list[Statement] = field(default_factory=list)
+    masks: list[MaskRule] = field(default_factory=list)
+    row_filters: list[RowFilterRule] = field(default_factory=list)
+
+
+class Bundle:
+    """The policies of one workspace at one version, found by the key of what they are about.
+
+    Immutable and compared by identity. `with_policy` and `without` return another one, which
+    nothing keeps: for drafts, tests and simulations.
+    """
+
+    def __init__(
+        self, workspace_id: UUID | None, version: int = 0, policies: Sequence[Published] = ()
+    ) -> None:
+        self.workspace_id = workspace_id
+        self.version = version
+        self.policies = tuple(sorted(policies, key=lambda policy: policy.name))
+        self._scopes: dict[str, _Scope] = {}
+        self._sets: Kept[tuple[str, ...], PolicyBundle] = Kept(KEPT_SETS)
+        for policy in self.policies:
+            self._add(policy)
+
+    def with_policy(self, policy: Published) -> Bundle:
+        """Return what would hold if `policy` were published, in place of the one of its name."""
+        others = self.without(policy.name).policies
+        return Bundle(self.workspace_id, self.version, (*others, policy))
+
+    def without(self, name: str) -> Bundle:
+        """Return what would hold if the policy of that name were retired."""
+        others = [policy for policy in self.policies if policy.name != name]
+        return Bundle(self.workspace_id, self.version, others)
+
+    def masks(self, securable: Securable) -> list[MaskRule]:
+        """Return the masks whose scope the securable is in."""
+        return [mask for scope in self._chain(securable) for mask in scope.masks]
+
+    def row_filters(self, securable: Securable) -> list[RowFilterRule]:
+        """Return the row filters whose scope the securable is in, in order of their names."""
+        found = [one for scope in self._chain(securable) for one in scope.row_filters]
+        return sorted(found, key=lambda one: one.policy.name)
+
+    def access_above(self, securable: Securable) -> tuple[str, ...]:
+        """Return the scopes above a securable with access policies: a batch shares them."""
+        return tuple(node.key for node in securable.ancestors if self._has_access(node.key))
+
+    def access_of(self, securable: Securable) -> tuple[str, ...]:
+        """Return the securable's own scope where it has access policies."""
+        return (securable.key,) if self._has_access(securable.key) else ()
+
+    def access(self, keys: tuple[str, ...]) -> PolicyBundle:
+        """Return the access policies of some scopes, parsed; `DEFAULTS` is among the scopes."""
+        return self._sets.get(keys, lambda: self._assembled(keys))
+
+    def _assembled(self, keys: tuple[str, ...]) -> PolicyBundle:
+        found = [one for key in keys if key != DEFAULTS for one in self._scopes[key].statements]
+        if not found:
+            return engine.role_defaults()
+        texts = {one.id: (one.body, one.policy) for one in found}
+        return engine.assemble(texts, engine.role_defaults() if DEFAULTS in keys else None)
+
+    def _has_access(self, key: str) -> bool:
+        return key in self._scopes and bool(self._scopes[key].statements)
+
+    def _chain(self, securable: Securable) -> list[_Scope]:
+        chain = (securable, *securable.ancestors)
+        return [self._scopes[node.key] for node in chain if node.key in self._scopes]
+
+    def _scope(self, key: str) -> _Scope:
+        return self._scopes.setdefault(key, _Scope())
+
+    def _add(self, policy: Published) -> None:
+        """Put a policy where it is looked for. One that cannot be read is broken, not skipped."""
+        try:
+            match policy.kind:
+                case PolicyKind.ACCESS:
+                    parsed = list(rules.statements(policy))
+                    engine.assemble({one.id: (one.body, one.policy) for _, one in parsed})
+                    for key, one in parsed:
+                        self._scope(key).statements.append(one)
+                case PolicyKind.MASK:
+                    self._scope(policy.scope_key).masks.append(rules.mask_rule(policy))
+                case PolicyKind.ROW_FILTER:
+                    made = rules.row_filter_rule(policy)
+                    self._scope(policy.scope_key).row_filters.append(made)
+        except (KeyError, TypeError, ValueError) as error:
+            logger.exception("a published policy cannot be read", policy=policy.name, error=error)
+            self._add_broken(policy)
+
+    def _add_broken(self, policy: Published) -> None:
+        scope = self._scope(policy.scope_key)
+        match policy.kind:
+            case PolicyKind.ACCESS:
+                scope.statements.append(rules.broken_statement(policy))
+            case PolicyKind.MASK:
+                scope.masks.append(rules.broken_mask(policy))
+            case PolicyKind.ROW_FILTER:
+                scope.row_filters.append(rules.broken_row_filter(policy))
+
+
+NOTHING = Bundle(None)
+"""What holds where nobody wrote a policy: the defaults of the roles."""
+
+_kept: Kept[tuple[UUID, Stamp], Bundle] = Kept(KEPT_BUNDLES)
+
+
+def bundle_at(workspace_id: UUID, stamp: Stamp) -> Bundle:
+    """Return what holds in a workspace at a version that the caller has just read."""
+    return _kept.get((workspace_id, stamp), lambda: _loaded(workspace_id, stamp))
+
+
+def bundle_of(workspace_id: UUID) -> Bundle:
+    """Return what holds in a workspace now."""
+    stamp = stamps([workspace_id]).get(workspace_id)
+    return bundle_at(workspace_id, stamp) if stamp else Bundle(workspace_id)
+
+
+def stamps(workspace_ids: Iterable[UUID]) -> Mapping[UUID, Stamp]:
+    """Return the versions of workspaces; those without policies have none."""
+    rows = PolicySet.objects.filter(workspace_id__in=list(workspace_ids))
+    found = rows.values_list("workspace_id", "version", WRITTEN_BY)
+    return {workspace_id: (version, by) for workspace_id, version, by in found}
+
+
+def published(workspace_id: UUID) -> list[Published]:
+    """Return the published policies of a workspace, in one statement."""
+    versions = PolicyVersion.objects.filter(
+        policy__workspace_id=workspace_id, state=VersionState.PUBLISHED
+    )
+    return [as_published(version) for version in versions.select_related("policy")]
+
+
+def as_published(version: PolicyVersion) -> Published:
+    """Return a version of a policy as it holds, or would."""
+    policy = version.policy
+    return Published(
+        id=policy.id,
+        name=policy.name,
+        kind=PolicyKind(policy.kind),
+        scope_key=policy.scope_key,
+        scope_label=policy.scope_label,
+        version=version.number,
+        summary=version.summary,
+        compiled=version.compiled,
+        broken_because=policy.broken_because,
+        expires_at=policy.expires_at,
+    )
+
+
+def _loaded(workspace_id: UUID, stamp: Stamp) -> Bundle:
+    return Bundle(workspace_id, stamp[0], published(workspace_id))

@@ -1,0 +1,144 @@
+"""Answers over values: role defaults and published policies evaluated, obligations worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from accounts.domain import Actor
+from governance import engine, entities, obligations, rules, subjects, tags
+from governance.bundle import DEFAULTS, NOTHING, Bundle
+from governance.domain import (
+    NO_OBLIGATIONS,
+    DecisionContext,
+    Obligations,
+    PolicyReference,
+    Request,
+    SecurableKind,
+)
+from governance.engine import NOT_EVALUATED, Json, Verdict
+from governance.entities import Facts
+from workspaces.domain import WorkspaceRole
+
+Bundles = Mapping[UUID, Bundle]
+"""What holds, by workspace; a workspace without policies need not be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict, with what must be applied where it allows, and the policies that say so."""
+
+    verdict: Verdict
+    obligations: Obligations = NO_OBLIGATIONS
+    shaped_by: tuple[PolicyReference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What all questions of a batch have in common."""
+
+    actor: Actor
+    context: DecisionContext
+    facts: Facts
+    circumstances: Mapping[DecisionContext, Json]
+
+    def ask(
+        self, policies: engine.PolicyBundle, requests: Sequence[Request], workspace: UUID | None
+    ) -> list[Verdict]:
+        """Ask Cedar once."""
+        asked = [
+            entities.request(self.actor, r, self.circumstances[r.context or self.context])
+            for r in requests
+        ]
+        known = [
+            entities.principal(self.actor, self.facts.roles_in(workspace)),
+            *entities.resources((request.securable for request in requests), self.facts),
+        ]
+        return engine.evaluate(policies, asked, known)
+
+
+def answers(
+    actor: Actor,
+    requests: Sequence[Request],
+    context: DecisionContext,
+    facts: Facts,
+    bundles: Bundles,
+) -> list[Answer]:
+    """Return one answer per request, in order.
+
+    Cedar is asked once for all requests that the same policies above them hold for, and once
+    more for each securable with policies of its own.
+    """
+    circumstances = {
+        asked: entities.circumstances(actor, asked, facts)
+        for asked in {context, *(r.context for r in requests if r.context)}
+    }
+    batch = _Batch(actor, context, facts, circumstances)
+    holding = [_holding(actor, request, bundles) for request in requests]
+    found = _verdicts(batch, requests, holding)
+    return [_answer(batch, *one) for one in zip(requests, holding, found, strict=True)]
+
+
+def _holding(actor: Actor, asked: Request, bundles: Bundles) -> Bundle:
+    """Return the policies for a request: of a workspace, for its own organization only.
+
+    Others are refused by the defaults, and learn nothing of the policies of a stranger. Upend
+    itself belongs to no organization: what it may do is not for a workspace to say.
+    """
+    securable = asked.securable
+    if securable.workspace_id is None or actor.organization_id != securable.organization_id:
+        return NOTHING
+    return bundles.get(securable.workspace_id, NOTHING)
+
+
+def _verdicts(
+    batch: _Batch, requests: Sequence[Request], holding: Sequence[Bundle]
+) -> list[Verdict]:
+    parts: list[list[Verdict]] = [[] for _ in requests]
+    groups: dict[tuple[Bundle, UUID | None, tuple[str, ...]], list[int]] = {}
+    for position, (request, bundle) in enumerate(zip(requests, holding, strict=True)):
+        securable = request.securable
+        workspace = securable.workspace_id
+        above = (DEFAULTS, *bundle.access_above(securable))
+        groups.setdefault((bundle, workspace, above), []).append(position)
+        if own := bundle.access_of(securable):
+            groups.setdefault((bundle, workspace, own), []).append(position)
+    for (bundle, workspace, keys), positions in groups.items():
+        asked = [requests[position] for position in positions]
+        for position, verdict in zip(
+            positions, batch.ask(bundle.access(keys), asked, workspace), strict=True
+        ):
+            parts[position].append(verdict)
+    found = [engine.combine(verdicts) for verdicts in parts]
+    return _mendable(batch, requests, holding, found)
+
+
+def _mendable(
+    batch: _Batch,
+    requests: Sequence[Request],
+    holding: Sequence[Bundle],
+    found: list[Verdict],
+) -> list[Verdict]:
+    """Leave owners what they need to mend a published policy that errs: the defaults decide."""
+    for position, (request, bundle) in enumerate(zip(requests, holding, strict=True)):
+        workspace = request.securable.workspace_id
+        is_owner = WorkspaceRole.OWNER in batch.facts.roles_in(workspace)
+        if found[position] is not NOT_EVALUATED or bundle is NOTHING or not is_owner:
+            continue
+        if request.action in rules.MENDING:
+            (found[position],) = batch.ask(engine.role_defaults(), [request], workspace)
+    return found
+
+
+def _answer(batch: _Batch, asked: Request, bundle: Bundle, verdict: Verdict) -> Answer:
+    """Return what is shown of a table that may be read; what cannot be applied denies."""
+    table = asked.securable
+    is_guarded = asked.action in rules.GUARDED and table.kind is SecurableKind.TABLE
+    if bundle is NOTHING or not verdict.allowed or not is_guarded:
+        return Answer(verdict)
+    who = subjects.subject(batch.actor, batch.facts.roles_in(table.workspace_id))
+    shown = obligations.of(bundle, who, table, tags.of_columns(table, batch.facts.tags))
+    if shown.broken is not None:
+        return Answer(Verdict(allowed=False, determined_by=(shown.broken,)))
+    return Answer(verdict, shown.obligations, shown.policies)
