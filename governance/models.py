@@ -76,6 +76,23 @@ class Ownership(models.Model):
         return f"{self.owner} owns {self.securable_key}"
 
 
+class MaskKey(models.Model):
+    """An organization's key for masks of the method hmac, sealed at rest.
+
+    One for good: with another key, what is masked would not be found again under its old names.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.OneToOneField(
+        Organization, on_delete=models.PROTECT, related_name="mask_key"
+    )
+    sealed_key = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"mask key of {self.organization}"
+
+
 class PolicySet(models.Model):
     """The number that rises whenever what holds in a workspace changes; see ADR 0018."""
 

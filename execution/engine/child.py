@@ -174,6 +174,8 @@ def attach(
     connection.execute(f"SET threads = {int(spec['threads'])}")
     connection.execute(f"SET memory_limit = '{int(spec['memory_bytes'])}B'")
     connection.execute(f"SET max_temp_directory_size = '{int(spec['temp_bytes'])}B'")
+    if spec["mask_key"]:
+        slices.define_hmac(connection, bytes.fromhex(spec["mask_key"]))
     slices.attach(connection, spec["slices"], spec["search_path"], lakes)
     slices.lock(connection, slices.paths(spec["slices"]))
 

@@ -5,7 +5,7 @@ The child imports this module too: no Django here, nothing but the standard libr
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 ROWS_PER_BATCH = 2048
@@ -24,7 +24,8 @@ class EngineSpec:
     """One job: the slices are the engine's whole authority, the rest are its limits.
 
     `search_path` lists the (catalog, schema) pairs that make names resolve as they did for the
-    plan. Sizes in bytes; `threads` is the number of DuckDB threads.
+    plan. Sizes in bytes; `threads` is the number of DuckDB threads. `mask_key`, in hex digits, is
+    what masks by HMAC use; it comes with the slices, and is never shown or written.
     """
 
     sql: str
@@ -36,9 +37,10 @@ class EngineSpec:
     threads: int
     temp_bytes: int
     cpu_seconds: int
+    mask_key: str = field(default="", repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the job as JSON-ready data."""
+        """Return the job as JSON-ready data, for the engine's pipe alone."""
         return asdict(self)
 
 

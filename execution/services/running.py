@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from catalog import storage
-from execution import observed, slices
+from execution import masking, observed, slices
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
@@ -210,6 +210,7 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
         threads=threads,
         temp_bytes=workspace.query_memory_bytes * SCRATCH_PER_MEMORY,
         cpu_seconds=workspace.query_timeout_seconds * threads,
+        mask_key=masking.key_for(query.execution, workspace.organization_id) if with_slices else "",
     )
 
 

@@ -23,6 +23,7 @@ class Event(StrEnum):
     JOB_FAILED = "job.failed"
     JOB_QUEUED = "job.queued"
     JOB_SUCCEEDED = "job.succeeded"
+    MASK_KEY_CREATED = "mask_key.created"
     MEMBERSHIP_GRANTED = "membership.granted"
     MEMBERSHIP_REVOKED = "membership.revoked"
     ORGANIZATION_CHANGED = "organization.changed"
