@@ -20,7 +20,7 @@ TELLING = re.compile(
 )
 HARMLESS = frozenset({"token_id"})
 
-_VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',;&)}\]]+)"""
+_VALUE = r"""(?:\[redacted\]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"',;&)}\]]+)"""
 SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # PEM blocks, whole
     (

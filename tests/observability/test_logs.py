@@ -81,6 +81,13 @@ def test_it_keeps_no_value_of_a_telling_name(secret: str, name: str, how: int) -
     assert secret not in repr(cleaned({"outer": {name: wrapped(secret, how)}}))
 
 
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_it_changes_nothing_that_it_has_cleaned_before(shape: str) -> None:
+    once = cleaned(f"before {shape.format(secrets.token_urlsafe(24))} after")
+    assert cleaned(once) == once
+    assert f"{MASK}]" not in once
+
+
 @pytest.mark.parametrize(
     "text",
     [
