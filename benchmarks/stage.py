@@ -61,6 +61,9 @@ def stage() -> Iterator[Stage]:
         running.start()
         try:
             os.environ.update(running.environment)
+            os.environ["UPEND_LOG_LEVEL"] = (
+                "WARNING"  # of this process: the figures are what counts
+            )
             django.setup()
             yield _organization(running)
         finally:
