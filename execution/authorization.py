@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accounts.domain import Actor
-from execution import selectors
+from audit.domain import Event
+from audit.services import Denial
+from execution import footing, selectors
 from execution.models import Query
 from governance import securables
 from governance import services as governance
-from governance.domain import Action, DecisionContext, Request
+from governance.domain import Action, Decision, DecisionContext, Request, Securable
+from problems import Conflict
 
 SERVER = DecisionContext(place="server")
 LOCAL = DecisionContext(place="local")
 ON_SERVER = (Action.TABLE_QUERY,)
 ON_DEVICE = (Action.TABLE_QUERY, Action.TABLE_MATERIALIZE_LOCALLY)
+SHOWING = frozenset({Action.TABLE_QUERY, Action.TABLE_MATERIALIZE_EXTRACT})
+
+
+class PoliciesChanged(Conflict):
+    """What the query shows of a table is not what the reader may see of it now."""
+
+    code = "policies-changed"
+    title = "The policies are not those that the query was planned under"
+
+    denial: Denial | None = None
 
 
 def authorize_again(
@@ -21,12 +36,44 @@ def authorize_again(
     """Raise `AccessDenied` unless `actor` may do all `actions` on every table of the query now.
 
     To see a query is not to read its rows: an auditor sees that it ran and what it asked, and
-    someone who may no longer query a table does not read yesterday's result of it either.
+    someone who may no longer query a table does not read yesterday's result of it either. Raises
+    `PoliciesChanged` where masks, row filters or hidden columns are now, or for this reader,
+    others than those that the query was planned under.
     """
-    asked = [
-        Request(Action.WORKSPACE_QUERY, securables.workspace(query.workspace)),
-        *(Request(action, table) for table in selectors.tables_of(query) for action in actions),
-    ]
+    tables = selectors.tables_of(query)
+    stood = {table.key: footing.of(table.key, query.footing) for table in tables}
+    asked = [Request(Action.WORKSPACE_QUERY, securables.workspace(query.workspace))]
+    for table in tables:
+        known = replace(table, columns=stood[table.key].columns)
+        asked += [Request(action, known) for action in actions]
     for request, decision in zip(asked, governance.decide_many(actor, asked, context), strict=True):
         if not decision.allowed:
             raise governance.denied(actor, decision, request.securable)
+        _check(actor, request, decision, stood.get(request.securable.key, footing.Footing()))
+
+
+def _check(actor: Actor, request: Request, decision: Decision, stood: footing.Footing) -> None:
+    """Raise `PoliciesChanged` where the rows would show what the decision hides."""
+    if request.action in SHOWING and not stood.still_holds(decision.obligations):
+        raise changed(actor, request.securable, decision)
+    # Whole files show everything: what is masked, filtered or hidden never leaves as such.
+    if request.action is Action.TABLE_MATERIALIZE_LOCALLY and not decision.obligations.is_empty:
+        raise changed(actor, request.securable, decision)
+
+
+def changed(actor: Actor, table: Securable, decision: Decision) -> PoliciesChanged:
+    """Return the problem of a table that is shown otherwise now; it carries its own record."""
+    problem = PoliciesChanged(
+        f"The policies of {table.label} changed since the query was planned, or they show you "
+        "another part of it than the person who asked.",
+        hint="Run it again: the new result shows what you may see now.",
+        table=table.label,
+    )
+    problem.denial = Denial(
+        actor,
+        Event.DECISION_DENIED,
+        securables.target(table),
+        decision.as_dict(),
+        {"problem": problem.code},
+    )
+    return problem

@@ -5,7 +5,8 @@ Steps 1 to 6 of a query produce one frozen `Plan`; explain renders it, run carri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -288,6 +289,7 @@ class Plan:
     columns: tuple[tuple[str, str], ...] = ()
     search_path: tuple[tuple[str, str], ...] = ()
     tables: tuple[dict[str, Any], ...] = ()
+    footing: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as the API's JSON and the ledger's record."""

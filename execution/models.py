@@ -50,6 +50,9 @@ class Query(models.Model):
     canonical_sql = models.TextField()
     plan = models.JSONField(help_text="The plan as shown, `Plan.as_dict()`.")
     execution = models.JSONField(help_text="What run needs to rebuild the slice exactly.")
+    footing = models.JSONField(
+        default=dict, help_text="By table: its columns when planned, and what was shown of them."
+    )
     place = models.CharField(max_length=12, choices=[(p.value, p.value) for p in Place])
     state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in QueryState])
     idempotency_key = models.CharField(max_length=120, blank=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from accounts.domain import Actor
 from catalog.models import Catalog
-from execution import gate
+from execution import footing, gate
 from execution.bind import HiddenTable, bind
 from execution.circumstances import circumstances_of
 from execution.domain import CatalogPin, GatedQuery, Plan, RequestedPlace, Scan
@@ -137,6 +137,7 @@ def plan(
         columns=bound.columns,
         search_path=resolution.search_path,
         tables=tuple(_planned(candidate, hidden) for candidate, hidden in tables),
+        footing=footing.as_json((hidden.table, hidden.obligations) for _, hidden in tables),
     )
 
 

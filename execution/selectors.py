@@ -21,7 +21,7 @@ from workspaces.models import Workspace
 def queries_of(actor: Actor, workspace: Workspace) -> QuerySet[Query]:
     """Return the workspace's queries that `actor` may see, newest first."""
     rows = Query.objects.visible_to(actor).filter(workspace=workspace)
-    rows = rows.defer("execution", "receipt")  # for many files they are megabytes
+    rows = rows.defer("execution", "footing", "receipt")  # for many files they are megabytes
     return rows.select_related("workspace__organization", "user", "service_account", "device")
 
 

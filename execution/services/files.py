@@ -15,7 +15,7 @@ from audit import services as audit
 from audit.domain import Event
 from audit.services import Denial
 from catalog import storage
-from execution import ledger, selectors
+from execution import footing, ledger, selectors
 from execution.authorization import LOCAL, ON_DEVICE
 from execution.domain import QueryState
 from execution.models import GrantedFile
@@ -129,7 +129,9 @@ def _check_standing(file: GrantedFile, actor: Actor) -> None:
 def _decide(file: GrantedFile, actor: Actor) -> Decision:
     """Ask governance whether the table may still leave the server for this person and device."""
     workspace = file.grant.query.workspace
-    table = selectors.table_securable(workspace, file.table_key, file.table_key)
+    known = selectors.table_securable(workspace, file.table_key, file.table_key)
+    stood = footing.of(file.table_key, file.grant.query.footing)
+    table = replace(known, columns=stood.columns)
     decisions = decide_many(actor, [Request(action, table) for action in ON_DEVICE], LOCAL)
     for decision in decisions:
         if not decision.allowed or not decision.obligations.is_empty:

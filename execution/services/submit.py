@@ -227,6 +227,7 @@ def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place
         execution=planning.execution_record(plan)
         | {"request_id": actor.request_id}
         | tracing.carried(),
+        footing=plan.footing,
         place=place,
         state=QueryState.DELEGATED if is_local else QueryState.QUEUED,
         priority=priority_of(actor.kind, request.priority).rank,

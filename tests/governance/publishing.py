@@ -19,15 +19,18 @@ from governance.domain import (
     VersionState,
 )
 from governance.models import Policy, PolicySet, PolicyVersion
+from tests.cast import Cast
 
 from .conftest import Company
+
+Tenant = Company | Cast
 
 PERMIT = 'permit (principal, action == Action::"table.query", resource);'
 FORBID = 'forbid (principal, action == Action::"table.query", resource);'
 
 
 def publish(
-    company: Company,
+    company: Tenant,
     name: str,
     kind: PolicyKind,
     scope: Securable,
@@ -47,7 +50,7 @@ def publish(
     return policy
 
 
-def raise_version(company: Company) -> None:
+def raise_version(company: Tenant) -> None:
     """Say that what holds in the workspace has changed."""
     PolicySet.objects.get_or_create(workspace=company.workspace)
     PolicySet.objects.filter(workspace=company.workspace).update(version=F("version") + 1)
