@@ -61,9 +61,7 @@ def stage() -> Iterator[Stage]:
         running.start()
         try:
             os.environ.update(running.environment)
-            os.environ["UPEND_LOG_LEVEL"] = (
-                "WARNING"  # of this process: the figures are what counts
-            )
+            os.environ["UPEND_LOG_LEVEL"] = "WARNING"  # of this process, not of the stack
             django.setup()
             yield _organization(running)
         finally:

@@ -33,7 +33,16 @@ class Machine:
 
     @property
     def heavy_slots(self) -> int:
-        """Return how many heavy queries may run at a time: one slot is left to small ones."""
+        """Return how many heavy queries may run at a time: a third of the slots.
+
+        Each can use every processor by itself: more of them would only slow each other, and the
+        small queries that hold the other slots.
+        """
+        return -(-self.slots // 3)
+
+    @property
+    def open_slots(self) -> int:
+        """Return how many slots one principal's small queries may take: all but the last."""
         return max(1, self.slots - 1)
 
     @property

@@ -84,7 +84,7 @@ WITH RECURSIVE running AS MATERIALIZED (
        AND coalesce(by_both.running, 0) < workspace.max_running_per_principal
        AND here.taken < %(slots)s
        AND CASE WHEN heads.is_heavy THEN here.heavy < %(heavy_slots)s
-                ELSE here.taken < %(heavy_slots)s OR coalesce(by_principal.here, 0) = 0 END
+                ELSE here.taken < %(open_slots)s OR coalesce(by_principal.here, 0) = 0 END
 ), ordered AS (
     SELECT *, row_number() OVER fair AS turn,
            bool_or(NOT fits AND waited > %(aging)s) OVER fair AS is_reserved
@@ -140,9 +140,10 @@ def admit(*, machine: Machine) -> Admitted:
 
     *Admissible* is a query whose workspace and whose principal in it run fewer than their caps,
     for which the machine has a slot, and whose memory fits beside that of the others there. Heavy
-    queries leave one slot of each machine to small ones, and of small ones it goes to principals
-    who run nothing on that machine. A query that wants more than the whole machine can give gets
-    all that heavy ones share, and so runs as the only one that has more than a slot's own.
+    queries leave two thirds of a machine's slots to small ones, and of small ones the last slot
+    goes to principals who run nothing on that machine. A query that wants more than the whole
+    machine can give gets all that heavy ones share, and so runs as the only one that has more
+    than a slot's own.
 
     *Fairest* is, first, the best priority, where a principal who was not served for 30 s goes up
     by one, again and again; then the principal with the fewest running queries; then who was
@@ -191,6 +192,7 @@ def _limits(machine: Machine) -> dict[str, str | int | datetime]:
         "heavy_slots": machine.heavy_slots,
         "long": LONG_SECONDS,
         "machine": machine.name,
+        "open_slots": machine.open_slots,
         "shared": machine.shared_bytes,
         "slots": machine.slots,
     }

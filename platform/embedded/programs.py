@@ -18,9 +18,9 @@ from embedded.program import Program
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 """The root of the source tree; without meaning where Upend is installed as a wheel."""
-QUERY_SLOTS = int(os.environ.get("UPEND_QUERY_SLOTS") or max(4, min(32, 2 * (os.cpu_count() or 2))))
-"""Queries at a time: threads of one process, which share its warm engines and sessions. One slot
-is for small queries."""
+QUERY_SLOTS = int(os.environ.get("UPEND_QUERY_SLOTS") or max(6, min(32, 3 * (os.cpu_count() or 2))))
+"""Queries at a time: threads of one process, which share its warm engines and sessions. Two thirds
+of the slots are for small queries."""
 UPKEEP_THREADS = 2
 """One for sweeps and one for exports."""
 WEB_THREADS = 64

@@ -178,15 +178,20 @@ def test_it_ages_a_principals_own_queries_among_each_other(
 
 
 # --- Heavy and small --------------------------------------------------------------------------
-def test_it_keeps_a_slot_for_small_queries_before_a_hundred_heavy_ones(
-    workspace: Workspace, analyst: Actor, steward: Actor
+def test_it_keeps_two_thirds_of_the_slots_for_small_queries_before_a_hundred_heavy_ones(
+    workspace: Workspace, cast: Cast, analyst: Actor
 ) -> None:
     limit(workspace, max_running_queries=100, max_running_per_principal=100)
     queue(workspace, analyst, 100, **HEAVY)
-    where = machine(slots=4)
-    assert len(take_all(where)) == 3
-    (small,) = queue(workspace, steward)
-    assert take(where) == small, "at once, behind none of the hundred"
+    where = machine(slots=6)
+    assert len(take_all(where)) == 2
+    small = [queue(workspace, person)[0] for person in people(cast, 4)]
+    assert take_all(where) == small, "at once, behind none of the hundred"
+
+
+@pytest.mark.parametrize(("slots", "heavy"), [(1, 1), (2, 1), (4, 2), (6, 2), (7, 3), (32, 11)])
+def test_it_gives_heavy_queries_a_third_of_the_slots(slots: int, heavy: int) -> None:
+    assert machine(slots=slots).heavy_slots == heavy
 
 
 def test_it_gives_the_last_slot_to_who_runs_nothing_there(
