@@ -9,7 +9,7 @@ from uuid import UUID
 from catalog import lake
 from catalog.models import Catalog
 from governance import securables
-from governance.domain import Securable
+from governance.domain import Securable, SecurableKind
 from workspaces.models import Workspace
 
 
@@ -48,6 +48,20 @@ class LakeInventory:
             with suppress(lake.CatalogNotReady):
                 newest = lake.latest_snapshot(catalog).snapshot_id
                 found += [t.label for t in lake.tables(catalog, newest, with_columns=False)]
+        return found
+
+    def tables(self, workspace: Workspace, below: Securable) -> list[Securable]:
+        """Return the tables below a securable of the workspace, with their columns."""
+        if below.kind is SecurableKind.TABLE:
+            return [found for found in [self.keyed(workspace, [below.key]).get(below.key)] if found]
+        found: list[Securable] = []
+        for catalog in _live(workspace):
+            parent = catalog.securable
+            if below.key not in {parent.key, *(above.key for above in parent.ancestors)}:
+                continue
+            with suppress(lake.CatalogNotReady):
+                newest = lake.latest_snapshot(catalog).snapshot_id
+                found += [table.securable(parent) for table in lake.tables(catalog, newest)]
         return found
 
 

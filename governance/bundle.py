@@ -103,6 +103,12 @@ class Bundle:
         found = [one for scope in self._chain(securable) for one in scope.row_filters]
         return sorted(found, key=lambda one: one.policy.name)
 
+    def all_masks(self) -> list[tuple[MaskRule, Published]]:
+        """Return every mask with its policy."""
+        policies = {policy.name: policy for policy in self.policies}
+        found = [mask for scope in self._scopes.values() for mask in scope.masks]
+        return [(mask, policies[mask.policy.name]) for mask in found]
+
     def access_above(self, securable: Securable) -> tuple[str, ...]:
         """Return the scopes above a securable with access policies: a batch shares them."""
         return tuple(node.key for node in securable.ancestors if self._has_access(node.key))

@@ -28,6 +28,9 @@ class Inventory(Protocol):
     def labels(self, workspace: Workspace) -> list[str]:
         """Return every label of a catalog or table, to suggest the nearest."""
 
+    def tables(self, workspace: Workspace, below: Securable) -> list[Securable]:
+        """Return the tables below a securable of the workspace, with their columns."""
+
 
 _registered: list[Inventory] = []
 
@@ -54,3 +57,8 @@ def keyed(workspace: Workspace, keys: Iterable[str]) -> dict[str, Securable]:
 def labels(workspace: Workspace) -> list[str]:
     """Return every label of a catalog or table of the workspace."""
     return _registered[0].labels(workspace)
+
+
+def tables(workspace: Workspace, below: Securable) -> list[Securable]:
+    """Return the tables below a securable, a table itself included, with their columns."""
+    return _registered[0].tables(workspace, below)

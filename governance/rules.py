@@ -222,6 +222,11 @@ def _field_id(key: str) -> int:
     return int(key.rpartition("/")[2])
 
 
+def exemption_key(kind: str, key: str) -> str:
+    """Return what an exemption keeps of a key: the id alone, of those who act."""
+    return key if kind in {"attribute", "role"} else key.partition(":")[2]
+
+
 def _exemptions(compiled: Mapping[str, Any]) -> tuple[Exemption, ...]:
     return tuple(Exemption(one["kind"], one["key"]) for one in compiled["except"])
 

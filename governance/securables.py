@@ -38,11 +38,17 @@ def column(of: SecurableColumn, table: Securable) -> Securable:
     )
 
 
+def table_of(securable: Securable) -> Securable | None:
+    """Return the table that a column belongs to; None for anything else."""
+    if securable.kind is not SecurableKind.COLUMN:
+        return None
+    return next(a for a in securable.ancestors if a.kind is SecurableKind.TABLE)
+
+
 def table_key_of(securable: Securable) -> str:
     """Return the key of the table that a column belongs to; empty for anything else."""
-    if securable.kind is not SecurableKind.COLUMN:
-        return ""
-    return next(a.key for a in securable.ancestors if a.kind is SecurableKind.TABLE)
+    table = table_of(securable)
+    return table.key if table else ""
 
 
 def target(of: Securable) -> Target:

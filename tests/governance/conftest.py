@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
 from accounts.domain import Actor, DeviceIdentity, DeviceStatus, OrganizationRole, PrincipalKind
-from accounts.models import Organization, ServiceAccount, User
+from accounts.models import Group, Organization, ServiceAccount, User
 from catalog.domain import Column, Table
+from catalog.inventory import LakeInventory
 from catalog.models import Bucket, Catalog
-from governance import securables
+from governance import inventory, securables
 from governance.domain import Securable, SecurableColumn
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
+
+from .shelf import Shelf
 
 APPROVED = DeviceIdentity(uuid.uuid4(), "laptop", "thumb", DeviceStatus.APPROVED)
 PENDING = replace(APPROVED, status=DeviceStatus.PENDING)
@@ -160,3 +164,19 @@ def columns_of(table: Securable) -> tuple[SecurableColumn, ...]:
         SecurableColumn(f"{below}/4", ("info", "iban"), "VARCHAR"),
         SecurableColumn(f"{below}/5", ("info", "age"), "INTEGER"),
     )
+
+
+@pytest.fixture
+def shelf(company: Company) -> Iterator[Shelf]:
+    """Stand in for the catalog with two tables whose columns a test may change."""
+    tables = [company.table("people"), company.table("orders")]
+    made = Shelf(company.catalog.securable, *(replace(t, columns=columns_of(t)) for t in tables))
+    inventory.register(made)
+    yield made
+    inventory.register(LakeInventory())
+
+
+@pytest.fixture
+def hr(company: Company) -> Group:
+    """Return a group of the company."""
+    return Group.objects.create(organization=company.organization, name="hr")

@@ -1,0 +1,95 @@
+"""What a check finds in Cedar text, where, and what it compiles it to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from accounts.models import Group
+from governance.domain import PolicyKind
+
+from .conftest import Company
+from .publishing import ask, publish
+from .shelf import Shelf, checked
+
+
+def test_it_compiles_an_access_policy(company: Company, shelf: Shelf, hr: Group) -> None:
+    text = """// people of hr
+@summary("HR reads people.")
+permit (
+  principal in Group::"hr",
+  action in [Action::"table.query", Action::"catalog.browse"],
+  resource in Table::"flights.main.people"
+);
+forbid (principal == User::"analyst@air.example", action, resource)
+when { context.mfa && resource in Catalog::"flights" };
+"""
+    found = checked(company, PolicyKind.ACCESS, text, company.catalog.securable)
+    assert found.findings == ()
+    first, second = found.compiled["statements"]
+    people = shelf.securables[1]
+    assert first["about"] == people.key
+    assert first["summary"] == "HR reads people."
+    assert second["summary"] == (
+        "analyst@air.example may not do anything with all in its scope, if they signed in with a "
+        "second factor and it is in flights."
+    )
+    publish(company, "hr-reads", PolicyKind.ACCESS, company.catalog.securable, found.compiled)
+    member = replace(company.actors["member"], group_ids=frozenset({hr.id}))
+    assert ask(member, people).allowed
+    assert not ask(member, shelf.securables[2]).allowed
+    assert not ask(company.actors["member"], people).allowed
+    analyst = company.actors["analyst"]
+    assert ask(analyst, people).allowed
+    assert not ask(replace(analyst, mfa=True), people).allowed
+    kinds = [(one["kind"], one["name"]) for one in found.references]
+    assert kinds == [
+        ("group", "hr"),
+        ("table", "flights.main.people"),
+        ("user", "analyst@air.example"),
+        ("catalog", "flights"),
+    ]
+    spans = [text[one["start"] : one["end"]] for one in found.references]
+    assert spans[0] == '"hr"'
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("", 1, 1, "no policy"),
+        ("permit (principal, action, resource)", 1, 36, "not finished"),
+        ("permit (principal, action, resource);\npermit (principal action);", 2, 19, "`action`"),
+        ("permit (principal, action, resource)\nwhen { foo };", 2, 8, "invalid variable"),
+        ('permit (principal in Group::"hrr", action, resource);', 1, 29, "no group 'hrr'"),
+        ('permit (principal in Grp::"hr", action, resource);', 1, 22, "`Grp`"),
+        (
+            'permit (principal, action == Action::"table.red", resource);',
+            1, 38, "table.red",
+        ),
+        (
+            'permit (principal, action, resource)\nwhen { resource.hue > 3 };',
+            2, 17, "`hue`",
+        ),
+        ("permit (principal == ?principal, action, resource);", 1, 22, "Templates"),
+        ('permit (principal, action, resource == Workspace::"other");', 1, 51, "no workspace"),
+        ('permit (principal, action, resource == Table::"flights.main.gone");', 1, 47, "no table"),
+        (
+            'permit (principal, action, resource)\nwhen { resource.tags.contains("nope") };',
+            2, 31, "no tag 'nope'",
+        ),
+        (
+            'permit (principal, action, resource == Table::"flights.main.orders");',
+            1, 47, "is not below flights.main.people",
+        ),
+    ],
+)  # fmt: skip
+def test_it_says_where_an_access_policy_is_wrong(
+    company: Company, shelf: Shelf, wrong: tuple[str, int, int, str]
+) -> None:
+    text, line, column, message = wrong
+    found = checked(company, PolicyKind.ACCESS, text, shelf.securables[1])
+    first = found.findings[0]
+    assert message in first.message
+    assert (first.line, first.column) == (line, column), first
+    assert found.compiled == {}
