@@ -122,7 +122,7 @@ def _error(text: str) -> str | None:
 def _named_in(message: str, part: Part) -> int:
     """Return where a word stands that a message is about; else where the policy begins."""
     words = {re.findall(r"[^\s:\"]+", quoted)[-1] for quoted in QUOTED.findall(message)}
-    words |= set(message.rpartition(": ")[2].split())
+    words |= set(message.partition(": ")[2].split())
     for token in part.tokens:
         if token.text.strip('"') in words and token.kind != "other":
             return token.start
