@@ -7,7 +7,7 @@ from dataclasses import replace
 from accounts.domain import Actor
 from audit.domain import Event
 from audit.services import Denial
-from execution import footing, selectors
+from execution import asked, footing, selectors
 from execution.models import Query
 from governance import securables
 from governance import services as governance
@@ -42,11 +42,13 @@ def authorize_again(
     """
     tables = selectors.tables_of(query)
     stood = {table.key: footing.of(table.key, query.footing) for table in tables}
-    asked = [Request(Action.WORKSPACE_QUERY, securables.workspace(query.workspace))]
+    wanted = [Request(Action.WORKSPACE_QUERY, securables.workspace(query.workspace))]
     for table in tables:
         known = replace(table, columns=stood[table.key].columns)
-        asked += [Request(action, known) for action in actions]
-    for request, decision in zip(asked, governance.decide_many(actor, asked, context), strict=True):
+        then = asked.context_of(query, table.key, context)
+        wanted += [Request(action, known, then) for action in actions]
+    answers = governance.decide_many(actor, wanted, context)
+    for request, decision in zip(wanted, answers, strict=True):
         if not decision.allowed:
             raise governance.denied(actor, decision, request.securable)
         _check(actor, request, decision, stood.get(request.securable.key, footing.Footing()))

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from catalog.domain import ColumnFilter
 from governance.domain import Decision
+from governance.materialization import Materialization
 
 
 class Place(StrEnum):
@@ -290,6 +291,7 @@ class Plan:
     search_path: tuple[tuple[str, str], ...] = ()
     tables: tuple[dict[str, Any], ...] = ()
     footing: Mapping[str, Any] = field(default_factory=dict)
+    materializations: tuple[Materialization, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as the API's JSON and the ledger's record."""
@@ -330,5 +332,6 @@ class Plan:
             "snapshots": {p.name: p.snapshot_id for p in self.pins},
             "decisions": [d.as_dict() for d in self.decisions],
             "local_decisions": [d.as_dict() for d in self.local_decisions],
+            "materializations": [m.as_dict() for m in self.materializations],
             "columns": [{"name": n, "type": t} for n, t in self.columns],
         }

@@ -7,6 +7,7 @@ from dataclasses import replace
 from accounts.domain import SYSTEM, Actor
 from accounts.selectors import actor_for_service_account, actor_for_user
 from audit.services import Target
+from execution import asked
 from execution.models import Grant, Query, SavedQuery
 
 SQL_SHOWN = 200
@@ -34,7 +35,14 @@ def saved_query(row: SavedQuery) -> Target:
 
 
 def principal_of(row: Query) -> Actor:
-    """Return who asked for the query, as they are now, for what happens after their request."""
+    """Return who asked for the query, as they are now, for what happens after their request.
+
+    They have the second factor and the address that they asked with.
+    """
+    return asked.as_then(_principal_of(row), row)
+
+
+def _principal_of(row: Query) -> Actor:
     request_id = str(row.execution.get("request_id", ""))
     if row.user is not None:
         device = row.device.identity if row.device else None

@@ -53,6 +53,9 @@ class Query(models.Model):
     footing = models.JSONField(
         default=dict, help_text="By table: its columns when planned, and what was shown of them."
     )
+    asked = models.JSONField(
+        default=dict, help_text="What later decisions look at again: purpose, mfa, address, bytes."
+    )
     place = models.CharField(max_length=12, choices=[(p.value, p.value) for p in Place])
     state = models.CharField(max_length=12, choices=[(s.value, s.value) for s in QueryState])
     idempotency_key = models.CharField(max_length=120, blank=True)

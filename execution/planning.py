@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from accounts.domain import Actor
@@ -11,7 +11,7 @@ from catalog.models import Catalog
 from execution import footing, gate
 from execution.bind import HiddenTable, bind
 from execution.circumstances import circumstances_of
-from execution.domain import CatalogPin, GatedQuery, Plan, RequestedPlace, Scan
+from execution.domain import CatalogPin, Estimate, GatedQuery, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
 from execution.placement import place
 from execution.resolve import (
@@ -22,9 +22,10 @@ from execution.resolve import (
     lakes_of,
     resolve,
 )
-from governance import securables
+from governance import materialization, securables
 from governance import services as governance
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
+from governance.materialization import Materialization
 from observability import metrics, steps
 from problems import Problem
 from workspaces.models import Workspace
@@ -49,14 +50,14 @@ class _Decided:
     workspace: Decision
     tables: tuple[Decision, ...]
     local: tuple[Decision, ...]
+    materializations: tuple[Materialization, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
     """What governance said of every table that a name may stand for.
 
-    By key: may it be seen, queried, taken to the person's machine, and queried there.
-    `catalogs` are the names of those that may be seen.
+    By key: may it be seen, may it be queried. `catalogs` are the names of those that may be seen.
     """
 
     workspace: Decision
@@ -78,11 +79,14 @@ def plan(
     requested: RequestedPlace = RequestedPlace.AUTO,
     default_catalog: str = "",
     snapshots: Mapping[str, int] | None = None,
+    purpose: str = "",
 ) -> Plan:
     """Return what `sql` would touch and cost, what governance says, and where it would run.
 
-    Reads only. Raises `SqlRefused`, `UnknownTable`, `AmbiguousTable`, `UnknownCatalog`,
-    `UnknownSnapshot`, `AccessDenied`, `BindError`, `PlanningFailed` or `QueryTooLarge`.
+    Reads only. What may be on the person's machine is asked once it is known what would be read,
+    because policies may set bounds on that. Raises `SqlRefused`, `UnknownTable`,
+    `AmbiguousTable`, `UnknownCatalog`, `UnknownSnapshot`, `AccessDenied`, `BindError`,
+    `PlanningFailed` or `QueryTooLarge`.
     """
     with steps.plan("gate"):
         query = _checked(sql)
@@ -91,14 +95,14 @@ def plan(
         lakes = lakes_of(workspace, default_catalog, snapshots or {})
         known = candidates(query.tables, lakes)
     with steps.plan("decide"):
-        answers = _ask(actor, workspace, lakes.catalogs, known)
+        answers = _ask(actor, workspace, lakes.catalogs, known, purpose)
         check_catalogs(actor, workspace, named, lakes, answers.catalogs)
         resolution = resolve(actor, query.tables, lakes, answers.is_visible)
-        decided = _decide(actor, workspace, resolution, answers)
+        allowed = _allowed(actor, workspace, resolution, answers)
     tables = [
         (candidate, HiddenTable(f"t{number}", candidate.table, decision.obligations))
         for number, (candidate, decision) in enumerate(
-            zip(resolution.tables, decided.tables, strict=True), start=1
+            zip(resolution.tables, allowed, strict=True), start=1
         )
     ]
     with steps.plan("bind"):
@@ -112,6 +116,8 @@ def plan(
         cost = estimate(bound, tables, query.functions)
     if cost.scan_bytes > workspace.max_scan_bytes:
         raise _too_large(cost.scan_bytes, workspace.max_scan_bytes)
+    with steps.plan("decide"):
+        decided = _decide(actor, answers.workspace, resolution, cost, purpose)
     with steps.plan("place"):
         placement = place(
             actor=actor,
@@ -130,6 +136,7 @@ def plan(
         ),
         decisions=(decided.workspace, *decided.tables),
         local_decisions=decided.local,
+        materializations=decided.materializations,
         estimate=cost,
         placement=placement,
         requested=requested,
@@ -168,41 +175,81 @@ def execution_record(plan: Plan) -> dict[str, Any]:
 
 
 def _ask(
-    actor: Actor, workspace: Workspace, catalogs: Sequence[Catalog], found: Sequence[Candidate]
+    actor: Actor,
+    workspace: Workspace,
+    catalogs: Sequence[Catalog],
+    found: Sequence[Candidate],
+    purpose: str,
 ) -> _Answers:
-    """Ask governance all that this plan may need, at once."""
-    asked = [Request(Action.WORKSPACE_QUERY, securables.workspace(workspace), SERVER)]
+    """Ask governance, at once, all that must be known before anything is bound."""
+    server = replace(SERVER, purpose=purpose)
+    asked = [Request(Action.WORKSPACE_QUERY, securables.workspace(workspace), server)]
     asked += [Request(Action.CATALOG_BROWSE, catalog.securable) for catalog in catalogs]
     for candidate in found:
         table = _securable(candidate)
         asked += [
             Request(Action.CATALOG_BROWSE, table),
-            Request(Action.TABLE_QUERY, table, SERVER),
-            Request(Action.TABLE_MATERIALIZE_LOCALLY, table, LOCAL),
-            Request(Action.TABLE_QUERY, table, LOCAL),
+            Request(Action.TABLE_QUERY, table, server),
         ]
     first, *others = governance.decide_many(actor, asked)
     browse, of_tables = others[: len(catalogs)], others[len(catalogs) :]
     seen = (c.name for c, decision in zip(catalogs, browse, strict=True) if decision.allowed)
-    per_table = zip(*[iter(of_tables)] * 4, strict=True)
-    by_key = {c.table.key: four for c, four in zip(found, per_table, strict=True)}
+    per_table = zip(*[iter(of_tables)] * 2, strict=True)
+    by_key = {c.table.key: both for c, both in zip(found, per_table, strict=True)}
     return _Answers(first, frozenset(seen), by_key)
 
 
-def _decide(
+def _allowed(
     actor: Actor, workspace: Workspace, resolution: Resolution, answers: _Answers
-) -> _Decided:
-    """Return the decisions on the tables of the query. Raises `AccessDenied` for a refusal."""
+) -> tuple[Decision, ...]:
+    """Return the decisions to query the query's tables. Raises `AccessDenied` for a refusal."""
     if not answers.workspace.allowed:
         raise governance.denied(actor, answers.workspace, securables.workspace(workspace))
-    tables, local = [], []
+    found = tuple(answers.tables[c.table.key][1] for c in resolution.tables)
+    _refuse_first(actor, resolution, found)
+    return found
+
+
+def _decide(
+    actor: Actor, workspace: Decision, resolution: Resolution, cost: Estimate, purpose: str
+) -> _Decided:
+    """Ask again with what would be read known, and what of it may be on the person's machine.
+
+    Raises `AccessDenied` where so much may not be read.
+    """
+    read = {table.table_key: table.scan_bytes for table in cost.tables}
+    asked = []
     for candidate in resolution.tables:
-        _, query, materialize, query_local = answers.tables[candidate.table.key]
-        if not query.allowed:
-            raise governance.denied(actor, query, _securable(candidate))
-        tables.append(query)
-        local += [materialize] if query_local.allowed else [materialize, query_local]
-    return _Decided(answers.workspace, tuple(tables), tuple(local))
+        table, size = _securable(candidate), read.get(candidate.table.key, 0)
+        server = replace(SERVER, scan_bytes=size, purpose=purpose)
+        local = replace(LOCAL, scan_bytes=size, purpose=purpose)
+        asked += [Request(Action.TABLE_QUERY, table, server)]
+        asked += materialization.requests(table, local)
+    answers = governance.decide_many(actor, asked)
+    step = 1 + len(materialization.ASKED)
+    queries = answers[::step]
+    _refuse_first(actor, resolution, queries)
+    local_answers = [d for number, d in enumerate(answers) if number % step]
+    return _Decided(
+        workspace,
+        queries,
+        _local_decisions(local_answers),
+        materialization.outcomes(local_answers),
+    )
+
+
+def _local_decisions(answers: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Return whether files may be taken, and where that fails already, to query there."""
+    found: list[Decision] = []
+    for query, raw, _ in zip(*[iter(answers)] * len(materialization.ASKED), strict=True):
+        found += [raw] if query.allowed else [raw, query]
+    return tuple(found)
+
+
+def _refuse_first(actor: Actor, resolution: Resolution, found: Sequence[Decision]) -> None:
+    for candidate, decision in zip(resolution.tables, found, strict=True):
+        if not decision.allowed:
+            raise governance.denied(actor, decision, _securable(candidate))
 
 
 def _securable(candidate: Candidate) -> Securable:

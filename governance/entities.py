@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from uuid import UUID
 
-from accounts.domain import Actor, PrincipalKind
+from accounts.domain import Actor, DeviceIdentity, PrincipalKind
 from governance import tags
 from governance.domain import Action, DecisionContext, Request, Securable
 from governance.engine import Json
@@ -18,6 +19,9 @@ TYPES = {
     PrincipalKind.SYSTEM: "System",
     PrincipalKind.USER: "User",
 }
+
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +99,47 @@ def request(actor: Actor, asked: Request, circumstances: Json) -> Json:
 
 
 def circumstances(actor: Actor, context: DecisionContext, facts: Facts) -> Json:
-    """Return Cedar's context: where, when, on which device, with which token."""
-    now = (context.now or datetime.now(UTC)).astimezone(UTC)
-    instant = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    device = actor.device
+    """Return Cedar's context: where, when, on which device, from where, with which token."""
     return {
         "place": context.place,
-        "now": {"__extn": {"fn": "datetime", "arg": instant}},
+        "now": _instant(context.now or datetime.now(UTC)),
         "mfa": actor.mfa,
         "local_mode_enabled": facts.local_mode_enabled,
-        "device": {
-            "present": device is not None,
-            "approved": device is not None and device.is_approved,
-        },
+        "bytes": context.scan_bytes,
+        "purpose": context.purpose,
+        "device": _device(actor.device),
+        "network": _network(actor.address),
         "token": {
             "present": actor.scopes is not None,
             "scopes": sorted(actor.scopes or ()),
         },
     }
+
+
+def _device(device: DeviceIdentity | None) -> Json:
+    return {
+        "present": device is not None,
+        "approved": device is not None and device.is_approved,
+        "managed": device is not None and device.is_managed,
+        "disk_encrypted": device is not None and device.is_disk_encrypted,
+        "os": device.os if device else "",
+        "last_seen": _instant((device.last_seen_at if device else None) or NEVER),
+    }
+
+
+def _network(address: str) -> Json:
+    """Return the client's address; nothing where there is none, or none that Cedar can read."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return {}
+    plain = getattr(found, "ipv4_mapped", None) or found
+    return {"address": {"__extn": {"fn": "ip", "arg": str(plain)}}}
+
+
+def _instant(moment: datetime) -> Json:
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"__extn": {"fn": "datetime", "arg": text}}
 
 
 def _resource(securable: Securable, facts: Facts) -> Json:

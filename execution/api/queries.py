@@ -24,6 +24,7 @@ from execution.api.serializers import (
     QuerySerializer,
     SubmissionSerializer,
 )
+from execution.asked import MAX_PURPOSE_LENGTH
 from execution.domain import QueryState, ResultFormat
 from execution.models import Query
 from execution.services.results import (
@@ -53,6 +54,14 @@ INCLUDE = OpenApiParameter(
 )
 
 
+PURPOSE = OpenApiParameter(
+    "Upend-Purpose",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="What it is for, where the body does not say.",
+)
+
+
 class PlansView(APIView):
     """Plans: nothing runs."""
 
@@ -61,6 +70,7 @@ class PlansView(APIView):
     @extend_schema(
         operation_id="plan_query",
         request=QueryRequestSerializer,
+        parameters=[PURPOSE],
         responses=PlanSerializer,
         tags=["queries"],
     )
@@ -70,7 +80,7 @@ class PlansView(APIView):
         where = find_workspace(actor, workspace)
         given = QueryRequestSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        plan = services.explain_query(actor=actor, workspace=where, **given.arguments)
+        plan = services.explain_query(actor=actor, workspace=where, **asked_of(request, given))
         return Response(plan.as_dict())
 
 
@@ -93,7 +103,7 @@ class QueriesView(generics.ListAPIView[Query]):
     @extend_schema(
         operation_id="submit_query",
         request=SubmissionSerializer,
-        parameters=[INCLUDE, IDEMPOTENCY_KEY, PREFER],
+        parameters=[INCLUDE, IDEMPOTENCY_KEY, PREFER, PURPOSE],
         responses={201: QuerySerializer, 200: OpenApiResponse(QuerySerializer, "Made before")},
         tags=["queries"],
     )
@@ -111,7 +121,7 @@ class QueriesView(generics.ListAPIView[Query]):
             workspace=where,
             idempotency_key=idempotency_key_of(request),
             reuse=given.validated_data["cache"] and not wants_fresh(request),
-            **given.arguments,
+            **asked_of(request, given),
         )
         query, headers = submission.query, {}
         if query.state != QueryState.DELEGATED:  # whoever asks is then the one to run it
@@ -166,6 +176,18 @@ class QueryCancelView(APIView):
         query = query_of(request, workspace, query_id)
         query = services.cancel_query(actor=actor_of(request), query=query)
         return Response(QuerySerializer(query).data, status=status.HTTP_202_ACCEPTED)
+
+
+def asked_of(request: Request, given: QueryRequestSerializer) -> dict[str, Any]:
+    """Return the services' arguments; a purpose may come as a header, and the body's wins."""
+    arguments = given.arguments
+    said = request.headers.get("Upend-Purpose", "").strip()
+    if len(said) > MAX_PURPOSE_LENGTH or not said.isprintable():
+        raise Invalid(
+            f"A purpose has at most {MAX_PURPOSE_LENGTH} printable characters.",
+            hint="Say it shorter, or in the body's field `purpose`.",
+        )
+    return arguments | {"purpose": arguments["purpose"] or said}
 
 
 def query_of(request: Request, workspace: str, query_id: UUID) -> Query:

@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from execution import line
+from execution.asked import MAX_PURPOSE_LENGTH
 from execution.domain import Place, QueryState, RequestedPlace, ResultFormat
 from execution.models import Query, SavedQuery
 from execution.selectors import engine_error_of
@@ -45,11 +46,19 @@ class QueryRequestSerializer(serializers.Serializer[Any]):
         help_text="Catalog name to snapshot id; the newest where it is not named.",
     )
 
+    purpose = serializers.CharField(
+        max_length=MAX_PURPOSE_LENGTH,
+        default="",
+        allow_blank=True,
+        help_text="What it is for, in one's own words; recorded, and policies may ask for it.",
+    )
+
     @property
     def arguments(self) -> dict[str, Any]:
         """Return the validated request as the services' keyword arguments."""
         given = self.validated_data
         return {
+            "purpose": given["purpose"],
             "sql": given["sql"],
             "requested": RequestedPlace(given["place"]),
             "default_catalog": given["catalog"],
@@ -166,6 +175,10 @@ class PlanSerializer(serializers.Serializer[Any]):
     snapshots = serializers.DictField(child=serializers.IntegerField())
     decisions = serializers.ListField(child=serializers.DictField())
     local_decisions = serializers.ListField(child=serializers.DictField())
+    materializations = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="What of each table may be on the machine: its files, an extract, nothing; why.",
+    )
     columns = ResultColumnSerializer(many=True)
 
 
@@ -223,6 +236,9 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
     engine_error = serializers.SerializerMethodField(
         help_text="What the engine said, redacted: one query at a time, to who manages its tables."
     )
+    purpose = serializers.CharField(
+        source="asked.purpose", default="", help_text="What it is for, as was said."
+    )
     priority = serializers.SerializerMethodField(help_text="How urgent it is.")
     queue = serializers.SerializerMethodField(
         help_text="Where it stands while it waits for a worker; else null."
@@ -242,6 +258,7 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
             "place",
             "sql",
             "principal",
+            "purpose",
             "priority",
             "plan",
             "queue",

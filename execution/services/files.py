@@ -15,7 +15,7 @@ from audit import services as audit
 from audit.domain import Event
 from audit.services import Denial
 from catalog import storage
-from execution import footing, ledger, selectors
+from execution import asked, footing, ledger, selectors
 from execution.authorization import LOCAL, ON_DEVICE
 from execution.domain import QueryState
 from execution.models import GrantedFile
@@ -79,12 +79,13 @@ def authorize_file(request: FileRequest) -> str:
     if file is None:
         raise NotFound("There is no such file.")
     _check_bearer(file, request)
-    actor = actor_for_user(
+    person = actor_for_user(
         file.grant.device.user,
         device=file.grant.device.identity,
         address=request.address,
         request_id=request.request_id,
     )
+    actor = asked.as_then(person, file.grant.query)
     _check_standing(file, actor)
     decision = _decide(file, actor)
     if file.first_fetched_at is None:
@@ -128,11 +129,12 @@ def _check_standing(file: GrantedFile, actor: Actor) -> None:
 
 def _decide(file: GrantedFile, actor: Actor) -> Decision:
     """Ask governance whether the table may still leave the server for this person and device."""
-    workspace = file.grant.query.workspace
-    known = selectors.table_securable(workspace, file.table_key, file.table_key)
-    stood = footing.of(file.table_key, file.grant.query.footing)
+    query = file.grant.query
+    known = selectors.table_securable(query.workspace, file.table_key, file.table_key)
+    stood = footing.of(file.table_key, query.footing)
     table = replace(known, columns=stood.columns)
-    decisions = decide_many(actor, [Request(action, table) for action in ON_DEVICE], LOCAL)
+    context = asked.context_of(query, file.table_key, LOCAL)
+    decisions = decide_many(actor, [Request(action, table) for action in ON_DEVICE], context)
     for decision in decisions:
         if not decision.allowed or not decision.obligations.is_empty:
             problem = FileRefused(

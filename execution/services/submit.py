@@ -14,7 +14,7 @@ from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
 from audit.domain import Event
 from audit.services import Denial
-from execution import ledger, planning, rush
+from execution import asked, ledger, planning, rush
 from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
 from execution.placement import handed_over
@@ -56,6 +56,7 @@ class Request:
     handed_over_from: UUID | None = None
     reuse: bool = True
     priority: Priority | None = None
+    purpose: str = ""
 
     @property
     def digest(self) -> str:
@@ -64,6 +65,7 @@ class Request:
         parts += [str(self.handed_over_from)] if self.handed_over_from else []
         parts += [] if self.reuse else ["no-cache"]
         parts += [self.priority] if self.priority else []
+        parts += ["for", self.purpose] if self.purpose else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -88,19 +90,22 @@ def submit_query(
     idempotency_key: str = "",
     handed_over_from: UUID | None = None,
     reuse: bool = True,
+    purpose: str = "",
 ) -> Submission:
     """Plan `sql` and queue it for the server, or delegate it to the actor's device.
 
     Where the server has the rows of an equal query, they are the answer at once; `reuse=False`
     has it run all the same. Without `priority` a person's query is interactive, a program's an
-    agent's.
+    agent's. `purpose` is what it is for, in the person's words: policies may ask for it.
 
     The same key with the same request returns the query it made before; with another request it
     raises `IdempotencyConflict`. `handed_over_from` is the actor's local run of the same text
     that this one continues on the server. Raises `PlaceRefused`, `NotHandedOver`,
     `TooManyQueries`, `TooManyRequests`, and what planning refuses.
     """
-    request = Request(sql, requested, default_catalog, snapshots, handed_over_from, reuse, priority)
+    request = Request(
+        sql, requested, default_catalog, snapshots, handed_over_from, reuse, priority, purpose
+    )
     with rush.turn(actor.id):
         submission = _submit(actor=actor, workspace=workspace, request=request, key=idempotency_key)
     query = submission.query
@@ -117,12 +122,13 @@ def explain_query(
     requested: RequestedPlace = RequestedPlace.AUTO,
     default_catalog: str = "",
     snapshots: dict[str, int] | None = None,
+    purpose: str = "",
 ) -> Plan:
     """Return the plan of `sql`, a refused place included; nothing runs. Refusals are recorded.
 
     Raises `TooManyRequests`, and what planning refuses.
     """
-    request = Request(sql, requested, default_catalog, snapshots)
+    request = Request(sql, requested, default_catalog, snapshots, purpose=purpose)
     with rush.turn(actor.id):
         return _explain(actor=actor, workspace=workspace, request=request)
 
@@ -136,6 +142,7 @@ def _explain(*, actor: Actor, workspace: Workspace, request: Request) -> Plan:
         requested=request.place,
         default_catalog=request.default_catalog,
         snapshots=request.snapshots,
+        purpose=request.purpose,
     )
 
 
@@ -165,7 +172,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
         actor=actor,
         event=Event.QUERY_SUBMITTED,
         target=ledger.query(query),
-        after=query.plan | handover.recorded(query),
+        after=query.plan | {"asked": query.asked} | handover.recorded(query),
     )
     tallies.submitted(query)
     if is_answered:
@@ -202,6 +209,7 @@ def _planned(actor: Actor, workspace: Workspace, request: Request) -> Plan:
             requested=request.place,
             default_catalog=request.default_catalog,
             snapshots=request.snapshots,
+            purpose=request.purpose,
         )
     except Problem as problem:
         if problem.denial is None:
@@ -228,6 +236,7 @@ def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place
         | {"request_id": actor.request_id}
         | tracing.carried(),
         footing=plan.footing,
+        asked=asked.record(actor, plan.estimate, request.purpose),
         place=place,
         state=QueryState.DELEGATED if is_local else QueryState.QUEUED,
         priority=priority_of(actor.kind, request.priority).rank,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -63,6 +64,12 @@ class DeviceIdentity:
     link_bytes_per_second: int | None = None
     cached_bytes: dict[str, int] = field(default_factory=dict)
     """What the device last said its cache holds, by the key of the table. Believed, not proven."""
+    os: str = ""
+    """`linux`, `macos`, `windows`, or empty: as its client said when it logged in."""
+    is_managed: bool = False
+    is_disk_encrypted: bool = False
+    """Stated by an administrator, or by whatever manages devices in their name; never by it."""
+    last_seen_at: datetime | None = None
 
     @property
     def is_approved(self) -> bool:

@@ -17,6 +17,10 @@ OVERSEERS = frozenset({OrganizationRole.ADMIN, OrganizationRole.AUDITOR})
 """Who sees what belongs to others of their organization."""
 
 
+SYSTEMS = {"Darwin": "macos", "Linux": "linux", "Windows": "windows"}
+"""How a device's platform begins, and what policies call it."""
+
+
 class Organization(models.Model):
     """The tenant: owns people, workspaces, signing keys and the audit ledger."""
 
@@ -52,6 +56,10 @@ class User(AbstractUser):
         default=OrganizationRole.MEMBER,
     )
 
+    attributes = models.JSONField(
+        default=dict, blank=True, help_text="What policies may look at, such as region: eu."
+    )
+
     objects: ClassVar[DjangoUserManager[User]] = DjangoUserManager()  # type: ignore[assignment]
 
     def __str__(self) -> str:
@@ -73,6 +81,9 @@ class ServiceAccount(models.Model):
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    attributes = models.JSONField(
+        default=dict, blank=True, help_text="What policies may look at, such as region: eu."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     disabled_at = models.DateTimeField(null=True, blank=True)
 
@@ -199,6 +210,12 @@ class Device(models.Model):
     cached_bytes = models.JSONField(
         default=dict, blank=True, help_text="Bytes its cache holds, by the key of the table."
     )
+    is_managed = models.BooleanField(
+        default=False, help_text="An administrator says that the organization manages it."
+    )
+    is_disk_encrypted = models.BooleanField(
+        default=False, help_text="An administrator says that its disk is encrypted."
+    )
     status = models.CharField(
         max_length=12,
         choices=[(s.value, s.value) for s in DeviceStatus],
@@ -231,7 +248,16 @@ class Device(models.Model):
             cores=self.cores,
             link_bytes_per_second=self.link_bytes_per_second,
             cached_bytes=self.cached_bytes,
+            os=self.os,
+            is_managed=self.is_managed,
+            is_disk_encrypted=self.is_disk_encrypted,
+            last_seen_at=self.last_seen_at,
         )
+
+    @property
+    def os(self) -> str:
+        """Return the operating system that its client named at login; empty for one unknown."""
+        return SYSTEMS.get(self.platform.partition(" ")[0], "")
 
 
 class SigningKey(models.Model):

@@ -38,6 +38,7 @@ def actor_for_user(
         mfa=mfa,
         request_id=request_id,
         address=address,
+        attributes=user.attributes,
     )
 
 
@@ -59,6 +60,7 @@ def actor_for_service_account(
         scopes=token.scopes if token else None,
         request_id=request_id,
         address=address,
+        attributes=account.attributes,
     )
 
 

@@ -371,3 +371,35 @@ def test_it_keeps_queries_under_names_that_the_workspace_shares(
         "saved_query.changed",
         "saved_query.deleted",
     ]
+
+
+def test_it_keeps_what_a_query_was_asked_with(
+    flights: Catalog, analyst: Actor, signed_in: SignedIn
+) -> None:
+    body = {"sql": "SELECT sum(delay) FROM flights.main.delays", "purpose": "audit-2026"}
+    answer = signed_in(analyst).post(
+        QUERIES, body, content_type="application/json", headers={"Upend-Purpose": "another"}
+    )
+    assert answer.status_code == 201
+    query = Query.objects.get()
+    [estimate] = query.plan["tables"]
+    assert list(query.asked["bytes"].values()) == [estimate["scan_bytes"]]
+    assert estimate["scan_bytes"] > 0
+    assert (query.asked["purpose"], query.asked["mfa"]) == ("audit-2026", False)
+    record = AuditRecord.objects.get(event="query.submitted")
+    assert record.after is not None
+    assert record.after["asked"] == query.asked
+    assert answer.json()["purpose"] == "audit-2026"
+
+
+def test_it_takes_a_purpose_from_the_header_and_refuses_a_long_one(
+    flights: Catalog, analyst: Actor, signed_in: SignedIn
+) -> None:
+    body = {"sql": DELAYS.replace("delays", "flights.main.delays")}
+    client = signed_in(analyst)
+    headers = {"Upend-Purpose": "monthly report"}
+    answer = client.post(QUERIES, body, content_type="application/json", headers=headers)
+    assert answer.json()["purpose"] == "monthly report"
+    headers = {"Upend-Purpose": "x" * 201}
+    answer = client.post(QUERIES, body, content_type="application/json", headers=headers)
+    assert answer.json()["code"] == "invalid"

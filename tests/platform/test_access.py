@@ -32,6 +32,7 @@ TABLE: list[tuple[str, str, tuple[int, ...]]] = [
     ("DELETE", "/api/v1/tokens/{token}", (204, 404, 204, 404, 403, 404, 401)),
     ("GET", "/api/v1/devices", (200, 200, 200, 200, 200, 200, 401)),
     ("POST", "/api/v1/devices", (401, 401, 401, 401, 401, 401, 401)),  # no proof of a key
+    ("PATCH", DEVICE, (200, 404, 403, 404, 403, 404, 401)),
     ("POST", f"{DEVICE}/approve", (200, 404, 403, 404, 403, 404, 401)),
     ("POST", f"{DEVICE}/revoke", (200, 404, 200, 404, 403, 404, 401)),
     ("POST", f"{DEVICE}/reset-predictions", (200, 404, 200, 404, 403, 404, 401)),
@@ -44,6 +45,8 @@ TABLE: list[tuple[str, str, tuple[int, ...]]] = [
     ("PATCH", "/api/v1/organization", (200, 403, 403, 403, 403, 200, 401)),
     ("GET", "/api/v1/people", (200, 200, 200, 200, 200, 200, 401)),
     ("POST", "/api/v1/people", (201, 403, 403, 403, 403, 201, 401)),
+    ("PUT", "/api/v1/people/{person}/attributes", (200, 403, 403, 403, 403, 404, 401)),
+    ("PUT", "/api/v1/service-accounts/{agent}/attributes", (200, 403, 403, 403, 403, 404, 401)),
     ("GET", "/api/v1/service-accounts", (200, 200, 200, 200, 200, 200, 401)),
     ("POST", "/api/v1/service-accounts", (201, 403, 403, 403, 403, 201, 401)),
     ("POST", "/api/v1/service-accounts/{agent}/disable", (200, 403, 403, 403, 403, 404, 401)),
@@ -75,7 +78,7 @@ def body_of(path: str, addresses: dict[str, str]) -> dict[str, Any]:
     if path.endswith("/devices"):
         jwk = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
         return {"name": "d", "public_jwk": jwk}
-    return {"name": "New", "slug": "new", "max_running_queries": 3}
+    return {"name": "New", "slug": "new", "max_running_queries": 3, "attributes": {"region": "eu"}}
 
 
 @pytest.fixture
@@ -97,6 +100,7 @@ def addresses(cast: Cast) -> dict[str, str]:
         "membership": str(Membership.objects.get(user=cast.users["steward"]).id),
         "steward": str(cast.users["steward"].id),
         "agent": str(cast.agent.id),
+        "person": str(cast.users["analyst"].id),
     }
 
 
@@ -110,7 +114,7 @@ def test_it_answers_each_actor(
     verb, path, name, status = case
     client = Client() if name == "nobody" else signed_in(cast.actor(name))
     path = path.format(**addresses)
-    body = json.dumps(body_of(path, addresses)) if verb in {"POST", "PATCH"} else ""
+    body = json.dumps(body_of(path, addresses)) if verb in {"POST", "PUT", "PATCH"} else ""
     answer = client.generic(verb, path, data=body, content_type="application/json")
     assert answer.status_code == int(status), getattr(answer, "content", b"")[:500]
     if int(status) >= 400:

@@ -35,6 +35,9 @@ class DeviceSerializer(serializers.Serializer[Device]):
     link_bytes_per_second = serializers.IntegerField(
         allow_null=True, help_text="What its latest runs fetched in a second, smoothed."
     )
+    os = serializers.CharField(help_text="linux, macos, windows, or empty: as its client said.")
+    is_managed = serializers.BooleanField(help_text="As an administrator stated.")
+    is_disk_encrypted = serializers.BooleanField(help_text="As an administrator stated.")
     status = serializers.ChoiceField(choices=[(s.value, s.value) for s in DeviceStatus])
     created_at = serializers.DateTimeField()
     decided_at = serializers.DateTimeField(allow_null=True)
@@ -107,6 +110,34 @@ class DeviceDecisionView(APIView):
             return device
         message = "There is no such device, or it is not yours."
         raise NotFound(message)
+
+
+class DeviceStatementSerializer(serializers.Serializer[Any]):
+    """What an administrator, or what manages devices in their name, says of one."""
+
+    is_managed = serializers.BooleanField(required=False)
+    is_disk_encrypted = serializers.BooleanField(required=False)
+
+
+class DeviceView(DeviceDecisionView):
+    """One device."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"PATCH": Scope.ADMIN}
+
+    @extend_schema(
+        operation_id="state_device",
+        request=DeviceStatementSerializer,
+        responses=DeviceSerializer,
+        tags=["identity"],
+    )
+    def patch(self, request: Request, device_id: UUID) -> Response:
+        """Say whether the device is managed and its disk encrypted (administrators)."""
+        actor = actor_of(request)
+        given = DeviceStatementSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        device = self.find(actor, device_id)
+        device = accounts.state_device(actor=actor, device=device, **given.validated_data)
+        return Response(DeviceSerializer(device).data)
 
 
 class ApproveDeviceView(DeviceDecisionView):

@@ -25,6 +25,18 @@ from problems import NotFound
 SCOPES: RequiredScopes = {"GET": Scope.ADMIN, "POST": Scope.ADMIN}
 
 
+class AttributesField(serializers.DictField):
+    """What policies may look at, such as `{"region": "eu"}`."""
+
+    child = serializers.CharField(max_length=1000)
+
+
+class AttributesSerializer(serializers.Serializer[Any]):
+    """All attributes of a principal; those left out are taken away."""
+
+    attributes = AttributesField()
+
+
 class PersonSerializer(serializers.Serializer[User]):
     """A person of the organization."""
 
@@ -32,6 +44,7 @@ class PersonSerializer(serializers.Serializer[User]):
     email = serializers.EmailField()
     name = serializers.CharField(source="display_name")
     organization_role = serializers.CharField()
+    attributes = AttributesField()
     is_active = serializers.BooleanField()
     date_joined = serializers.DateTimeField()
     last_login = serializers.DateTimeField(allow_null=True)
@@ -55,6 +68,7 @@ class ServiceAccountSerializer(serializers.Serializer[ServiceAccount]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     description = serializers.CharField()
+    attributes = AttributesField()
     created_by = serializers.EmailField(source="created_by.email")
     created_at = serializers.DateTimeField()
     disabled_at = serializers.DateTimeField(allow_null=True)
@@ -164,3 +178,60 @@ class DisableServiceAccountView(APIView):
             raise NotFound(message)
         account = accounts.disable_service_account(actor=actor, account=account)
         return Response(ServiceAccountSerializer(account).data)
+
+
+class PersonAttributesView(APIView):
+    """What policies may look at of a person."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"PUT": Scope.ADMIN}
+
+    @extend_schema(
+        operation_id="set_person_attributes",
+        request=AttributesSerializer,
+        responses=PersonSerializer,
+        tags=["identity"],
+    )
+    def put(self, request: Request, user_id: UUID) -> Response:
+        """Replace the person's attributes (administrators)."""
+        actor = actor_of(request)
+        rows = User.objects.filter(organization=own_organization(actor), id=user_id)
+        person = rows.first()
+        if person is None:
+            message = "There is no such person in your organization."
+            raise NotFound(message)
+        person = accounts.set_attributes(
+            actor=actor, principal=person, attributes=_given_attributes(request)
+        )
+        return Response(PersonSerializer(person).data)
+
+
+class ServiceAccountAttributesView(APIView):
+    """What policies may look at of a program."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"PUT": Scope.ADMIN}
+
+    @extend_schema(
+        operation_id="set_service_account_attributes",
+        request=AttributesSerializer,
+        responses=ServiceAccountSerializer,
+        tags=["identity"],
+    )
+    def put(self, request: Request, account_id: UUID) -> Response:
+        """Replace the program's attributes (administrators)."""
+        actor = actor_of(request)
+        rows = ServiceAccount.objects.filter(organization=own_organization(actor), id=account_id)
+        account = rows.select_related("created_by").first()
+        if account is None:
+            message = "There is no such service account in your organization."
+            raise NotFound(message)
+        account = accounts.set_attributes(
+            actor=actor, principal=account, attributes=_given_attributes(request)
+        )
+        return Response(ServiceAccountSerializer(account).data)
+
+
+def _given_attributes(request: Request) -> dict[str, str]:
+    given = AttributesSerializer(data=request.data)
+    given.is_valid(raise_exception=True)
+    attributes: dict[str, str] = given.validated_data["attributes"]
+    return attributes

@@ -1,5 +1,6 @@
 """Every write to who acts, split by noun."""
 
+from accounts.services.attributes import set_attributes, state_device
 from accounts.services.devices import (
     approve_device,
     enroll_device,
@@ -44,4 +45,6 @@ __all__ = [
     "note_token_use",
     "revoke_device",
     "revoke_token",
+    "set_attributes",
+    "state_device",
 ]
