@@ -5,7 +5,8 @@ Source: the DuckLake 1.0 specification, https://ducklake.select/docs/stable/spec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -119,6 +120,16 @@ class Table:
     def top_columns(self) -> tuple[Column, ...]:
         """Return the columns SQL sees, in order."""
         return tuple(c for c in self.columns if c.parent_id is None)
+
+    def without(self, hidden: Collection[str]) -> Table:
+        """Return the table as it looks to whom those top-level columns are hidden."""
+        if not hidden:
+            return self
+        gone: set[int] = set()
+        for column in self.columns:
+            if column.parent_id in gone or (column.parent_id is None and column.name in hidden):
+                gone.add(column.column_id)
+        return replace(self, columns=tuple(c for c in self.columns if c.column_id not in gone))
 
     def securable(self, catalog: Securable) -> Securable:
         """Return the table as something a policy can name, below its catalog."""

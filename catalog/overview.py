@@ -96,6 +96,8 @@ def catalog_line(actor: Actor, catalog: Catalog, *, with_columns: bool = True) -
     except lake.CatalogNotReady:
         return CatalogLine(catalog, None, None, ())
     tables = selectors.visible_tables(actor, catalog, newest.snapshot_id, with_columns=with_columns)
+    if with_columns:
+        tables = selectors.as_shown_to(actor, catalog, tables)
     lines = tuple(_lines(catalog, tables))
     return CatalogLine(catalog, newest.snapshot_id, newest.snapshot_time, lines)
 
@@ -113,6 +115,7 @@ def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TableP
     securable = table.securable(catalog.securable)
     access = _access(actor, securable)
     owner = governance.contact_of(securable)
+    (table,) = selectors.as_shown_to(actor, catalog, [table])
     known = _summaries(catalog, table, newest.snapshot_id) if _sees_all(access) else {}
     return TablePage(
         catalog=catalog,

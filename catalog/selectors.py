@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from uuid import UUID
 
@@ -94,6 +95,20 @@ def find_table(actor: Actor, catalog: Catalog, snapshot_id: int, schema: str, na
     known = [t.label for t in visible_tables(actor, catalog, snapshot_id)]
     label = f"{catalog.name}.{schema}.{name}"
     raise UnknownTable(f"There is no table {label}.", hint=did_you_mean(label, known))
+
+
+def as_shown_to(actor: Actor, catalog: Catalog, tables: Sequence[Table]) -> list[Table]:
+    """Return the tables without the columns that policies hide from `actor`.
+
+    For what is shown of tables; who reads or governs them needs all columns.
+    """
+    parent = catalog.securable
+    asked = [Request(Action.TABLE_QUERY, table.securable(parent)) for table in tables]
+    decisions = governance.decide_many(actor, asked)
+    return [
+        table.without(decision.obligations.hidden_columns)
+        for table, decision in zip(tables, decisions, strict=True)
+    ]
 
 
 def snapshot_of(catalog: Catalog, snapshot_id: int | None) -> Snapshot:

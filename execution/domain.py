@@ -125,6 +125,8 @@ class TableEstimate:
     rows: int
     data_file_ids: tuple[int, ...]
     filters: tuple[str, ...] = ()
+    concealed: frozenset[str] = frozenset()
+    """Columns that policies read and the person may not know of."""
 
     @property
     def surviving_ids(self) -> list[int] | None:
@@ -135,7 +137,7 @@ class TableEstimate:
         """Return JSON-ready data without the file ids."""
         return {
             "table": self.label,
-            "columns": list(self.columns),
+            "columns": [name for name in self.columns if name not in self.concealed],
             "scan_bytes": self.scan_bytes,
             "total_bytes": self.total_bytes,
             "files": self.files,

@@ -36,7 +36,7 @@ def estimate(
     """Return what the query would read of each table, and hold in memory."""
     reads_clock = bool(functions & CLOCK)
     estimates = tuple(
-        _table(candidate, [s for s in bound.scans if s.hidden is hidden], reads_clock)
+        _table(candidate, hidden, [s for s in bound.scans if s.hidden is hidden], reads_clock)
         for candidate, hidden in tables
     )
     held = _held(bound, tables, estimates)
@@ -74,7 +74,9 @@ def _facts(
     return found
 
 
-def _table(candidate: Candidate, scans: Sequence[BoundScan], reads_clock: bool) -> TableEstimate:
+def _table(
+    candidate: Candidate, hidden: HiddenTable, scans: Sequence[BoundScan], reads_clock: bool
+) -> TableEstimate:
     """Return one table's part: a file stays if any scan of the table may need it.
 
     A table that the engine found it need not scan keeps all its files, at no bytes: other
@@ -98,6 +100,7 @@ def _table(candidate: Candidate, scans: Sequence[BoundScan], reads_clock: bool) 
         rows=_rows(pruned),
         data_file_ids=tuple(ids),
         filters=tuple(dict.fromkeys(text for scan in scans for text in _shown(scan))),
+        concealed=hidden.obligations.hidden_columns,
     )
 
 
@@ -107,9 +110,25 @@ def _distinct(
     """Return the columns to read per set of filters: equal scans share what they fetched."""
     found: dict[tuple[ColumnFilter, ...], tuple[str, ...]] = {}
     for scan in scans:
-        filters = _lasting(scan.filters) if reads_clock else scan.filters
+        filters = _pruning(scan)
+        filters = _lasting(filters) if reads_clock else filters
         found[filters] = tuple(dict.fromkeys([*found.get(filters, ()), *scan.columns]))
     return found or {(): ()}
+
+
+def _pruning(scan: BoundScan) -> tuple[ColumnFilter, ...]:
+    """Return the filters that may leave files out: none that say something of hidden values.
+
+    How many files and bytes are left is shown, before anything runs. Where the engine sees through
+    a mask, it turns filters on what is shown into filters on what is hidden: they prune nothing.
+    Nothing of the query's gets past the fence of a row filter: what is pushed down there is the
+    policy's own, the same whatever is asked.
+    """
+    obligations = scan.hidden.obligations
+    if obligations.row_filters:
+        return scan.filters
+    masked = {mask.column for mask in obligations.masks}
+    return tuple(item for item in scan.filters if item.column not in masked)
 
 
 def _lasting(filters: Iterable[ColumnFilter]) -> tuple[ColumnFilter, ...]:
@@ -126,8 +145,12 @@ def _rows(pruned: Sequence[PrunedFiles]) -> int:
 
 
 def _shown(scan: BoundScan) -> list[str]:
-    """Return the filters of a scan for people."""
-    return [*map(_text, scan.filters), *scan.unknown_filters]
+    """Return the filters of a scan for people; those of policies are not theirs to read."""
+    obligations = scan.hidden.obligations
+    if obligations.row_filters:
+        return []
+    unknown = () if obligations.masks else scan.unknown_filters
+    return [*map(_text, _pruning(scan)), *unknown]
 
 
 def _text(item: ColumnFilter) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from django.db.models import Max, QuerySet, Sum
@@ -10,6 +11,7 @@ from django.db.models import Max, QuerySet, Sum
 from accounts.domain import Actor
 from accounts.models import Device
 from catalog.models import Catalog
+from execution import footing
 from execution.models import Query, ResultExport, SavedQuery
 from governance import securables
 from governance import selectors as governance
@@ -97,16 +99,24 @@ def tables_of(query: Query) -> list[Securable]:
 def engine_error_of(actor: Actor, query: Query) -> str:
     """Return what the engine said of a failure, redacted, to who manages all that the query read.
 
-    Empty for others, and where the engine said nothing.
+    Empty for others, where the engine said nothing, and where policies hide any of it from them.
     """
     if not query.engine_error:
         return ""
     try:
-        asked = [Request(Action.CATALOG_MANAGE, table) for table in tables_of(query)]
+        tables = [
+            replace(table, columns=footing.of(table.key, query.footing).columns)
+            for table in tables_of(query)
+        ]
     except NotFound:  # of what was dropped nobody is the owner
         return ""
-    asked = asked or [Request(Action.WORKSPACE_MANAGE, securables.workspace(query.workspace))]
-    may = all(decision.allowed for decision in governance.decide_many(actor, asked))
+    asked = [
+        Request(action, table)
+        for table in tables
+        for action in (Action.CATALOG_MANAGE, Action.TABLE_QUERY)
+    ] or [Request(Action.WORKSPACE_MANAGE, securables.workspace(query.workspace))]
+    decisions = governance.decide_many(actor, asked)
+    may = all(d.allowed and d.obligations.is_empty for d in decisions)
     return query.engine_error if may else ""
 
 

@@ -15,7 +15,13 @@ from api.permissions import RequiredScopes, actor_of
 from catalog.api.serializers import AtSerializer, TableDetailSerializer, TableListSerializer
 from catalog.domain import Table
 from catalog.models import Catalog
-from catalog.selectors import find_catalog, find_table, snapshot_of, visible_tables
+from catalog.selectors import (
+    as_shown_to,
+    find_catalog,
+    find_table,
+    snapshot_of,
+    visible_tables,
+)
 from governance import domain as governance_domain
 from governance import services as governance
 from governance.domain import Action
@@ -64,7 +70,8 @@ class TableView(APIView):
         snapshot = snapshot_of(found, _at(request))
         one = find_table(actor, found, snapshot.snapshot_id, schema, table)
         [body] = described(actor, found, [one])
-        body |= {"columns": one.top_columns, "snapshot": snapshot}
+        (seen,) = as_shown_to(actor, found, [one])
+        body |= {"columns": seen.top_columns, "snapshot": snapshot}
         return Response(TableDetailSerializer(body).data)
 
 
