@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -13,7 +14,7 @@ import structlog
 from django.db.models.expressions import RawSQL
 
 from governance import engine, rules
-from governance.domain import PolicyKind, Securable, VersionState
+from governance.domain import PolicyKind, Securable, SecurableKind, VersionState
 from governance.engine import PolicyBundle
 from governance.models import PolicySet, PolicyVersion
 from governance.rules import MaskRule, Published, RowFilterRule, Statement
@@ -31,6 +32,8 @@ KEPT_BUNDLES = 64
 KEPT_SETS = 4096
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+SCOPE_KINDS = {"catalog": SecurableKind.CATALOG, "table": SecurableKind.TABLE}
+NAMESAKE = "namesake of "
 DEFAULTS = "defaults"
 """Stands for the role defaults among the keys of scopes."""
 
@@ -80,9 +83,11 @@ class Bundle:
         self.version = version
         self.policies = tuple(sorted(policies, key=lambda policy: policy.name))
         self._scopes: dict[str, _Scope] = {}
+        self._by_label: dict[tuple[SecurableKind, str], set[str]] = {}
         self._sets: Kept[tuple[str, ...], PolicyBundle] = Kept(KEPT_SETS)
         for policy in self.policies:
             self._add(policy)
+            self._add_namesake(policy)
 
     def with_policy(self, policy: Published) -> Bundle:
         """Return what would hold if `policy` were published, in place of the one of its name."""
@@ -111,11 +116,13 @@ class Bundle:
 
     def access_above(self, securable: Securable) -> tuple[str, ...]:
         """Return the scopes above a securable with access policies: a batch shares them."""
-        return tuple(node.key for node in securable.ancestors if self._has_access(node.key))
+        keys = (k for node in securable.ancestors for k in (node.key, *self._namesakes_of(node)))
+        return tuple(key for key in keys if self._has_access(key))
 
     def access_of(self, securable: Securable) -> tuple[str, ...]:
         """Return the securable's own scope where it has access policies."""
-        return (securable.key,) if self._has_access(securable.key) else ()
+        keys = (securable.key, *self._namesakes_of(securable))
+        return tuple(key for key in keys if self._has_access(key))
 
     def access(self, keys: tuple[str, ...]) -> PolicyBundle:
         """Return the access policies of some scopes, parsed; `DEFAULTS` is among the scopes."""
@@ -133,7 +140,16 @@ class Bundle:
 
     def _chain(self, securable: Securable) -> list[_Scope]:
         chain = (securable, *securable.ancestors)
-        return [self._scopes[node.key] for node in chain if node.key in self._scopes]
+        keys = [key for node in chain for key in (node.key, *self._namesakes_of(node))]
+        return [self._scopes[key] for key in keys if key in self._scopes]
+
+    def _namesakes_of(self, securable: Securable) -> list[str]:
+        """Return the scopes that bear the securable's name and are not it.
+
+        A table that was replaced by another of its name has left its policies behind.
+        """
+        others = self._by_label.get((securable.kind, securable.label.lower()), ())
+        return [f"{NAMESAKE}{key}" for key in others if key != securable.key]
 
     def _scope(self, key: str) -> _Scope:
         return self._scopes.setdefault(key, _Scope())
@@ -155,6 +171,21 @@ class Bundle:
         except (KeyError, TypeError, ValueError) as error:
             logger.exception("a published policy cannot be read", policy=policy.name, error=error)
             self._add_broken(policy)
+
+    def _add_namesake(self, policy: Published) -> None:
+        """Have a policy deny another thing of its scope's name: nobody said it holds there."""
+        kind = SCOPE_KINDS.get(policy.scope_key.partition(":")[0])
+        if kind is None:
+            return
+        self._by_label.setdefault((kind, policy.scope_label.lower()), set()).add(policy.scope_key)
+        because = f"it was written for another {kind.lower()} that was called so."
+        other = replace(policy, scope_key=f"{NAMESAKE}{policy.scope_key}", broken_because=because)
+        if policy.kind is PolicyKind.ACCESS:
+            with suppress(KeyError, TypeError):
+                statements = rules.namesake_statements(other)
+                self._scope(other.scope_key).statements.extend(statements)
+        else:
+            self._add_broken(other)
 
     def _add_broken(self, policy: Published) -> None:
         scope = self._scope(policy.scope_key)

@@ -170,7 +170,7 @@ def statements(policy: Published) -> Iterable[tuple[str, Statement]]:
         added = _confined(policy) + (_ending(policy) if one["body"]["effect"] == "permit" else [])
         body = {**one["body"], "conditions": [*added, *one["body"]["conditions"]]}
         if policy.broken_because:
-            reference, body = policy.broken(), _refusal(policy, one["body"]["action"])
+            reference, body = policy.broken(), _refusal(one["body"]["action"], _confined(policy))
         # A policy about one thing below its scope is looked at for that thing only.
         yield (
             one.get("about") or policy.scope_key,
@@ -180,7 +180,21 @@ def statements(policy: Published) -> Iterable[tuple[str, Statement]]:
 
 def broken_statement(policy: Published) -> Statement:
     """Return what stands for an access policy that cannot be read: all in its scope is denied."""
-    return Statement(f"{policy.name}#0", policy.broken(), _refusal(policy, {"op": "All"}))
+    body = _refusal({"op": "All"}, _confined(policy))
+    return Statement(f"{policy.name}#0", policy.broken(), body)
+
+
+def namesake_statements(policy: Published) -> list[Statement]:
+    """Return what an access policy forbids, for everyone, on another thing of its scope's name.
+
+    What it permits is permitted to nobody there, without a word.
+    """
+    bodies = [one["body"] for one in policy.compiled["statements"]]
+    return [
+        Statement(f"{policy.name}~{number}", policy.broken(), _refusal(body["action"], []))
+        for number, body in enumerate(bodies)
+        if body["effect"] == "forbid"
+    ]
 
 
 def mask_rule(policy: Published) -> MaskRule:
@@ -248,10 +262,10 @@ def _ending(policy: Published) -> list[Json]:
     return [{"kind": "when", "body": {"<": {"left": now, "right": end}}}]
 
 
-def _refusal(policy: Published, action: Json) -> Json:
+def _refusal(action: Json, confined: list[Json]) -> Json:
     """Return the statement that denies some actions in a scope, but none that mends policies."""
     body = _refusing_all()
-    return {**body, "action": action, "conditions": [*_confined(policy), *body["conditions"]]}
+    return {**body, "action": action, "conditions": [*confined, *body["conditions"]]}
 
 
 @cache

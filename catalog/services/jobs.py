@@ -30,7 +30,7 @@ from catalog.models import Catalog, Job
 from catalog.writer import process
 from catalog.writer.marks import marker
 from catalog.writer.process import Outcome
-from governance import securables
+from governance import broken, securables
 from problems import Conflict
 
 logger = structlog.get_logger(__name__)
@@ -165,6 +165,9 @@ def finish_job(*, job: Job, outcome: Outcome) -> None:
         staged = job.arguments.get("staged_key")
         if staged:
             transaction.on_commit(lambda: _forget(staged))
+        if job.kind in {JobKind.DROP_CATALOG, JobKind.STATEMENTS}:
+            # Tables and columns may be gone: decisions see that by themselves, owners do not.
+            transaction.on_commit(lambda: broken.recheck(job.catalog.workspace), robust=True)
     job.save(
         update_fields=["state", "result", "problem", "progress", "heartbeat_at", "finished_at"]
     )

@@ -31,6 +31,8 @@ class Event(StrEnum):
     ORGANIZATION_CREATED = "organization.created"
     OWNER_CHANGED = "owner.changed"
     PLAN_REFUSED = "plan.refused"
+    POLICY_BROKEN = "policy.broken"
+    POLICY_MENDED = "policy.mended"
     PRINCIPAL_ATTRIBUTES_CHANGED = "principal.attributes_changed"
     QUERY_CANCELLED = "query.cancelled"
     QUERY_FAILED = "query.failed"
