@@ -129,14 +129,14 @@ class Sessions:
         while (session := self._covering(need)) is not None:
             if session.engine.is_alive():
                 return session
-            session.engine.close()
+            _close_aside([session])
         return None
 
     def keep(self, session: Session) -> None:
         """Let a session wait for the next query; the longest waiting one makes room."""
         is_big = _resident_bytes(session.engine.pid) > RESIDENT_BYTES
         if is_big or not session.engine.catch_up():
-            session.engine.close()
+            session.engine.close()  # at once: its memory is promised to the next query
             return
         session.idle_since = time.monotonic()
         with self._lock:
@@ -144,7 +144,7 @@ class Sessions:
             surplus = self._waiting[:-KEPT_AT_MOST]
             self._waiting = self._waiting[-KEPT_AT_MOST:]
             self._look_again()
-        _close(surplus)
+        _close_aside(surplus)
 
     def end_old(self) -> None:
         """End the sessions whose time is over."""
@@ -153,24 +153,32 @@ class Sessions:
             old = [session for session in self._waiting if session.is_over(now)]
             self._waiting = [session for session in self._waiting if not session.is_over(now)]
             self._look_again()
-        _close(old)
+        _close_aside(old)
 
     def _look_again(self) -> None:
         """See to it that the last one is ended too, when no query comes. Call with the lock."""
         metrics.ENGINES_KEPT.set(len(self._waiting))
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
-        if self._waiting:
-            self._timer = threading.Timer(IDLE_SECONDS + 1, self.end_old)
+        if self._timer is None and self._waiting:
+            oldest = min(session.idle_since for session in self._waiting)
+            pause = oldest + IDLE_SECONDS - time.monotonic() + 1
+            self._timer = threading.Timer(max(1.0, pause), self._when_due)
             self._timer.daemon = True
             self._timer.start()
+
+    def _when_due(self) -> None:
+        """End what is over, and set the clock for what was kept meanwhile."""
+        with self._lock:
+            self._timer = None
+        self.end_old()
 
     def end_all(self) -> None:
         """End every waiting session."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
             self._look_again()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
         _close(waiting)
 
     def _covering(self, need: Need) -> Session | None:
@@ -181,6 +189,15 @@ class Sessions:
                     metrics.ENGINES_KEPT.set(len(self._waiting))
                     return session
         return None
+
+
+def _close_aside(sessions: list[Session]) -> None:
+    """End engines without holding up the query that noticed: each takes milliseconds to be gone.
+
+    The thread is no daemon: a worker that ends waits for it, and what it leaves ends with it.
+    """
+    if sessions:
+        threading.Thread(target=_close, args=(sessions,), name="engine-end").start()
 
 
 def _close(sessions: list[Session]) -> None:
