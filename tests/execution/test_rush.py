@@ -61,10 +61,28 @@ def test_it_sends_away_what_is_more_than_may_wait(busy: tuple[Rush, ExitStack]) 
     with pytest.raises(TooManyRequests) as refused, here.turn(ANA):
         pass
     assert refused.value.status == 429
-    assert refused.value.retry_after_seconds == rush.RETRY_AFTER_SECONDS
+    assert refused.value.retry_after_seconds == 1
     taken.close()
     for thread in threads:
         thread.join()
+
+
+def test_it_tells_those_it_sends_away_to_come_again_one_after_the_other(
+    busy: tuple[Rush, ExitStack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rush, "MOST_WAITING", 0)
+    here, taken = busy
+    told = []
+    for _ in range(1000):
+        with pytest.raises(TooManyRequests) as refused, here.turn(ANA):
+            pass
+        told.append(refused.value.retry_after_seconds or 0)
+    assert told == sorted(told)
+    assert set(told) == set(range(1, rush.LONGEST_RETRY_SECONDS + 1))
+    taken.close()
+    with busy[0].turn(ANA):
+        pass
+    assert not here._free_at, "what was promised is forgotten with its principal"
 
 
 def test_it_gives_the_turn_back_where_the_work_fails(busy: tuple[Rush, ExitStack]) -> None:
