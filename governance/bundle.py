@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import Lock
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -14,6 +15,7 @@ import structlog
 from django.db.models.expressions import RawSQL
 
 from governance import engine, rules
+from governance.classes import Lens, lens
 from governance.domain import PolicyKind, Securable, SecurableKind, VersionState
 from governance.engine import PolicyBundle
 from governance.models import PolicySet, PolicyVersion
@@ -127,6 +129,18 @@ class Bundle:
     def access(self, keys: tuple[str, ...]) -> PolicyBundle:
         """Return the access policies of some scopes, parsed; `DEFAULTS` is among the scopes."""
         return self._sets.get(keys, lambda: self._assembled(keys))
+
+    @cached_property
+    def lens(self) -> Lens:
+        """Return what the access policies look at, the defaults of the roles among them."""
+        written = [one.body for scope in self._scopes.values() for one in scope.statements]
+        return lens([*engine.role_defaults().bodies.values(), *written])
+
+    def shapes(self) -> Iterator[MaskRule | RowFilterRule]:
+        """Return every mask and row filter of the workspace."""
+        for scope in self._scopes.values():
+            yield from scope.masks
+            yield from scope.row_filters
 
     def _assembled(self, keys: tuple[str, ...]) -> PolicyBundle:
         found = [one for key in keys if key != DEFAULTS for one in self._scopes[key].statements]

@@ -20,6 +20,7 @@ from governance.domain import (
 from governance.masks import Mask, Path
 from governance.rules import MaskRule, RowFilterRule
 from governance.subjects import Subject
+from governance.tags import Assigned, of_columns
 
 ANY_COLUMN = "*"
 """Hidden where nobody said which columns there are: then any of them may be."""
@@ -59,6 +60,15 @@ def of(bundle: Bundle, who: Subject, table: Securable, tags: ColumnTags) -> Show
     obligations = Obligations(masked, _filtered(filtering, who, table), hidden)
     policies = {*masking, *(one.policy for one in filtering)}
     return Shown(obligations, tuple(sorted(policies, key=lambda policy: policy.name)))
+
+
+def may_shape(bundle: Bundle, table: Securable, assigned: Assigned) -> bool:
+    """Tell whether any mask or row filter of the bundle is about a table, for whomever."""
+    in_scope = bundle.masks(table)
+    if bundle.row_filters(table) or any(mask.lost(table) for mask in in_scope):
+        return True
+    tags = of_columns(table, assigned) if in_scope else {}
+    return any(_may_concern(mask, table, tags) for mask in in_scope)
 
 
 def _broken(

@@ -115,6 +115,10 @@ class MaskRule:
         """Tell whether `who` sees the columns as they are."""
         return any(e.covers(who) for e in self.exemptions)
 
+    def values_of(self, who: Subject) -> Iterable[tuple[str, str]]:
+        """Return what the SQL of an expression reads of `who`."""
+        return templates.read(self.template, who.values)
+
     def is_about(self, column: SecurableColumn, tags: frozenset[str]) -> bool:
         """Tell whether the column, which bears `tags`, is masked."""
         return bool(self.tags & tags) or any(named.means(column) for named in self.columns)
@@ -146,6 +150,10 @@ class RowFilterRule:
     def exempts(self, who: Subject) -> bool:
         """Tell whether `who` sees all rows."""
         return any(e.covers(who) for e in self.exemptions)
+
+    def values_of(self, who: Subject) -> Iterable[tuple[str, str]]:
+        """Return what the predicate reads of `who`."""
+        return templates.read(self.template, who.values)
 
     def lost(self, table: Securable) -> str:
         """Return the name of a column that is filtered by and that the table lacks, if any."""

@@ -74,6 +74,16 @@ def contact_of(securable: Securable) -> Owner | None:
     return facts.owner_of(securable) or _workspace_owners([securable]).get(securable.workspace_id)
 
 
+def facts_about(workspace: Workspace, securables: Sequence[Securable]) -> Facts:
+    """Return what the database knows of securables, whoever asks; roles are left to the caller."""
+    return Facts(
+        roles={},
+        tags=assignments(securables, with_columns=True),
+        owners=owners_of(securables),
+        local_mode_enabled=workspace.organization.local_mode_enabled,
+    )
+
+
 def _known(actor: Actor, requests: Sequence[Request]) -> tuple[Facts, Mapping[UUID, Bundle]]:
     """Return what the database knows, and the policies that hold, by workspace."""
     securables = [request.securable for request in requests]

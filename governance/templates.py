@@ -40,6 +40,14 @@ def render(
     return "".join(_shown(part, columns, values) for part in template)
 
 
+def read(template: Sequence[Part], values: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what a template reads of a principal with these values, by name."""
+    names = [
+        part["principal"] for part in template if not isinstance(part, str) and "principal" in part
+    ]
+    return [(name, values[name]) for name in names if name in values]
+
+
 def find(
     name: str, keys: Sequence[str], columns: Sequence[SecurableColumn]
 ) -> SecurableColumn | None:

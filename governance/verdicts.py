@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from accounts.domain import Actor
 from governance import engine, entities, obligations, rules, subjects, tags
 from governance.bundle import DEFAULTS, NOTHING, Bundle
+from governance.classes import Lens
 from governance.domain import (
     NO_OBLIGATIONS,
     DecisionContext,
     Obligations,
     PolicyReference,
     Request,
+    Securable,
+    SecurableColumn,
     SecurableKind,
 )
 from governance.engine import NOT_EVALUATED, Json, Verdict
 from governance.entities import Facts
+from governance.obligations import Shown
 from workspaces.domain import WorkspaceRole
 
 Bundles = Mapping[UUID, Bundle]
 """What holds, by workspace; a workspace without policies need not be there."""
+
+FEW = 16
+"""So many requests are asked as they are: they are mostly about different things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,33 @@ class _Batch:
     context: DecisionContext
     facts: Facts
     circumstances: Mapping[DecisionContext, Json]
+    seen: dict[tuple[Bundle, str, tuple[SecurableColumn, ...]], Shown] = field(default_factory=dict)
+
+    def shown(self, bundle: Bundle, table: Securable) -> Shown:
+        """Return what the actor is shown of a table, worked out once for all actions on it."""
+        key = (bundle, table.key, table.columns)
+        if key not in self.seen:
+            who = subjects.subject(self.actor, self.facts.roles_in(table.workspace_id))
+            columns = tags.of_columns(table, self.facts.tags)
+            self.seen[key] = obligations.of(bundle, who, table, columns)
+        return self.seen[key]
+
+    def ask_each_class(
+        self,
+        policies: engine.PolicyBundle,
+        requests: Sequence[Request],
+        workspace: UUID | None,
+        lens: Lens,
+    ) -> list[Verdict]:
+        """Ask Cedar once, with one request for all those that no policy can tell apart."""
+        if len(requests) <= FEW:
+            return self.ask(policies, requests, workspace)
+        classes = {r.securable.key: lens.securable(r.securable, self.facts) for r in requests}
+        alike = [(r.action, r.context, classes[r.securable.key]) for r in requests]
+        first = dict(zip(reversed(alike), reversed(requests), strict=True))
+        found = self.ask(policies, list(first.values()), workspace)
+        verdict_of = dict(zip(first, found, strict=True))
+        return [verdict_of[key] for key in alike]
 
     def ask(
         self, policies: engine.PolicyBundle, requests: Sequence[Request], workspace: UUID | None
@@ -106,9 +140,8 @@ def _verdicts(
             groups.setdefault((bundle, workspace, own), []).append(position)
     for (bundle, workspace, keys), positions in groups.items():
         asked = [requests[position] for position in positions]
-        for position, verdict in zip(
-            positions, batch.ask(bundle.access(keys), asked, workspace), strict=True
-        ):
+        answers = batch.ask_each_class(bundle.access(keys), asked, workspace, bundle.lens)
+        for position, verdict in zip(positions, answers, strict=True):
             parts[position].append(verdict)
     found = [engine.combine(verdicts) for verdicts in parts]
     return _mendable(batch, requests, holding, found)
@@ -137,8 +170,7 @@ def _answer(batch: _Batch, asked: Request, bundle: Bundle, verdict: Verdict) -> 
     is_guarded = asked.action in rules.GUARDED and table.kind is SecurableKind.TABLE
     if bundle is NOTHING or not verdict.allowed or not is_guarded:
         return Answer(verdict)
-    who = subjects.subject(batch.actor, batch.facts.roles_in(table.workspace_id))
-    shown = obligations.of(bundle, who, table, tags.of_columns(table, batch.facts.tags))
+    shown = batch.shown(bundle, table)
     if shown.broken is not None:
         return Answer(Verdict(allowed=False, determined_by=(shown.broken,)))
     return Answer(verdict, shown.obligations, shown.policies)
