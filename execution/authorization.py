@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from accounts.domain import Actor
@@ -18,6 +19,7 @@ SERVER = DecisionContext(place="server")
 LOCAL = DecisionContext(place="local")
 ON_SERVER = (Action.TABLE_QUERY,)
 ON_DEVICE = (Action.TABLE_QUERY, Action.TABLE_MATERIALIZE_LOCALLY)
+AS_EXTRACT = (Action.TABLE_QUERY, Action.TABLE_MATERIALIZE_EXTRACT)
 SHOWING = frozenset({Action.TABLE_QUERY, Action.TABLE_MATERIALIZE_EXTRACT})
 
 
@@ -31,14 +33,20 @@ class PoliciesChanged(Conflict):
 
 
 def authorize_again(
-    actor: Actor, query: Query, actions: tuple[Action, ...], context: DecisionContext
+    actor: Actor,
+    query: Query,
+    actions: tuple[Action, ...],
+    context: DecisionContext,
+    *,
+    extracts: Collection[str] = (),
 ) -> None:
     """Raise `AccessDenied` unless `actor` may do all `actions` on every table of the query now.
 
     To see a query is not to read its rows: an auditor sees that it ran and what it asked, and
     someone who may no longer query a table does not read yesterday's result of it either. Raises
     `PoliciesChanged` where masks, row filters or hidden columns are now, or for this reader,
-    others than those that the query was planned under.
+    others than those that the query was planned under. `extracts` are the keys of tables that are
+    read as extracts: of those, what is asked is whether they may be.
     """
     tables = selectors.tables_of(query)
     stood = {table.key: footing.of(table.key, query.footing) for table in tables}
@@ -46,7 +54,8 @@ def authorize_again(
     for table in tables:
         known = replace(table, columns=stood[table.key].columns)
         then = asked.context_of(query, table.key, context)
-        wanted += [Request(action, known, then) for action in actions]
+        of_table = AS_EXTRACT if table.key in extracts else actions
+        wanted += [Request(action, known, then) for action in of_table]
     answers = governance.decide_many(actor, wanted, context)
     for request, decision in zip(wanted, answers, strict=True):
         if not decision.allowed:

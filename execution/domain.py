@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from catalog.domain import ColumnFilter
+from execution.extracts.domain import Offer, Unavailable
 from governance.domain import Decision
 from governance.materialization import Materialization
 
@@ -32,11 +33,15 @@ class RequestedPlace(StrEnum):
 
 
 class QueryState(StrEnum):
-    """Where a query stands. `delegated`: a manifest is out, the receipt is not back yet."""
+    """Where a query stands. `delegated`: a manifest is out, the receipt is not back yet.
+
+    `preparing`: the server writes an extract that the device will read.
+    """
 
     CANCELLED = "cancelled"
     DELEGATED = "delegated"
     FAILED = "failed"
+    PREPARING = "preparing"
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -294,6 +299,12 @@ class Plan:
     tables: tuple[dict[str, Any], ...] = ()
     footing: Mapping[str, Any] = field(default_factory=dict)
     materializations: tuple[Materialization, ...] = ()
+    extracts: tuple[Offer | Unavailable, ...] = ()
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """Return the extracts that a local run would read in tables' places."""
+        return tuple(found for found in self.extracts if isinstance(found, Offer))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as the API's JSON and the ledger's record."""
@@ -335,5 +346,6 @@ class Plan:
             "decisions": [d.as_dict() for d in self.decisions],
             "local_decisions": [d.as_dict() for d in self.local_decisions],
             "materializations": [m.as_dict() for m in self.materializations],
+            "extracts": [found.as_dict() for found in self.extracts],
             "columns": [{"name": n, "type": t} for n, t in self.columns],
         }

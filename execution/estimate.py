@@ -111,7 +111,7 @@ def _distinct(
     found: dict[tuple[ColumnFilter, ...], tuple[str, ...]] = {}
     for scan in scans:
         filters = _pruning(scan)
-        filters = _lasting(filters) if reads_clock else filters
+        filters = lasting(filters) if reads_clock else filters
         found[filters] = tuple(dict.fromkeys([*found.get(filters, ()), *scan.columns]))
     return found or {(): ()}
 
@@ -131,7 +131,7 @@ def _pruning(scan: BoundScan) -> tuple[ColumnFilter, ...]:
     return tuple(item for item in scan.filters if item.column not in masked)
 
 
-def _lasting(filters: Iterable[ColumnFilter]) -> tuple[ColumnFilter, ...]:
+def lasting(filters: Iterable[ColumnFilter]) -> tuple[ColumnFilter, ...]:
     """Keep the filters that stay necessary while the clock moves on between plan and run.
 
     The engine puts the present in for `now()`; a lower bound only rises, so that files left out

@@ -21,7 +21,7 @@ SELECT state, place, is_heavy, priority,
        count(*), coalesce(sum(slot_bytes), 0),
        coalesce(extract(epoch FROM statement_timestamp() - min(created_at)), 0)
   FROM execution_query
- WHERE state IN ('delegated', 'queued', 'running')
+ WHERE state IN ('delegated', 'preparing', 'queued', 'running')
  GROUP BY 1, 2, 3, 4, 5
 """
 NAMES = {

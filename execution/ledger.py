@@ -8,7 +8,8 @@ from accounts.domain import SYSTEM, Actor
 from accounts.selectors import actor_for_service_account, actor_for_user
 from audit.services import Target
 from execution import asked
-from execution.models import Grant, Query, SavedQuery
+from execution.models import Extract, Grant, Query, SavedQuery
+from workspaces.models import Workspace
 
 SQL_SHOWN = 200
 SQL_KEPT = 10_000
@@ -26,6 +27,17 @@ def grant(row: Grant) -> Target:
     """Return a grant as the target of an event: named by the query it serves."""
     of_query = query(row.query)
     return replace(of_query, kind="grant", id=str(row.id))
+
+
+def extract(row: Extract) -> Target:
+    """Return an extract as the target of an event: named by its table."""
+    where = row.workspace
+    return Target("extract", str(row.id), row.table_label, where.organization_id, where.id)
+
+
+def system_of(workspace: Workspace) -> Actor:
+    """Return Upend itself, acting for a workspace."""
+    return replace(SYSTEM, organization_id=workspace.organization_id)
 
 
 def saved_query(row: SavedQuery) -> Target:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.domain import Actor, PrincipalKind
 from accounts.models import Device, ServiceAccount, User
 from execution.domain import ExportState, Place, QueryState, ResultFormat
+from execution.extracts.domain import ExtractState
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
 
@@ -34,6 +35,65 @@ class QueryQuerySet(models.QuerySet["Query"]):
             own | models.Q(workspace__in=stewarded.values("workspace_id")),
             workspace__organization_id=actor.organization_id,
         )
+
+
+class Extract(models.Model):
+    """A governed extract: what some see of a table, as a file. The row is the queue of writers.
+
+    `digest` is of all that it depends on; of one digest, one is being prepared or ready.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="extracts")
+    catalog_id = models.UUIDField()
+    table_key = models.CharField(max_length=200)
+    table_label = models.CharField(max_length=300)
+    snapshot_id = models.BigIntegerField(help_text="Since when the table is what it holds.")
+    committed_at = models.DateTimeField(null=True)
+    fingerprint = models.CharField(max_length=64, help_text="Obligations.fingerprint of its view.")
+    columns = models.JSONField(help_text="Names of the columns it holds.")
+    filters = models.JSONField(help_text="[[column, operator, [values]]]; none is all rows.")
+    digest = models.CharField(max_length=64)
+    job = models.JSONField(help_text="The SQL that makes it, and the record of its slice.")
+    state = models.CharField(
+        max_length=12,
+        choices=[(s.value, s.value) for s in ExtractState],
+        default=ExtractState.PREPARING,
+    )
+    key = models.CharField(max_length=400, blank=True, help_text="Empty where there is no object.")
+    size_bytes = models.BigIntegerField(null=True)
+    row_count = models.BigIntegerField(null=True)
+    footer_bytes = models.PositiveIntegerField(null=True)
+    column_bytes = models.JSONField(default=dict)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=120, blank=True)
+    problem = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(
+        null=True, help_text="Of a failed one: until when nobody tries again."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["workspace", "table_key", "fingerprint"],
+                condition=models.Q(state__in=["preparing", "ready"]),
+                name="extract_live",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["digest"],
+                condition=models.Q(state__in=["preparing", "ready"]),
+                name="extract_is_written_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_label}: {self.state}"
 
 
 class Query(models.Model):
@@ -113,6 +173,9 @@ class Query(models.Model):
         help_text="The local run that outgrew its machine.",
     )
     receipt = models.JSONField(null=True, help_text="Verified receipt of a local run.")
+    extracts = models.ManyToManyField(
+        Extract, related_name="queries", help_text="What a local run reads in tables' places."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)
@@ -138,7 +201,7 @@ class Query(models.Model):
             # None of their columns changes with a heartbeat, so that a beat touches no index.
             models.Index(
                 fields=["state", "started_at"],
-                condition=models.Q(state__in=["delegated", "queued", "running"]),
+                condition=models.Q(state__in=["delegated", "preparing", "queued", "running"]),
                 name="query_open",
             ),
             models.Index(
@@ -257,6 +320,7 @@ class GrantedFile(models.Model):
     bucket_name = models.CharField(max_length=120)
     key = models.CharField(max_length=1024)
     size_bytes = models.BigIntegerField()
+    extract = models.ForeignKey(Extract, on_delete=models.PROTECT, null=True, related_name="+")
     first_fetched_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from accounts.domain import Actor, DeviceIdentity
 from console.format import size as size_of
 from execution import timing
-from execution.domain import Estimate, Place, Placement, Prediction, Reason, RequestedPlace
+from execution.domain import (
+    Estimate,
+    Place,
+    Placement,
+    Prediction,
+    Reason,
+    RequestedPlace,
+    TableEstimate,
+)
+from execution.extracts.domain import Offer, Unavailable
 from execution.timing import Circumstances
 from governance.domain import Decision
 
@@ -34,27 +44,32 @@ def place(
     local_decisions: Sequence[Decision],
     local_max_bytes: int,
     circumstances: Circumstances = AS_EVER,
+    extracts: Sequence[Offer | Unavailable] = (),
 ) -> Placement:
     """Return where the query runs.
 
     `decisions` are those that let it run at all: raw files of a table with a mask, a row filter
-    or a hidden column never leave the server, whatever `local_decisions` say.
+    or a hidden column never leave the server, whatever `local_decisions` say. Only where one of
+    `extracts` stands for the table may a person's machine read that.
 
     A person may choose within what policy allows; a place that is not allowed is refused, never
     silently changed. Without a choice, heavy queries start on the server; of others the quicker
     place is taken, and the person's own machine where that makes no difference they would feel.
     """
-    blockers = _blockers(actor, decisions, local_decisions)
+    offers = [found for found in extracts if isinstance(found, Offer)]
+    blockers = _blockers(actor, decisions, local_decisions, extracts)
     server = timing.on_server(estimate, circumstances)
+    fetched = with_extracts(estimate, offers)
+    wait = max((offer.seconds for offer in offers), default=0.0)
     local = (
         None
         if blockers or actor.device is None
-        else timing.on_device(estimate, actor.device, circumstances)
+        else timing.on_device(fetched, actor.device, circumstances, wait_seconds=wait)
     )
     weighed = [
         *blockers,
-        *_limits(actor.device, estimate, local_max_bytes),
-        *_weights(actor.device, estimate, server, local),
+        *_limits(actor.device, fetched, local_max_bytes),
+        *_weights(actor.device, fetched, server, local),
     ]
     settled = _settle(requested, blockers, weighed)
     refusal = None
@@ -62,11 +77,43 @@ def place(
         refusal = replace(blockers[0], decisive=True)
     return Placement(
         place=None if refusal else settled.favours,
-        reasons=(*_marked(weighed, settled), *_remarks(actor.device, estimate, circumstances)),
+        reasons=(
+            *_marked(weighed, settled),
+            *_of_extracts(offers, local),
+            *_remarks(actor.device, fetched, circumstances),
+        ),
         server=server,
         local=local,
         refusal=refusal,
     )
+
+
+def with_extracts(estimate: Estimate, offers: Iterable[Offer]) -> Estimate:
+    """Return the estimate of a run that reads extracts in tables' places.
+
+    Under a key of its own, since what a device holds of a table is not of its extract.
+    """
+    by_key = {offer.table_key: offer for offer in offers}
+
+    def taken(table: TableEstimate) -> TableEstimate:
+        offer = by_key.get(table.table_key)
+        if offer is None:
+            return table
+        key = f"extract:{offer.digest}"
+        return replace(table, table_key=key, scan_bytes=offer.read_bytes, files=1, total_files=1)
+
+    return replace(estimate, tables=tuple(map(taken, estimate.tables)))
+
+
+def fell_back(placement_json: dict[str, Any], why: str) -> dict[str, Any]:
+    """Return a plan's JSON when the extracts of its local run could not be made, with that why."""
+    others = [known | {"decisive": False} for known in placement_json.get("reasons", [])]
+    reason = {"code": "extract-failed", "text": why, "favours": Place.SERVER.value}
+    return placement_json | {
+        "place": Place.SERVER.value,
+        "why": why,
+        "reasons": [reason | {"decisive": True}, *others],
+    }
 
 
 def handed_over(placement: Placement) -> Placement:
@@ -77,15 +124,21 @@ def handed_over(placement: Placement) -> Placement:
 
 
 def _blockers(
-    actor: Actor, decisions: Sequence[Decision], local_decisions: Sequence[Decision]
+    actor: Actor,
+    decisions: Sequence[Decision],
+    local_decisions: Sequence[Decision],
+    extracts: Sequence[Offer | Unavailable],
 ) -> list[Reason]:
     """Return what forbids the person's own machine, the most lasting reason first."""
     found = []
     if not actor.is_person:
         text = "Service accounts run on the server; only people have a machine of their own."
         found.append(Reason("service-account", text, Place.SERVER))
+    missing = [extract for extract in extracts if isinstance(extract, Unavailable)]
+    found += [Reason(one.code, one.text, Place.SERVER) for one in missing]
+    known = {extract.table_key for extract in extracts}
     for decision in decisions:
-        if not decision.obligations.is_empty:
+        if not decision.obligations.is_empty and decision.securable_key not in known:
             text = f"{decision.securable_label} is masked or filtered for you; its files stay here."
             found.append(Reason("governed-data", text, Place.SERVER))
     for decision in local_decisions:
@@ -157,6 +210,13 @@ def _nothing(estimate: Estimate) -> str:
     if estimate.scan_bytes:
         return "The device holds all that it reads."
     return "It reads no file at all."
+
+
+def _of_extracts(offers: Sequence[Offer], local: Prediction | None) -> list[Reason]:
+    """Return what a person's machine would read in place of governed tables."""
+    if local is None:
+        return []
+    return [Reason("extract", f"{o.table_label}: {o.text}.", Place.LOCAL) for o in offers]
 
 
 def _remarks(device: DeviceIdentity | None, estimate: Estimate, now: Circumstances) -> list[Reason]:

@@ -13,7 +13,10 @@ from execution.bind import HiddenTable, bind
 from execution.circumstances import circumstances_of
 from execution.domain import CatalogPin, Estimate, GatedQuery, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
+from execution.extracts import offers
+from execution.extracts.domain import Offer, Unavailable
 from execution.placement import place
+from execution.records import RECORD_FORMAT, table_entry, with_files
 from execution.resolve import (
     Candidate,
     Resolution,
@@ -25,14 +28,13 @@ from execution.resolve import (
 from governance import materialization, securables
 from governance import services as governance
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
-from governance.materialization import Materialization
+from governance.materialization import Materialization, Outcome
 from observability import metrics, steps
 from problems import Problem
 from workspaces.models import Workspace
 
 SERVER = DecisionContext(place="server")
 LOCAL = DecisionContext(place="local")
-RECORD_FORMAT = "upend.execution/1"
 
 
 class QueryTooLarge(Problem):
@@ -51,6 +53,12 @@ class _Decided:
     tables: tuple[Decision, ...]
     local: tuple[Decision, ...]
     materializations: tuple[Materialization, ...]
+
+    @property
+    def governed(self) -> frozenset[str]:
+        """Return the keys of tables that a person's machine may read as extracts only."""
+        found = (m for m in self.materializations if m.outcome is Outcome.EXTRACT)
+        return frozenset(one.securable_key for one in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,10 @@ def plan(
         raise _too_large(cost.scan_bytes, workspace.max_scan_bytes)
     with steps.plan("decide"):
         decided = _decide(actor, answers.workspace, resolution, cost, purpose)
+    asked = offers.Asked(
+        workspace, sql, query.functions, resolution.search_path, principal=str(actor.id)
+    )
+    extracts = _extracts(actor, asked, requested, decided, tables)
     with steps.plan("place"):
         placement = place(
             actor=actor,
@@ -127,6 +139,7 @@ def plan(
             local_decisions=decided.local,
             local_max_bytes=workspace.local_max_bytes,
             circumstances=circumstances_of(actor, workspace, cost),
+            extracts=extracts,
         )
     return Plan(
         query=query,
@@ -143,9 +156,27 @@ def plan(
         default_catalog=default_catalog,
         columns=bound.columns,
         search_path=resolution.search_path,
-        tables=tuple(_planned(candidate, hidden) for candidate, hidden in tables),
+        tables=tuple(table_entry(candidate, hidden) for candidate, hidden in tables),
+        extracts=extracts,
         footing=footing.as_json((hidden.table, hidden.obligations) for _, hidden in tables),
     )
+
+
+def _extracts(
+    actor: Actor,
+    asked: offers.Asked,
+    requested: RequestedPlace,
+    decided: _Decided,
+    tables: Sequence[tuple[Candidate, HiddenTable]],
+) -> tuple[Offer | Unavailable, ...]:
+    """Return what stands for governed tables, where the query could run on the person's device."""
+    may = all(decision.allowed for decision in decided.local)
+    if not (decided.governed and may and actor.is_person and actor.device):
+        return ()
+    if requested is RequestedPlace.SERVER or not actor.device.is_approved:
+        return ()
+    with steps.plan("extracts"):
+        return offers.offers_of(asked, tables, decided.governed)
 
 
 def _checked(sql: str) -> GatedQuery:
@@ -162,15 +193,7 @@ def execution_record(plan: Plan) -> dict[str, Any]:
     return {
         "format": RECORD_FORMAT,
         "search_path": [list(pair) for pair in plan.search_path],
-        "tables": [
-            table
-            | {
-                "columns": list(by_key[table["table_key"]].columns),
-                "data_file_ids": by_key[table["table_key"]].surviving_ids,
-                "files": by_key[table["table_key"]].files,
-            }
-            for table in plan.tables
-        ],
+        "tables": [with_files(table, by_key[table["table_key"]]) for table in plan.tables],
     }
 
 
@@ -241,8 +264,11 @@ def _decide(
 def _local_decisions(answers: Sequence[Decision]) -> tuple[Decision, ...]:
     """Return whether files may be taken, and where that fails already, to query there."""
     found: list[Decision] = []
-    for query, raw, _ in zip(*[iter(answers)] * len(materialization.ASKED), strict=True):
-        found += [raw] if query.allowed else [raw, query]
+    for query, raw, extract in zip(*[iter(answers)] * len(materialization.ASKED), strict=True):
+        is_governed = not query.obligations.is_empty
+        as_extract = materialization.outcome(query, raw, extract).outcome is Outcome.EXTRACT
+        taken = extract if is_governed or as_extract else raw
+        found += [taken] if query.allowed else [taken, query]
     return tuple(found)
 
 
@@ -262,19 +288,6 @@ def _pins(resolution: Resolution) -> tuple[CatalogPin, ...]:
         for c in resolution.tables
     }
     return tuple(pins.values())
-
-
-def _planned(candidate: Candidate, hidden: HiddenTable) -> dict[str, Any]:
-    """Return what a worker needs to find the table again and to show it as it was granted."""
-    table = candidate.table
-    return {
-        "catalog_id": str(candidate.catalog.id),
-        "snapshot_id": candidate.snapshot.snapshot_id,
-        "table_key": table.key,
-        "table_id": table.table_id,
-        "table_uuid": str(table.table_uuid),
-        "view": hidden.view(),
-    }
 
 
 def _too_large(size: int, limit: int) -> QueryTooLarge:

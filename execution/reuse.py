@@ -16,10 +16,10 @@ import duckdb
 
 from catalog import lake
 from catalog.models import Catalog
-from execution import gate, planning
+from execution import planning
 from execution.domain import Plan
 from execution.engine.domain import RESULT_FORMAT
-from governance.masks import HMAC
+from execution.repeatable import is_repeatable
 from workspaces.models import Workspace
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ def key_of(plan: Plan, workspace: Workspace) -> str:
     Sessions have nothing of their own that SQL could see: the time zone is UTC, settings and
     variables cannot be read, and a policy about the principal carries its values in its text.
     """
-    if not plan.query.is_repeatable or not all(_is_repeatable(t["view"]) for t in plan.tables):
+    if not plan.query.is_repeatable or not all(is_repeatable(t["view"]) for t in plan.tables):
         return ""
     record = planning.execution_record(plan)
     parts = {
@@ -69,18 +69,3 @@ def _at_their_states(tables: list[Json]) -> list[Json]:
                 }
             )
     return found
-
-
-def _is_repeatable(view: Json) -> bool:
-    """Tell whether what a policy put before a table shows the same whenever it is asked."""
-    expressions = [text for _, text in view["columns"] if text is not None]
-    expressions += [view["row_filter"]] if view.get("row_filter") else []
-    return all(map(_gives_the_same, expressions))
-
-
-def _gives_the_same(expression: str) -> bool:
-    try:
-        checked = gate.check(f"SELECT {expression}", also=frozenset({HMAC}))
-    except gate.SqlRefused:
-        return False
-    return checked.is_repeatable and not checked.tables

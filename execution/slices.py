@@ -16,6 +16,7 @@ from catalog import lake
 from catalog.domain import Snapshot, Table
 from catalog.models import Catalog
 from catalog.selectors import UnknownCatalog, UnknownTable
+from execution.extracts import slicing
 from upend.slices import FILE_TABLES, FORMAT, METADATA_TABLES
 
 STATISTICS = frozenset({"ducklake_file_column_stats", "ducklake_table_column_stats"})
@@ -57,6 +58,7 @@ class SliceFile:
     bucket_name: str
     key: str
     size_bytes: int
+    extract_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class _Builder:
     def slice(self) -> Json:
         """Return the slice in the documented shape."""
         snapshot = lake.snapshot(self.catalog, self.entries[0]["snapshot_id"])
-        selections = [self.selection(entry, snapshot) for entry in self.entries]
+        selections = [self.selection(e, snapshot) for e in self.entries if not e.get("extract")]
         rows = lake.slice_rows(self.catalog, snapshot, selections)
         tables = {
             name: self.rewritten(name, found)
@@ -125,20 +127,48 @@ class _Builder:
             "snapshot_id": snapshot.snapshot_id,
             "tables": tables,
             "inlined": inlined,
-            "views": [entry["view"] for entry in self.entries],
+            "views": [
+                self.add_extract(entry, snapshot, tables) if entry.get("extract") else entry["view"]
+                for entry in self.entries
+            ],
             "files": self.listed,
         }
 
     def selection(self, entry: Json, snapshot: Snapshot) -> lake.Selection:
         """Return what the plan read of one table."""
+        table = self.table(entry, snapshot)
+        self.tables[table.table_id] = (table, entry)
+        ids = entry["data_file_ids"]
+        return lake.Selection(table, None, None if ids is None else tuple(ids))
+
+    def table(self, entry: Json, snapshot: Snapshot) -> Table:
+        """Return the table of an entry."""
         uuid = UUID(entry["table_uuid"])
         table = lake.table_by_uuid(self.catalog, snapshot.snapshot_id, uuid)
         if table is None:
             message = f"The table {entry['view']['name']!r} was dropped with its history."
             raise UnknownTable(message, hint="Plan the query again.")
-        self.tables[table.table_id] = (table, entry)
-        ids = entry["data_file_ids"]
-        return lake.Selection(table, None, None if ids is None else tuple(ids))
+        return table
+
+    def add_extract(self, entry: Json, snapshot: Snapshot, tables: dict[str, Json]) -> Json:
+        """Put the extract of an entry in its table's place, and return the view that shows it."""
+        table, extract = self.table(entry, snapshot), entry["extract"]
+        ordinal = self.list_object(
+            SliceFile(
+                ordinal=len(self.files),
+                catalog_id=self.catalog.id,
+                table_key=table.key,
+                bucket_name=extract["bucket_name"],
+                key=extract["key"],
+                size_bytes=extract["size_bytes"],
+                extract_id=UUID(extract["id"]),
+            )
+        )
+        for name, row in slicing.rows_of(entry, table, snapshot, ordinal).items():
+            _append(tables[name], row)
+        for row in slicing.column_rows(entry, table, snapshot):
+            _append(tables["ducklake_column"], row)
+        return slicing.view_of(entry, table)
 
     def rewritten(self, name: str, found: lake.MetadataRows) -> Json:
         """Return the rows of one metadata table as the slice carries them."""
@@ -166,14 +196,19 @@ class _Builder:
     def list_file(self, row: Json) -> int:
         """List one object as a file of the slice, and return its ordinal."""
         table, _ = self.tables[row["table_id"]]
-        file = SliceFile(
-            ordinal=len(self.files),
-            catalog_id=self.catalog.id,
-            table_key=table.key,
-            bucket_name=self.catalog.bucket.bucket_name,
-            key=row["path"],
-            size_bytes=row["file_size_bytes"],
+        return self.list_object(
+            SliceFile(
+                ordinal=len(self.files),
+                catalog_id=self.catalog.id,
+                table_key=table.key,
+                bucket_name=self.catalog.bucket.bucket_name,
+                key=row["path"],
+                size_bytes=row["file_size_bytes"],
+            )
         )
+
+    def list_object(self, file: SliceFile) -> int:
+        """List one object, and return its ordinal."""
         self.files.append(file)
         self.listed.append(
             {"ordinal": file.ordinal, "path": self.locate(file), "size_bytes": file.size_bytes}
@@ -196,6 +231,11 @@ class _Builder:
             or bool(view.get("row_filter"))
             or len(view["columns"]) < len(table.top_columns)
         )
+
+
+def _append(found: Json, row: Json) -> None:
+    """Add a row to the rows of a metadata table."""
+    found["rows"].append([row.get(column) for column in found["columns"]])
 
 
 def _catalog(catalog_id: UUID) -> Catalog:

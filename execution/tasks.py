@@ -26,6 +26,7 @@ QUEUE = "query"
 
 _machine: list[Machine] = []
 _exporting = threading.Lock()
+_writing = threading.BoundedSemaphore(2)
 _stopping = threading.Event()
 _told_at: dict[str, float] = {}
 
@@ -88,6 +89,23 @@ def export_result(export_id: str) -> None:
         _exporting.release()
 
 
+@shared_task(name="execution.write_extracts")
+def write_extracts() -> None:
+    """Write the extracts that wait, few at a time: who writes goes on while some wait."""
+    if not _writing.acquire(blocking=False):
+        return
+    try:
+        services.write_extracts(_machine[0].worker, is_stopping=_stopping.is_set)
+    finally:
+        _writing.release()
+
+
+@shared_task(name="execution.expire_extracts")
+def expire_extracts() -> dict[str, int]:
+    """End the extracts that serve nobody any more, and delete their objects."""
+    return services.expire_extracts()
+
+
 @shared_task(name="execution.sweep_queries")
 def sweep_queries() -> dict[str, int]:
     """Repair what lost messages, dead workers and silent devices left behind."""
@@ -98,8 +116,8 @@ def sweep_queries() -> dict[str, int]:
 
 @shared_task(name="execution.sweep_orphans")
 def sweep_orphans() -> int:
-    """Delete what a crash left in the results bucket."""
-    return services.sweep_orphans()
+    """Delete what a crash left in the bucket, of results and of extracts."""
+    return services.sweep_orphans() + services.sweep_orphaned_extracts()
 
 
 @shared_task(name="execution.expire_results")

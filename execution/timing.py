@@ -20,6 +20,9 @@ DECODED_BYTES_PER_SECOND = 150 * 10**6
 HELD_BYTES_PER_SECOND = 500 * 10**6
 """Bytes of hash tables, sorted runs and windows that one core builds in a second."""
 
+WRITTEN_BYTES_PER_SECOND = 40 * 10**6
+"""Bytes of Parquet that one writer of extracts compresses and sends in a second."""
+
 LOCAL_CORES = 4
 SMALLEST_FACTOR, LARGEST_FACTOR = 0.1, 10.0
 NEWEST_WEIGHS = 0.2
@@ -101,8 +104,12 @@ def on_server(estimate: Estimate, now: Circumstances) -> Prediction:
     )
 
 
-def on_device(estimate: Estimate, device: DeviceIdentity, now: Circumstances) -> Prediction:
+def on_device(
+    estimate: Estimate, device: DeviceIdentity, now: Circumstances, *, wait_seconds: float = 0.0
+) -> Prediction:
     """Return how long the device would take: what its cache holds is not fetched again.
+
+    `wait_seconds` pass before it can begin.
 
     A device is never thought nearer to the bucket, or stronger, than the server is: what else it
     can do its correction learns.
@@ -113,8 +120,15 @@ def on_device(estimate: Estimate, device: DeviceIdentity, now: Circumstances) ->
         start_seconds=LOCAL_START_SECONDS,
         fetch_seconds=bytes_to_fetch(estimate, device) / link,
         compute_seconds=_compute(estimate, cores),
+        wait_seconds=wait_seconds,
         correction=now.device.factor,
     )
+
+
+def to_prepare(*, scan_bytes: int, written_bytes: int) -> float:
+    """Return the seconds that a worker needs to write an extract."""
+    reading = scan_bytes / SERVER_BYTES_PER_SECOND + scan_bytes / DECODED_BYTES_PER_SECOND
+    return SERVER_START_SECONDS + reading + written_bytes / WRITTEN_BYTES_PER_SECOND
 
 
 def bytes_to_fetch(estimate: Estimate, device: DeviceIdentity | None) -> int:

@@ -37,24 +37,32 @@ def place_to_wait() -> Iterator[bool]:
 def wait_for_end(query_id: UUID, *, seconds: float, peer: socket.socket | None = None) -> bool:
     """Return once the query has ended, `seconds` are over or `peer` hung up.
 
-    False where nothing was waited for, because too many wait already.
+    One that is being prepared for a device is waited for until that device may begin. False
+    where nothing was waited for, because too many wait already.
     """
     until = time.monotonic() + min(seconds, LONGEST_SECONDS)
     with place_to_wait() as has_room:
         if not has_room:
             return False
         with hub().follow(query_id) as follower:
-            while not is_over(query_id) and (left := until - time.monotonic()) > 0:
-                if has_hung_up(peer) or rest_until_it_ends(follower, left):
+            began = state = _state(query_id)
+            while not _is_settled(state, began) and (left := until - time.monotonic()) > 0:
+                if has_hung_up(peer) or _rest_until_settled(follower, left, began):
                     break
+                state = _state(query_id)
     return True
 
 
-def is_over(query_id: UUID) -> bool:
-    """Tell whether the query has ended, or is gone."""
+def _is_settled(state: QueryState | None, began: QueryState | None) -> bool:
+    """Tell whether there is nothing more to wait for, for who began to wait in that state."""
+    if state is None or state.is_final:
+        return True
+    return began is QueryState.PREPARING and state is QueryState.DELEGATED
+
+
+def _state(query_id: UUID) -> QueryState | None:
     rows = Query.objects.filter(id=query_id).order_by()
-    state = next(iter(rows.values_list("state", flat=True)), None)
-    return state is None or QueryState(state).is_final
+    return next((QueryState(state) for state in rows.values_list("state", flat=True)), None)
 
 
 def rest(follower: Follower, seconds: float) -> bool:
@@ -63,7 +71,7 @@ def rest(follower: Follower, seconds: float) -> bool:
     return follower.wait(seconds)
 
 
-def rest_until_it_ends(follower: Follower, seconds: float) -> bool:
+def _rest_until_settled(follower: Follower, seconds: float, began: QueryState | None) -> bool:
     """Wait as `rest` does, but sleep on where the news is only that the query goes on.
 
     True where a notice says that it has ended: notices of an end are sent after its commit, so
@@ -72,7 +80,7 @@ def rest_until_it_ends(follower: Follower, seconds: float) -> bool:
     until = time.monotonic() + seconds
     while rest(follower, until - time.monotonic()):
         news = follower.latest
-        if news is None or news.state.is_final:
+        if news is None or _is_settled(news.state, began):
             return news is not None
     return False
 

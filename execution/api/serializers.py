@@ -152,6 +152,17 @@ class PredictionsSerializer(serializers.Serializer[Any]):
     local = PredictionSerializer(allow_null=True)
 
 
+class ExtractOfferSerializer(serializers.Serializer[Any]):
+    """What a person's machine would read in place of one governed table, or why it cannot."""
+
+    table = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=["extract", "server"])
+    state = serializers.ChoiceField(choices=["missing", "preparing", "ready", "unavailable"])
+    size_bytes = serializers.IntegerField()
+    seconds = serializers.FloatField(help_text="Before it can be read.")
+    text = serializers.CharField(help_text="Such as `extract, 3.1 MB, ready`.")
+
+
 class PlanSerializer(serializers.Serializer[Any]):
     """What a query would touch and cost, what governance says, where it would run and why."""
 
@@ -179,6 +190,7 @@ class PlanSerializer(serializers.Serializer[Any]):
         child=serializers.DictField(),
         help_text="What of each table may be on the machine: its files, an extract, nothing; why.",
     )
+    extracts = ExtractOfferSerializer(many=True)
     columns = ResultColumnSerializer(many=True)
 
 

@@ -2,9 +2,12 @@
 
 from execution.services.corrections import reset_predictions
 from execution.services.expiry import expire_results, let_go, make_room, sweep_orphans
+from execution.services.extract_expiry import expire_extracts
+from execution.services.extract_expiry import sweep_orphans as sweep_orphaned_extracts
 from execution.services.files import FileRequest, authorize_file
 from execution.services.grants import issue_grant
 from execution.services.lifecycle import cancel_query
+from execution.services.preparing import write_extracts
 from execution.services.receipts import accept_receipt
 from execution.services.results import Page, locate, read_page, run_export
 from execution.services.running import run_queries, run_query
@@ -21,6 +24,7 @@ __all__ = [
     "cancel_query",
     "change_saved_query",
     "delete_saved_query",
+    "expire_extracts",
     "expire_results",
     "explain_query",
     "issue_grant",
@@ -35,5 +39,7 @@ __all__ = [
     "save_query",
     "submit_query",
     "sweep",
+    "sweep_orphaned_extracts",
     "sweep_orphans",
+    "write_extracts",
 ]

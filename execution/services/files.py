@@ -18,6 +18,7 @@ from catalog import storage
 from execution import asked, footing, ledger, selectors
 from execution.authorization import LOCAL, ON_DEVICE
 from execution.domain import QueryState
+from execution.extracts import rights
 from execution.models import GrantedFile
 from governance.domain import Decision, Request
 from governance.selectors import decide_many
@@ -74,7 +75,9 @@ def authorize_file(request: FileRequest) -> str:
     The first time a file is handed out is recorded, and every refusal. Raises `NotFound`,
     `BearerRefused`, `GrantOver`, `FileRefused`.
     """
-    rows = GrantedFile.objects.select_related("grant__device__user", "grant__query__workspace")
+    rows = GrantedFile.objects.select_related(
+        "grant__device__user", "grant__query__workspace", "extract__workspace"
+    )
     file = rows.defer(*LARGE).filter(grant_id=request.grant_id, ordinal=request.ordinal).first()
     if file is None:
         raise NotFound("There is no such file.")
@@ -87,7 +90,7 @@ def authorize_file(request: FileRequest) -> str:
     )
     actor = asked.as_then(person, file.grant.query)
     _check_standing(file, actor)
-    decision = _decide(file, actor)
+    decision = _decide(file, actor) if file.extract is None else _decide_extract(file, actor)
     if file.first_fetched_at is None:
         _record_first(file, actor, decision)
     return storage.presign(file.key, valid_seconds=URL_SECONDS, public=True, method=request.method)
@@ -141,6 +144,26 @@ def _decide(file: GrantedFile, actor: Actor) -> Decision:
                 decision.reason, hint=decision.remedy, decision=decision.as_dict()
             )
             raise _refused(problem, file, actor, decision)
+    return decisions[-1]
+
+
+def _decide_extract(file: GrantedFile, actor: Actor) -> Decision:
+    """Ask governance whether the extract is still what this person may read on this device."""
+    assert file.extract is not None  # noqa: S101 - the caller has looked
+    decisions = rights.decide(actor, file.extract, file.grant.query)
+    for decision in decisions:
+        if not decision.allowed:
+            problem = FileRefused(
+                decision.reason, hint=decision.remedy, decision=decision.as_dict()
+            )
+            raise _refused(problem, file, actor, decision)
+    if not rights.shows_the_same(decisions, file.extract):
+        problem = FileRefused(
+            f"What you may see of {file.extract.table_label} has changed since it was written.",
+            hint="Run the query again: it reads an extract of what you may see now.",
+            decision=decisions[0].as_dict(),
+        )
+        raise _refused(problem, file, actor, decisions[0])
     return decisions[-1]
 
 

@@ -76,7 +76,8 @@ def issue_grant(*, actor: Actor, query: Query) -> str:
         .get(id=query.id)
     )
     device = check_device(actor, query)
-    authorize_again(actor, query, ON_DEVICE, LOCAL)
+    extracts = set(query.extracts.values_list("table_key", flat=True))
+    authorize_again(actor, query, ON_DEVICE, LOCAL, extracts=extracts)
     bearer = secrets.token_urlsafe(32)
     grant, _ = Grant.objects.update_or_create(
         query=query,
@@ -148,6 +149,7 @@ def _list_files(grant: Grant, built: slices.Built) -> list[GrantedFile]:
             bucket_name=file.bucket_name,
             key=file.key,
             size_bytes=file.size_bytes,
+            extract_id=file.extract_id,
         )
         for file in built.files
     ]

@@ -197,7 +197,9 @@ def cancel_query(*, actor: Actor, query: Query) -> Query:
     now = timezone.now()
     before = query.state
     rows = Query.objects.filter(id=query.id)
-    stopped = rows.filter(state__in=[QueryState.QUEUED, QueryState.DELEGATED]).update(
+    stopped = rows.filter(
+        state__in=[QueryState.QUEUED, QueryState.PREPARING, QueryState.DELEGATED]
+    ).update(
         state=QueryState.CANCELLED,
         cancel_requested_at=now,
         finished_at=now,

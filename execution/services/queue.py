@@ -16,6 +16,7 @@ from execution.models import Query
 
 RUN_QUERIES = "execution.run_queries"
 EXPORT_RESULT = "execution.export_result"
+WRITE_EXTRACTS = "execution.write_extracts"
 MESSAGE_SECONDS = 60
 """A message is worth nothing later: the sweep has said it again by then."""
 BROKER_DOWN = (

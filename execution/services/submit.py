@@ -18,7 +18,7 @@ from execution import asked, ledger, planning, rush
 from execution.domain import Place, Plan, QueryState, RequestedPlace
 from execution.models import Query
 from execution.placement import handed_over
-from execution.services import cache, handover, limits, tallies
+from execution.services import cache, extracts, handover, limits, tallies
 from execution.services.limits import Standing, TooManyQueries
 from execution.services.queue import say_it_waits
 from execution.weight import Priority, priority_of, weigh
@@ -168,6 +168,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
     if query.state == QueryState.QUEUED:
         limits.refuse_where_full(standing, actor=actor, workspace=workspace)
     query.save(force_insert=True)
+    extracts.attach(query, plan.offers)
     audit.record(
         actor=actor,
         event=Event.QUERY_SUBMITTED,

@@ -14,9 +14,10 @@ from audit.domain import Event
 from execution import ledger
 from execution.domain import ExportState, QueryState
 from execution.engine.problems import QueryCancelled
-from execution.models import Grant, Query, ResultExport
+from execution.extracts.domain import ExtractState
+from execution.models import Extract, Grant, Query, ResultExport
 from execution.services import notices, tallies
-from execution.services.queue import EXPORT_RESULT, publish, say_again
+from execution.services.queue import EXPORT_RESULT, WRITE_EXTRACTS, publish, say_again
 from problems import Problem
 
 ATTEMPTS = 2
@@ -50,6 +51,7 @@ def sweep() -> dict[str, int]:
         "expired": expire_delegated(),
         "announced": announce_waiting(),
         "exports": announce_exports(),
+        "extracts": announce_extracts(),
     }
 
 
@@ -107,8 +109,9 @@ def _record(query: Query, event: Event, what: dict[str, Any]) -> bool:
 def expire_delegated() -> int:
     """Fail the delegated queries whose grant ended, or was never fetched, without a receipt."""
     now = timezone.now()
-    unfetched = Q(
-        grant__isnull=True, created_at__lt=now - timedelta(seconds=settings.GRANT_TTL_SECONDS)
+    before = now - timedelta(seconds=settings.GRANT_TTL_SECONDS)
+    unfetched = Q(grant__isnull=True, created_at__lt=before) & (
+        Q(started_at__isnull=True) | Q(started_at__lt=before)  # that waited for an extract
     )
     late = Query.objects.filter(state=QueryState.DELEGATED)
     late = late.filter(Q(grant__expires_at__lt=now) | unfetched)
@@ -160,3 +163,12 @@ def announce_exports() -> int:
             break
         announced += 1
     return announced
+
+
+def announce_extracts() -> int:
+    """Say again that extracts wait to be written, those of dead workers included."""
+    limit = timezone.now() - timedelta(seconds=settings.HEARTBEAT_TIMEOUT_SECONDS)
+    preparing = Extract.objects.filter(state=ExtractState.PREPARING)
+    preparing.filter(heartbeat_at__lt=limit).update(heartbeat_at=None, worker="")
+    waiting = preparing.filter(heartbeat_at__isnull=True).count()
+    return waiting if waiting and publish(WRITE_EXTRACTS) else 0

@@ -223,6 +223,7 @@ CELERY_TASK_DEFAULT_QUEUE = "query"
 CELERY_TASK_ROUTES = {
     "catalog.*": {"queue": "catalog"},
     "execution.run_queries": {"queue": "query"},
+    "execution.write_extracts": {"queue": "query"},
     "execution.*": {"queue": "upkeep"},  # sweeps and exports wait behind no query
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -242,6 +243,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     },
     "sweep-jobs": {"task": "catalog.sweep_jobs", "schedule": 2.0, "options": {"expires": 4}},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
+    "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
 }
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
@@ -250,6 +252,7 @@ QUERY_SLOTS = env.number("QUERY_SLOTS", 0)
 """Queries that one worker machine runs at a time; 0 is as many as the worker has threads."""
 QUERY_MEMORY_BYTES = env.number("QUERY_MEMORY_BYTES", 0)
 """What the queries of one worker machine may hold together; 0 is 60 % of its memory."""
+EXTRACT_TTL_SECONDS = env.number("EXTRACT_TTL_SECONDS", 24 * 3600)
 GRANT_TTL_SECONDS = env.number("GRANT_TTL_SECONDS", 600)
 HEARTBEAT_TIMEOUT_SECONDS = env.number("HEARTBEAT_TIMEOUT_SECONDS", 10)
 

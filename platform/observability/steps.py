@@ -39,7 +39,7 @@ class Step:
 
 
 def plan(name: str) -> Step:
-    """Time one step of planning: gate, resolve, decide, bind, estimate or place."""
+    """Time one step of planning: gate, resolve, decide, bind, estimate, extracts or place."""
     return Step(metrics.PLAN_STEP_SECONDS, "plan", name)
 
 

@@ -81,6 +81,20 @@ LIMITS: tuple[Limit, ...] = (
         1_000 * TB,
     ),
     Limit(
+        "max_extract_bytes",
+        "Bytes of a governed extract",
+        "A larger one is not made: such queries run on the server.",
+        0,
+        1_000 * TB,
+    ),
+    Limit(
+        "max_stored_extract_bytes",
+        "Bytes of all governed extracts",
+        "Above it those longest unused end early.",
+        0,
+        1_000 * TB,
+    ),
+    Limit(
         "local_max_bytes",
         "Bytes to fetch to a person's machine",
         "Auto never sends more there.",

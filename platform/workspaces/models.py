@@ -50,6 +50,13 @@ class Workspace(models.Model):
     local_max_bytes = models.BigIntegerField(
         default=2 * 10**9, help_text="Auto never sends more than this to a person's machine."
     )
+    max_extract_bytes = models.BigIntegerField(
+        default=10**9, help_text="A governed extract that would be larger is not made."
+    )
+    max_stored_extract_bytes = models.BigIntegerField(
+        default=20 * 10**9,
+        help_text="Extracts take no more together: those longest unused end early.",
+    )
     max_running_queries = models.PositiveIntegerField(default=8)
     max_running_per_principal = models.PositiveIntegerField(default=4)
     max_queued_queries = models.PositiveIntegerField(default=1000)

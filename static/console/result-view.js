@@ -177,7 +177,7 @@ class ResultView extends HTMLElement {
       this.spoken = null;
     }
     if (percent > 0) this.bar.firstChild.value = percent;
-    const words = { queued: "Queued", running: "Running", delegated: "Waiting for the device to report back" };
+    const words = { queued: "Queued", running: "Running", delegated: "Waiting for the device to report back", preparing: "Preparing an extract for the device" };
     const facts = [isSilent ? "Upend does not answer; the query goes on and this page keeps looking" : (words[state] ?? state)];
     if (queue) facts.push(inLine(queue));
     if (percent > 0) facts.push(`${Math.floor(percent)}%`);

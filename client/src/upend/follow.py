@@ -25,6 +25,8 @@ BROKEN_STREAMS = 3
 WITH_ADDRESS = "include=result_url"
 """Asks for the address of the rows in the bucket with a query that has ended."""
 FINAL = frozenset({"cancelled", "failed", "succeeded"})
+PREPARING = "preparing"
+"""The server writes an extract that this machine will read."""
 Document = dict[str, Any]
 
 
@@ -77,6 +79,13 @@ class Follower:
             if document["state"] not in FINAL and not self.is_late:
                 document = self._asked()
         self._on_progress(progress_of(document))
+        return document
+
+    def prepared(self, document: Document) -> Document:
+        """Return the query once nothing is prepared for it any more, wherever it then goes on."""
+        while document["state"] == PREPARING and not self.is_late:
+            self._on_progress(progress_of(document))
+            document = self._asked()
         return document
 
     def _watched(self, document: Document) -> Document:

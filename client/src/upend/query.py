@@ -8,7 +8,7 @@ import uuid
 import warnings
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from upend import __version__
 from upend.api import Api
@@ -23,6 +23,7 @@ from upend.errors import (
 )
 from upend.follow import (
     FINAL,
+    PREPARING,
     WITH_ADDRESS,
     Follower,
     OnProgress,
@@ -95,7 +96,8 @@ class Runner:
         deadline = time.monotonic() + timeout if timeout else None
         document = self._submit(request, on_progress, deadline)
         try:
-            if document["place"] == "local":
+            document = self._prepared(document, on_progress, deadline)
+            if document["place"] == "local" and document["state"] not in FINAL:
                 return self._run_here(document, request, on_progress, deadline)
             return self._await(document, on_progress, deadline)
         except KeyboardInterrupt:
@@ -136,6 +138,29 @@ class Runner:
                 raise
         return self._api.request("POST", path, json=body, headers=headers).json()
 
+    def _prepared(
+        self, document: Document, on_progress: OnProgress, deadline: float | None
+    ) -> Document:
+        """Wait while the server writes extracts that this machine will read.
+
+        It may end on the server all the same, where they could not be made: then that is said.
+        """
+        if document["state"] != PREPARING:
+            return document
+        path = f"{self._base}/queries/{document['id']}"
+        document = Follower(self._api, path, on_progress, deadline).prepared(document)
+        if document["state"] == PREPARING:
+            self._too_late(document)
+        if document["place"] == "server" and on_progress is ignore:
+            warnings.warn(str(document["plan"]["why"]), HandedOver, stacklevel=3)
+        return document
+
+    def _too_late(self, document: Document) -> NoReturn:
+        from upend.local import timed_out  # noqa: PLC0415  # brings the engine with it
+
+        self.cancel(str(document["id"]))
+        raise timed_out()
+
     def cancel(self, query_id: str) -> None:
         """Ask the server to stop a query; a query that is over stays as it is."""
         try:
@@ -150,14 +175,10 @@ class Runner:
 
     # --- On the server ------------------------------------------------------------------------
     def _await(self, document: Document, on_progress: OnProgress, deadline: float | None) -> Result:
-        query_id = str(document["id"])
-        path = f"{self._base}/queries/{query_id}"
+        path = f"{self._base}/queries/{document['id']}"
         document = Follower(self._api, path, on_progress, deadline).end_of(document)
         if document["state"] not in FINAL:
-            from upend.local import timed_out  # noqa: PLC0415  # brings the engine with it
-
-            self.cancel(query_id)
-            raise timed_out()
+            self._too_late(document)
         if document["state"] != "succeeded":
             raise _ended(document)
         return self._fetch(document)

@@ -31,6 +31,8 @@ class WorkspaceSerializer(serializers.Serializer[Workspace]):
     max_result_rows = serializers.IntegerField()
     max_result_bytes = serializers.IntegerField()
     max_stored_bytes = serializers.IntegerField()
+    max_extract_bytes = serializers.IntegerField()
+    max_stored_extract_bytes = serializers.IntegerField()
     query_timeout_seconds = serializers.IntegerField()
     query_memory_bytes = serializers.IntegerField()
     local_max_bytes = serializers.IntegerField()

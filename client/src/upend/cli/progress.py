@@ -12,6 +12,7 @@ from upend.follow import Progress as Step
 
 WORDS = {
     "handed-over": "it outgrew this machine's memory; the server takes over",
+    "preparing": "the server prepares an extract",
     "queued": "waiting for a worker",
     "running": "running",
     "succeeded": "fetching rows",

@@ -1,0 +1,1 @@
+"""Governed extracts: files that the server wrote with a policy applied, read in a table's place."""
