@@ -59,6 +59,7 @@ class VersionState(StrEnum):
     DRAFT = "draft"
     IN_REVIEW = "in_review"
     PUBLISHED = "published"
+    REJECTED = "rejected"
     RETIRED = "retired"
     SUPERSEDED = "superseded"
 

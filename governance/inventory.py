@@ -22,8 +22,13 @@ class Inventory(Protocol):
         Names are compared without case; what does not exist is left out.
         """
 
-    def keyed(self, workspace: Workspace, keys: Iterable[str]) -> dict[str, Securable]:
-        """Return what catalog, table and column keys stand for; what is gone is left out."""
+    def keyed(
+        self, workspace: Workspace, keys: Iterable[str], *, with_columns: bool = True
+    ) -> dict[str, Securable]:
+        """Return what catalog, table and column keys stand for; what is gone is left out.
+
+        Without columns, many tables are read at once, and keys of columns stand for nothing.
+        """
 
     def labels(self, workspace: Workspace) -> list[str]:
         """Return every label of a catalog or table, to suggest the nearest."""
@@ -45,13 +50,17 @@ def named(workspace: Workspace, labels: Iterable[str]) -> dict[str, Securable]:
     return _registered[0].named(workspace, labels)
 
 
-def keyed(workspace: Workspace, keys: Iterable[str]) -> dict[str, Securable]:
+def keyed(
+    workspace: Workspace, keys: Iterable[str], *, with_columns: bool = True
+) -> dict[str, Securable]:
     """Return what keys stand for in the workspace, the workspace itself included, by key."""
     own = securables.workspace(workspace)
     wanted = set(keys)
     found = {own.key: own} if own.key in wanted else {}
     rest = wanted - {own.key}
-    return found | _registered[0].keyed(workspace, rest) if rest else found
+    if not rest:
+        return found
+    return found | _registered[0].keyed(workspace, rest, with_columns=with_columns)
 
 
 def labels(workspace: Workspace) -> list[str]:

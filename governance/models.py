@@ -147,6 +147,9 @@ class PolicyVersion(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
+    is_retirement = models.BooleanField(
+        default=False, help_text="Publishing it ends the policy: two people may have to agree."
+    )
     state = models.CharField(
         max_length=12,
         choices=[(s.value, s.value) for s in VersionState],
@@ -159,6 +162,9 @@ class PolicyVersion(models.Model):
     summary = models.TextField(blank=True)
     reason = models.TextField(blank=True, help_text="Why the author wants it.")
     author = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    contributor_ids = models.JSONField(
+        default=list, help_text="Every principal who wrote or submitted it; none may approve it."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     submitted_at = models.DateTimeField(null=True, blank=True)
@@ -168,6 +174,9 @@ class PolicyVersion(models.Model):
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_reason = models.TextField(blank=True)
     is_break_glass = models.BooleanField(default=False)
+    published_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     published_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -189,3 +198,13 @@ class PolicyVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.policy} {self.number} ({self.state})"
+
+    @property
+    def etag(self) -> str:
+        """Return what names this text as it is now; whoever changes it says which they saw."""
+        return f"{self.number}.{int(self.updated_at.timestamp() * 1_000_000)}"
+
+    @property
+    def is_approved(self) -> bool:
+        """Tell whether a second person approved it."""
+        return self.decided_by_id is not None and self.state != VersionState.REJECTED

@@ -206,6 +206,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "PlaceEnum": "execution.domain.Place",
+        "PolicyKindEnum": "governance.domain.PolicyKind",
+        "PolicyVersionStateEnum": "governance.domain.VersionState",
         "RequestedPlaceEnum": "execution.domain.RequestedPlace",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
@@ -225,6 +227,7 @@ CELERY_TASK_ROUTES = {
     "execution.run_queries": {"queue": "query"},
     "execution.write_extracts": {"queue": "query"},
     "execution.*": {"queue": "upkeep"},  # sweeps and exports wait behind no query
+    "governance.*": {"queue": "upkeep"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -245,6 +248,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
+    "retire-expired-policies": {"task": "governance.retire_expired", "schedule": 60.0},
 }
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
 RESULT_TTL_SECONDS = env.number("RESULT_TTL_SECONDS", 24 * 3600)

@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/v1/", include("accounts.urls.api")),
     path("api/v1/", include("workspaces.urls.api")),
     path("api/v1/", include("audit.urls.api")),
+    path("api/v1/", include("governance.urls.api")),
     path("api/v1/", include("catalog.urls.api")),
     path("api/v1/", include("execution.urls.api")),
     path("", include("execution.urls.files")),

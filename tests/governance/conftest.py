@@ -15,8 +15,11 @@ from catalog.inventory import LakeInventory
 from catalog.models import Bucket, Catalog
 from governance import inventory, securables
 from governance.domain import Securable, SecurableColumn
+from tests.catalog.lakes import written_lake
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
+
+__all__ = ["written_lake"]
 
 from .shelf import Shelf
 

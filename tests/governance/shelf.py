@@ -24,7 +24,13 @@ class Shelf:
         wanted = set(labels)
         return {s.label: s for s in self.securables if s.label in wanted}
 
-    def keyed(self, _workspace: Workspace, keys: Iterable[str]) -> dict[str, Securable]:
+    def keyed(
+        self,
+        _workspace: Workspace,
+        keys: Iterable[str],
+        *,
+        with_columns: bool = True,  # noqa: ARG002
+    ) -> dict[str, Securable]:
         every = {s.key: s for s in self.securables}
         every |= {c.key: securables.column(c, s) for s in self.securables for c in s.columns}
         return {key: every[key] for key in keys if key in every}

@@ -1,0 +1,365 @@
+"""The steps of a policy's life: drafted, checked, reviewed, published, retired, rolled back."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.domain import Scope
+from api.permissions import RequiredScopes, actor_of
+from governance import examination
+from governance import services as governance
+from governance.api.policies import TAGS, policy_of, version_detail
+from governance.api.requests import (
+    NewPolicyCheckSerializer,
+    PolicyCheckSerializer,
+    PolicyDraftSerializer,
+    PolicyEndSerializer,
+    PolicyExaminationSerializer,
+    PolicyPublishSerializer,
+    PolicyRollBackSerializer,
+    PolicyStepSerializer,
+)
+from governance.api.serializers import PolicyVersionSerializer
+from governance.domain import Action, PolicyKind, VersionState
+from governance.models import Policy, PolicyVersion
+from governance.policy_selectors import find_version
+from governance.scopes import named_scope, scope_of
+from governance.services import policies
+from problems import Conflict, Problem
+from workspaces.selectors import find_workspace
+
+WRITING: RequiredScopes = {"POST": Scope.CATALOG_WRITE}
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    location=OpenApiParameter.HEADER,
+    required=True,
+    description="The `etag` of the version that you read.",
+)
+
+
+class PreconditionMissing(Problem):
+    """The request does not say which text its sender saw (RFC 6585 §3)."""
+
+    code = "if-match-required"
+    status = 428
+    title = "Say which text you changed"
+
+
+class NothingOpen(Conflict):
+    """The policy has no draft and nothing in review."""
+
+    code = "policy-has-nothing-open"
+    title = "The policy has no open version"
+
+
+class DraftsView(APIView):
+    """The next version of a policy."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="draft_policy_version",
+        request=PolicyDraftSerializer,
+        responses={201: PolicyVersionSerializer},
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Open the next version; what is left out is as in the version in force."""
+        actor, _, found = policy_of(request, workspace, policy)
+        given = _valid(PolicyDraftSerializer, request)
+        version = policies.draft_version(actor=actor, policy=found, **given)
+        return version_detail(actor, version, status.HTTP_201_CREATED)
+
+
+class VersionView(APIView):
+    """One version of a policy."""
+
+    required_scopes: ClassVar[RequiredScopes] = {
+        "GET": Scope.CATALOG_READ,
+        "PATCH": Scope.CATALOG_WRITE,
+        "DELETE": Scope.CATALOG_WRITE,
+    }
+
+    @extend_schema(operation_id="get_policy_version", responses=PolicyVersionSerializer, tags=TAGS)
+    def get(self, request: Request, workspace: str, policy: str, number: int) -> Response:
+        """Return a version with its text."""
+        actor, _, found = policy_of(request, workspace, policy)
+        return version_detail(actor, find_version(found, number))
+
+    @extend_schema(
+        operation_id="change_policy_draft",
+        parameters=[IF_MATCH],
+        request=PolicyDraftSerializer,
+        responses=PolicyVersionSerializer,
+        tags=TAGS,
+    )
+    def patch(self, request: Request, workspace: str, policy: str, number: int) -> Response:
+        """Change a draft. 412 with both texts where somebody else changed it meanwhile."""
+        actor, _, found = policy_of(request, workspace, policy)
+        version = policies.change_draft(
+            actor=actor,
+            policy=found,
+            number=number,
+            expected=_if_match(request),
+            **_valid(PolicyDraftSerializer, request),
+        )
+        return version_detail(actor, version)
+
+    @extend_schema(
+        operation_id="discard_policy_draft", parameters=[IF_MATCH], responses={204: None}, tags=TAGS
+    )
+    def delete(self, request: Request, workspace: str, policy: str, number: int) -> Response:
+        """Discard a draft; a policy that has nothing else is deleted with it."""
+        actor, _, found = policy_of(request, workspace, policy)
+        policies.discard_draft(
+            actor=actor, policy=found, number=number, expected=_if_match(request)
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CheckNewView(APIView):
+    """A text that is not saved."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="check_new_policy",
+        request=NewPolicyCheckSerializer,
+        responses=PolicyExaminationSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str) -> Response:
+        """Say what is wrong with a text, and what its tests come to, without saving it."""
+        actor = actor_of(request)
+        where = find_workspace(actor, workspace)
+        given = _valid(NewPolicyCheckSerializer, request)
+        scope = named_scope(actor, where, given["on"])
+        governance.authorize(actor, Action.POLICY_AUTHOR, scope)
+        policy = Policy(
+            workspace=where,
+            name=given["name"],
+            kind=PolicyKind(given["kind"]),
+            scope_key=scope.key,
+            scope_label=scope.label,
+        )
+        version = PolicyVersion(
+            policy=policy, number=1, text=given.get("text", ""), tests=given.get("tests", [])
+        )
+        return Response(examination.examine(version, actor=actor).as_dict())
+
+
+class CheckView(APIView):
+    """What is found in a policy."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="check_policy",
+        request=PolicyCheckSerializer,
+        responses=PolicyExaminationSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Say what is wrong with the text sent, or the open one, and what its tests come to."""
+        return Response(_examined(request, workspace, policy).as_dict())
+
+
+class TestView(APIView):
+    """What a policy's tests come to."""
+
+    __test__ = False  # pytest collects whatever is called Test
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="test_policy",
+        request=PolicyCheckSerializer,
+        responses=PolicyExaminationSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Run the tests sent, or those beside the open text, as if it were in force."""
+        return Response(_examined(request, workspace, policy).as_dict())
+
+
+class SubmitView(APIView):
+    """Asking for review."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="submit_policy",
+        parameters=[IF_MATCH],
+        request=PolicyStepSerializer,
+        responses=PolicyVersionSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Submit the draft for review; its text is fixed from then on."""
+        actor, _, found = policy_of(request, workspace, policy)
+        given = _valid(PolicyStepSerializer, request)
+        version = policies.submit_version(
+            actor=actor,
+            policy=found,
+            number=_number(found, given),
+            expected=_if_match(request),
+            reason=given["reason"],
+        )
+        return version_detail(actor, version)
+
+
+class ApproveView(APIView):
+    """A second person's yes."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="approve_policy",
+        request=PolicyStepSerializer,
+        responses=PolicyVersionSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Approve what is in review, as someone who had no hand in it."""
+        actor, _, found = policy_of(request, workspace, policy)
+        given = _valid(PolicyStepSerializer, request)
+        version = policies.approve_version(
+            actor=actor, policy=found, number=_number(found, given), reason=given["reason"]
+        )
+        return version_detail(actor, version)
+
+
+class RejectView(APIView):
+    """A second person's no."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="reject_policy",
+        request=PolicyStepSerializer,
+        responses=PolicyVersionSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Reject what is in review, or withdraw one's own, with a reason."""
+        actor, _, found = policy_of(request, workspace, policy)
+        given = _valid(PolicyStepSerializer, request)
+        version = policies.reject_version(
+            actor=actor, policy=found, number=_number(found, given), reason=given["reason"]
+        )
+        return version_detail(actor, version)
+
+
+class PublishView(APIView):
+    """Coming into force."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="publish_policy",
+        parameters=[IF_MATCH],
+        request=PolicyPublishSerializer,
+        responses=PolicyVersionSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Bring the open version into force. 422 with findings and tests where it is not fit."""
+        actor, _, found = policy_of(request, workspace, policy)
+        given = _valid(PolicyPublishSerializer, request)
+        version = policies.publish_policy(
+            actor=actor,
+            policy=found,
+            number=_number(found, given),
+            expected=_if_match(request),
+            reason=given["reason"],
+            break_glass=given["break_glass"],
+        )
+        return version_detail(actor, version)
+
+
+class RetireView(APIView):
+    """Ending a policy."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="retire_policy",
+        request=PolicyEndSerializer,
+        responses=PolicyVersionSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """End a policy; where a second person must agree, the answer is a version in review."""
+        actor, _, found = policy_of(request, workspace, policy)
+        version = policies.retire_policy(
+            actor=actor, policy=found, **_valid(PolicyEndSerializer, request)
+        )
+        return version_detail(actor, version)
+
+
+class RollBackView(APIView):
+    """Going back to an earlier text."""
+
+    required_scopes: ClassVar[RequiredScopes] = WRITING
+
+    @extend_schema(
+        operation_id="roll_back_policy",
+        request=PolicyRollBackSerializer,
+        responses=PolicyVersionSerializer,
+        tags=TAGS,
+    )
+    def post(self, request: Request, workspace: str, policy: str) -> Response:
+        """Bring an earlier version's text into force again, as a new version."""
+        actor, _, found = policy_of(request, workspace, policy)
+        version = policies.roll_back_policy(
+            actor=actor, policy=found, **_valid(PolicyRollBackSerializer, request)
+        )
+        return version_detail(actor, version)
+
+
+def _valid(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    given = shape(data=request.data)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+def _if_match(request: Request) -> str:
+    """Return the etag that a request names. Raises `PreconditionMissing`."""
+    given = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    if not given:
+        raise PreconditionMissing(
+            "This step is about the text that you read.",
+            hint="Send its `etag` as If-Match; reading the version gives it.",
+        )
+    return given
+
+
+def _number(policy: Policy, given: dict[str, Any]) -> int:
+    number: int | None = given.get("number") or _open(policy)
+    if number is None:
+        raise NothingOpen(
+            f"{policy.name} has no draft and nothing in review.",
+            hint="Open the next version first: POST …:draft.",
+        )
+    return number
+
+
+def _open(policy: Policy) -> int | None:
+    states = (VersionState.DRAFT, VersionState.IN_REVIEW)
+    numbers = policy.versions.filter(state__in=states).values_list("number", flat=True)
+    return numbers.first()
+
+
+def _examined(request: Request, workspace: str, policy: str) -> examination.Examination:
+    actor, _, found = policy_of(request, workspace, policy)
+    governance.authorize(actor, Action.POLICY_AUTHOR, scope_of(found))
+    given = _valid(PolicyCheckSerializer, request)
+    newest = find_version(found, _open(found) or found.versions.values_list("number")[0][0])
+    newest.text, newest.references = given.get("text", examination.shown_text(newest)), []
+    newest.tests = given.get("tests", examination.shown_tests(newest))
+    return examination.examine(newest, actor=actor)
