@@ -25,6 +25,7 @@ from execution.api.serializers import (
     SubmissionSerializer,
 )
 from execution.asked import MAX_PURPOSE_LENGTH
+from execution.authorization import PoliciesChanged
 from execution.domain import QueryState, ResultFormat
 from execution.models import Query
 from execution.services.results import (
@@ -208,7 +209,7 @@ def result_url_of(request: Request, query: Query) -> str:
     try:
         check_readable(query)  # before rights are decided: mostly there is nothing to read yet
         url = services.locate(actor=actor_of(request), query=query, form=ResultFormat.ARROW)
-    except (AccessDenied, ResultNotReady, NoResult, ResultExpired):
+    except (AccessDenied, PoliciesChanged, ResultNotReady, NoResult, ResultExpired):
         return ""
     return url or ""
 

@@ -169,6 +169,8 @@ def test_it_does_not_hand_out_what_is_masked_since(
     record = AuditRecord.objects.filter(event="decision.denied").latest("recorded_at")
     assert record.decision is not None
     assert record.decision["masks"] == ["email"]
+    seen = signed_in(analyst).get(f"{address.partition('/result')[0]}?include=result_url")
+    assert (seen.status_code, seen.json()["result_url"]) == (200, "")
     people.retire(policy)
     assert rows(analyst, query) == ROWS
 
