@@ -103,11 +103,11 @@ def test_it_ends_a_run_in_five(workspace: Workspace, analyst: Actor) -> None:
         assert lifecycle.succeed(held=held, outcome=outcome, result_key="k", result_bytes=8)
 
 
-def test_it_runs_in_seven(workspace: Workspace, analyst: Actor) -> None:
+def test_it_runs_in_six(workspace: Workspace, analyst: Actor) -> None:
     query = make_query(workspace, analyst, plan=PREDICTED)
     held = lifecycle.claim(query_id=query.id, worker="w")
     assert held is not None
-    with statements(7):  # the end, and two that see to the quota
+    with statements(6):  # the end, and one that sees to the quota
         running.carry_out(held)
     query.refresh_from_db()
     assert query.state == QueryState.SUCCEEDED, query.problem
