@@ -64,6 +64,15 @@ class VersionState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class RequestState(StrEnum):
+    """What became of someone's asking for access."""
+
+    DECLINED = "declined"
+    GRANTED = "granted"
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"
+
+
 class MaskMethod(StrEnum):
     """What becomes of a masked column."""
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from governance.domain import PolicyKind, VersionState
+from governance.domain import PolicyKind, RequestState, VersionState
 from workspaces.models import Workspace
 
 
@@ -208,3 +208,45 @@ class PolicyVersion(models.Model):
     def is_approved(self) -> bool:
         """Tell whether a second person approved it."""
         return self.decided_by_id is not None and self.state != VersionState.REJECTED
+
+
+class AccessRequest(models.Model):
+    """Someone asked for a right on a securable, and what its owner made of it.
+
+    `policies` names what was drafted to grant it: a policy of its own, or new versions of those
+    that stood in the way. `ends_at` is when the right should end.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    requester = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    securable_key = models.CharField(max_length=200, db_index=True)
+    securable_label = models.CharField(max_length=300)
+    actions = models.JSONField(help_text="The actions asked for, as decisions name them.")
+    reason = models.TextField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(
+        max_length=10,
+        choices=[(s.value, s.value) for s in RequestState],
+        default=RequestState.OPEN,
+    )
+    policies = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    decided_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["requester", "securable_key"],
+                condition=models.Q(state=RequestState.OPEN),
+                name="access_request_is_open_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.requester} on {self.securable_label}: {self.state}"

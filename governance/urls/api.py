@@ -2,12 +2,20 @@
 
 from django.urls import URLPattern, path
 
-from governance.api import files, policies, steps
+from governance.api import access, files, policies, steps
 
 POLICIES = "workspaces/<str:workspace>/policies"
 POLICY = f"{POLICIES}/<slug:policy>"
 
+ACCESS = "workspaces/<str:workspace>/access-requests"
+ASKED = f"{ACCESS}/<uuid:identifier>"
+
 urlpatterns: list[URLPattern] = [
+    path(ACCESS, access.AccessRequestsView.as_view(), name="api-access-requests"),
+    path(ASKED, access.AccessRequestView.as_view(), name="api-access-request"),
+    path(f"{ASKED}:decline", access.DeclineAccessView.as_view(), name="api-access-decline"),
+    path(f"{ASKED}:grant", access.GrantAccessView.as_view(), name="api-access-grant"),
+    path(f"{ASKED}:withdraw", access.WithdrawAccessView.as_view(), name="api-access-withdraw"),
     path(POLICIES, policies.PoliciesView.as_view(), name="api-policies"),
     path(f"{POLICIES}:apply", files.ApplyView.as_view(), name="api-policies-apply"),
     path(f"{POLICIES}:check", steps.CheckNewView.as_view(), name="api-policies-check"),

@@ -6,6 +6,10 @@ from enum import StrEnum
 class Event(StrEnum):
     """What happened, `noun.verb`, alphabetised. Documented in docs/reference/events.md."""
 
+    ACCESS_DECLINED = "access.declined"
+    ACCESS_GRANTED = "access.granted"
+    ACCESS_REQUESTED = "access.requested"
+    ACCESS_WITHDRAWN = "access.withdrawn"
     AUDIT_EXPORTED = "audit.exported"
     CATALOG_CREATED = "catalog.created"
     CATALOG_DROPPED = "catalog.dropped"

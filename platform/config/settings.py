@@ -205,6 +205,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AccessRequestStateEnum": "governance.domain.RequestState",
         "PlaceEnum": "execution.domain.Place",
         "PolicyKindEnum": "governance.domain.PolicyKind",
         "PolicyVersionStateEnum": "governance.domain.VersionState",

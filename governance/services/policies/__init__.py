@@ -21,6 +21,7 @@ from governance.services.policies.review import (
     set_requires_approval,
     submit_version,
 )
+from governance.services.policies.rows import requires_approval
 
 __all__ = [
     "Change",
@@ -35,6 +36,7 @@ __all__ = [
     "export_files",
     "publish_policy",
     "reject_version",
+    "requires_approval",
     "retire_expired",
     "retire_policy",
     "roll_back_policy",
