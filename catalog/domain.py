@@ -6,7 +6,7 @@ Source: the DuckLake 1.0 specification, https://ducklake.select/docs/stable/spec
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -105,6 +105,9 @@ class Table:
     file_count: int
     file_size_bytes: int
     inlined_count: int = 0
+    _securable_columns: tuple[SecurableColumn, ...] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     @property
     def key(self) -> str:
@@ -145,7 +148,12 @@ class Table:
 
     @property
     def securable_columns(self) -> tuple[SecurableColumn, ...]:
-        """Return the columns as policies name them, each after its parent."""
+        """Return the columns as policies name them, each after its parent; worked out once."""
+        if self._securable_columns is None:
+            object.__setattr__(self, "_securable_columns", self._named_columns())
+        return self._securable_columns or ()
+
+    def _named_columns(self) -> tuple[SecurableColumn, ...]:
         paths: dict[int | None, tuple[str, ...]] = {None: ()}
         children: dict[int | None, list[Column]] = {}
         for column in self.columns:

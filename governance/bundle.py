@@ -64,11 +64,27 @@ class Kept(Generic[Key, Value]):
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """The rules of one scope."""
+    """The rules of one scope; masks are found by what columns have, however many there are."""
 
     statements: list[Statement] = field(default_factory=list)
     masks: list[MaskRule] = field(default_factory=list)
     row_filters: list[RowFilterRule] = field(default_factory=list)
+    always: list[MaskRule] = field(default_factory=list)
+    by_word: dict[str, list[MaskRule]] = field(default_factory=dict)
+
+    def add_mask(self, mask: MaskRule) -> None:
+        """Put a mask where it is looked for: by the columns and tags that it names."""
+        self.masks.append(mask)
+        if mask.is_exact or not mask.words:
+            self.always.append(mask)
+        for word in mask.words:
+            self.by_word.setdefault(word, []).append(mask)
+
+    def masks_about(self, words: Iterable[str]) -> Iterator[MaskRule]:
+        """Return the masks that any of the words leads to."""
+        yield from self.always
+        for word in words if self.by_word else ():
+            yield from self.by_word.get(word, ())
 
 
 class Bundle:
@@ -104,6 +120,21 @@ class Bundle:
     def masks(self, securable: Securable) -> list[MaskRule]:
         """Return the masks whose scope the securable is in."""
         return [mask for scope in self._chain(securable) for mask in scope.masks]
+
+    def masks_about(
+        self, table: Securable, tags: Mapping[str, frozenset[str]]
+    ) -> tuple[MaskRule, ...]:
+        """Return the masks that a table must be looked at for, in order of their names.
+
+        `tags` are those of its columns, by key. All in scope where no column is known.
+        """
+        chain = self._chain(table)
+        if not table.columns:
+            found = [mask for scope in chain for mask in scope.masks]
+        else:
+            words = rules.words_of(table.columns, tags) if chain else frozenset()
+            found = [mask for scope in chain for mask in scope.masks_about(words)]
+        return tuple(sorted(dict.fromkeys(found), key=lambda mask: mask.policy.name))
 
     def row_filters(self, securable: Securable) -> list[RowFilterRule]:
         """Return the row filters whose scope the securable is in, in order of their names."""
@@ -178,7 +209,7 @@ class Bundle:
                     for key, one in parsed:
                         self._scope(key).statements.append(one)
                 case PolicyKind.MASK:
-                    self._scope(policy.scope_key).masks.append(rules.mask_rule(policy))
+                    self._scope(policy.scope_key).add_mask(rules.mask_rule(policy))
                 case PolicyKind.ROW_FILTER:
                     made = rules.row_filter_rule(policy)
                     self._scope(policy.scope_key).row_filters.append(made)
@@ -207,7 +238,7 @@ class Bundle:
             case PolicyKind.ACCESS:
                 scope.statements.append(rules.broken_statement(policy))
             case PolicyKind.MASK:
-                scope.masks.append(rules.broken_mask(policy))
+                scope.add_mask(rules.broken_mask(policy))
             case PolicyKind.ROW_FILTER:
                 scope.row_filters.append(rules.broken_row_filter(policy))
 

@@ -49,7 +49,7 @@ EVERYTHING = Shown()
 
 def of(bundle: Bundle, who: Subject, table: Securable, tags: ColumnTags) -> Shown:
     """Return what `who` is shown of a table; the order of the policies makes no difference."""
-    in_scope, row_filters = bundle.masks(table), bundle.row_filters(table)
+    in_scope, row_filters = bundle.masks_about(table, tags), bundle.row_filters(table)
     if not in_scope and not row_filters:
         return EVERYTHING
     if broken := _broken(in_scope, row_filters, table, tags):

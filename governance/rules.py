@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -111,6 +111,13 @@ class MaskRule:
     is_exact: bool = False
     """Whether its scope is one table: then a column that is named must be there."""
 
+    @property
+    def words(self) -> frozenset[str]:
+        """Return what leads from a column to the mask; see `words_of`."""
+        names = {f"name:{named.name.lower()}" for named in self.columns}
+        keys = {key for named in self.columns for key in named.keys}
+        return frozenset(names | keys | {f"tag:{tag}" for tag in self.tags})
+
     def exempts(self, who: Subject) -> bool:
         """Tell whether `who` sees the columns as they are."""
         return any(e.covers(who) for e in self.exemptions)
@@ -136,6 +143,14 @@ class MaskRule:
             if own and self.is_exact and not any(named.means(c) for c in table.columns):
                 return named.name
         return ""
+
+
+def words_of(
+    columns: Sequence[SecurableColumn], tags: Mapping[str, frozenset[str]]
+) -> frozenset[str]:
+    """Return the keys, names and tags of columns, as masks are looked for by them."""
+    words = {f"name:{column.name.lower()}" for column in columns} | {c.key for c in columns}
+    return frozenset(words | {f"tag:{tag}" for c in columns for tag in tags.get(c.key, ())})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
