@@ -87,8 +87,9 @@ def _mark(policy: Policy, because: str) -> bool:
         return False
     before, policy.broken_because = policy.broken_because, because
     PolicySet.objects.get_or_create(workspace_id=policy.workspace_id)
-    policy.save(update_fields=["broken_because"])
+    # The set before the policy, as publishers take them: in the other order, two could deadlock.
     PolicySet.objects.filter(workspace_id=policy.workspace_id).update(version=F("version") + 1)
+    policy.save(update_fields=["broken_because"])
     where = policy.workspace
     audit.record(
         actor=SYSTEM,

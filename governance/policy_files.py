@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,6 +78,25 @@ def load(text: str) -> list[PolicyFile]:
     return list(found.values())
 
 
+def load_tests(text: str) -> list[Any]:
+    """Return the tests of a YAML list, in which `on` is a word.
+
+    Raises `PolicyFileInvalid` with the line of what cannot be read.
+    """
+    found = [members for _, members in _nodes(text)]
+    tests = found[0] if found else []
+    return _tests(1, tests)
+
+
+def dump_tests(tests: list[Any]) -> str:
+    """Return tests as a YAML list, one line each; nothing for none."""
+    written = yaml.dump(
+        tests, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000,
+        default_flow_style=None,
+    )  # fmt: skip
+    return written if tests else ""
+
+
 def diff(before: PolicyFile | None, after: PolicyFile | None) -> str:
     """Return a unified diff of two documents; None is a policy that is not there."""
     name = next(one.name for one in (before, after) if one)
@@ -90,8 +110,21 @@ def diff(before: PolicyFile | None, after: PolicyFile | None) -> str:
     )
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads `on` as a word: only true and false are truth values, as in YAML 1.2."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks, so that a diff shows the line that changed."""
+
+
+BOOLEAN = "tag:yaml.org,2002:bool"
+for _kind in (_Loader, _Dumper):
+    _kind.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    _kind.add_implicit_resolver(BOOLEAN, re.compile(r"true|false|True|False"), list("tfTF"))
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -104,23 +137,24 @@ _Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
 
 
 def _documents(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, members in _nodes(text):
+        if not isinstance(members, dict):
+            raise _invalid(line, "A policy is a mapping with name, kind and text.")
+        yield line, members
+
+
+def _nodes(text: str) -> Iterator[tuple[int, Any]]:
     """Return each document with the line it begins at; aliases are refused, they can explode."""
     try:
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
             if isinstance(token, yaml.AliasToken):
                 raise _invalid(token.start_mark.line + 1, "Aliases (*name) are not read here.")
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
-            if node is None:
-                continue
-            line = node.start_mark.line + 1
-            members = loader.construct_document(node)
-            if members is None:
-                continue
-            if not isinstance(members, dict):
-                raise _invalid(line, "A policy is a mapping with name, kind and text.")
-            yield line, members
+            members = None if node is None else loader.construct_document(node)
+            if node is not None and members is not None:
+                yield node.start_mark.line + 1, members
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise _invalid(
@@ -138,15 +172,6 @@ def _policy(line: int, members: dict[str, Any]) -> PolicyFile:
     kinds = [kind.value for kind in PolicyKind]
     if members["kind"] not in kinds:
         raise _invalid(line, f"`kind` is one of {', '.join(kinds)}, not {members['kind']!r}.")
-    tests = members.get("tests") or []
-    if not isinstance(tests, list) or not all(isinstance(test, dict) for test in tests):
-        raise _invalid(line, "`tests` is a list of mappings.")
-    try:
-        json.dumps(tests)
-    except TypeError:
-        raise _invalid(
-            line, "`tests` has a date, or another value that is no JSON: quote it."
-        ) from None
     return PolicyFile(
         name=members["name"],
         kind=PolicyKind(members["kind"]),
@@ -154,8 +179,19 @@ def _policy(line: int, members: dict[str, Any]) -> PolicyFile:
         on=_optional(line, members, "on"),
         description=_optional(line, members, "description").strip(),
         expires_at=_time(line, members.get("expires_at")),
-        tests=tests,
+        tests=_tests(line, members.get("tests") or []),
     )
+
+
+def _tests(line: int, tests: object) -> list[dict[str, Any]]:
+    if not isinstance(tests, list) or not all(isinstance(test, dict) for test in tests):
+        raise _invalid(line, "`tests` is a list of mappings.")
+    try:
+        json.dumps(tests)
+    except TypeError:
+        message = "`tests` has a date, or another value that is no JSON: quote it."
+        raise _invalid(line, message) from None
+    return tests
 
 
 def _optional(line: int, members: dict[str, Any], key: str) -> str:

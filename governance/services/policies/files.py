@@ -17,6 +17,7 @@ from governance.policy_files import PolicyFile
 from governance.policy_selectors import visible_policies, withheld
 from governance.scopes import named_scope, scope_of, scopes_of
 from governance.selectors import decide
+from governance.services.authorization import AccessDenied
 from governance.services.policies import drafts, publishing, review, rows
 from problems import Conflict, Problem
 from workspaces.models import Workspace
@@ -100,6 +101,8 @@ def apply_files(
     changes = [change for change, _ in attempts]
     problems = [problem for _, problem in attempts if problem]
     if problems and not dry_run:
+        if all(isinstance(problem, AccessDenied) for problem in problems):
+            raise problems[0]
         raise _refused(changes, problems)
     return changes
 
