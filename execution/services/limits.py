@@ -42,7 +42,7 @@ OWN = {
 """By whether a person asks: so that all columns of the index of keys are given."""
 TAKE_TURN = "SELECT pg_advisory_xact_lock(%(turn)s);"
 """Goes before a look in the same message, but as a statement of its own: the look must see what
-the last holder of the lock committed."""
+the last holder of the lock committed. Needs Django's default of binding values in the client."""
 
 
 @dataclass(frozen=True, slots=True)
