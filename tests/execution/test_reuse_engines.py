@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -153,3 +155,16 @@ def test_it_ends_what_waited_for_long_enough(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("execution.engine.sessions.IDLE_SECONDS", 0)
     assert not run("SELECT 2")
     assert not session.engine.is_alive()
+
+
+def test_it_ends_the_last_one_by_itself_when_no_query_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("execution.engine.sessions.IDLE_SECONDS", 0)
+    assert not run("SELECT 1")
+    [session] = engine._sessions._waiting
+    until = time.monotonic() + 20
+    while session.engine.is_alive():
+        assert time.monotonic() < until, "nobody ended it"
+        threading.Event().wait(0.05)
+    assert engine._sessions._waiting == []
