@@ -51,8 +51,9 @@ ROUNDS ?= 200
 chaos: $(STAMP) ## Kill processes at random under load and look what is left: make chaos ROUNDS=20
 	$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS)
 
-screenshots: $(STAMP) ## Take the pictures that the README shows
+screenshots: $(STAMP) ## Take the pictures that the README and the docs show
 	$(BIN)/python -m tests.screenshots
+	UPEND_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q tests/console/test_author_policy.py
 
 $(STAMP): pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

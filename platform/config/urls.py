@@ -23,6 +23,7 @@ urlpatterns = [
     path("", include("console.urls")),
     path("", include("catalog.urls.console")),
     path("", include("execution.urls.console")),
+    path("", include("governance.urls.console")),
     path("", include("audit.urls.console")),
     path("", include("workspaces.urls.console")),
     path("", include("accounts.urls.console")),

@@ -41,6 +41,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "Govern",
         (
+            Entry("page-policies", "Policies", "shield-check", "p"),
             Entry("page-devices", "Devices", "laptop", "d", in_workspace=False),
             Entry("page-settings", "Settings", "toggle-left", "w"),
         ),
@@ -58,7 +59,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Yours",
         (
             Entry("page-tokens", "Tokens", "key-round", "t", in_workspace=False),
-            Entry("mfa_index", "Security", "shield-check", "u", in_workspace=False),
+            Entry("mfa_index", "Security", "lock", "u", in_workspace=False),
         ),
     ),
 )

@@ -88,15 +88,21 @@ def sign_in(page: Page, console: Console, name: str) -> None:
 def visit(
     console: Console, chromium: Browser, sessions: dict[str, StorageState]
 ) -> Generator[Opener]:
-    """Return `visit(path, as_, width, theme)`; the page must log no error and break no policy."""
+    """Return `visit(path, as_, …)`; the page must log no error and break no policy."""
     complaints: list[str] = []
     contexts = []
 
     def open_page(
-        path: str, *, as_: str = "analyst", width: int = 1440, theme: str = "light"
+        path: str,
+        *,
+        as_: str = "analyst",
+        width: int = 1440,
+        theme: str = "light",
+        scale: int = 1,
     ) -> Page:
         context = chromium.new_context(
             viewport={"width": width, "height": 900},
+            device_scale_factor=scale,
             color_scheme="dark" if theme == "dark" else "light",
             storage_state=sessions.get(as_),
         )

@@ -26,6 +26,9 @@ PASSWORD = "tail-up-head-in-the-lake"
 SLUG = "console-tests"
 CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E")
 ROWS = 20_000
+FIRST_NAMES = ("Ana", "Bo", "Chidi", "Dunya", "Emre")
+LAST_NAMES = ("Falk", "Gomes", "Haddad", "Ito", "Jansen", "Kaur", "Lind")
+REGIONS = ("east", "west", "north")
 DAY_ONE = date(2013, 1, 1)
 
 
@@ -42,6 +45,19 @@ def flights_csv() -> bytes:
 def customers_csv() -> bytes:
     """Return people, so that a table has something to protect."""
     lines = ["id,name", *(f"{number},Person {number}" for number in range(500))]
+    return "\n".join(lines).encode()
+
+
+def staff_csv() -> bytes:
+    """Return colleagues with what they told in confidence: the table that policies are about."""
+    lines = ["id,name,email,iban,salary,born,region"]
+    for number in range(200):
+        name = f"{FIRST_NAMES[number % 5]} {LAST_NAMES[number % 7]}"
+        email = f"{name.lower().replace(' ', '.')}{number}@air.example"
+        iban = f"DE{number % 90 + 10}37040044{number * 7919 % 10**10:010}"
+        born = date(1962, 3, 1) + timedelta(days=number * 71)
+        salary, region = 38_000 + number * 217 % 61_000, REGIONS[number % 3]
+        lines.append(f"{number},{name},{email},{iban},{salary},{born},{region}")
     return "\n".join(lines).encode()
 
 
@@ -64,9 +80,13 @@ def seed() -> dict[str, str]:
         )
         workspaces.grant_membership(actor=SYSTEM, workspace=workspace, principal=user, role=role)
     owner = actor_for_user(User.objects.get(email="owner@console.example"))
+    hr = accounts.create_group(actor=owner, organization=organization, name="hr")
+    steward = User.objects.get(email="steward@console.example")
+    accounts.add_to_group(actor=owner, group=hr, principal=steward)
     catalog = services.create_catalog(actor=owner, workspace=workspace, name="air")
     finish(catalog)
-    for name, content in {"flights": flights_csv(), "customers": customers_csv()}.items():
+    tables = {"flights": flights_csv(), "customers": customers_csv(), "staff": staff_csv()}
+    for name, content in tables.items():
         services.upload_table(
             actor=owner,
             catalog=catalog,

@@ -48,6 +48,23 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-catalog-create": ("POST", f"{W}/catalog/create", (302, 403, 403, 403, 404, 302)),
     "page-catalog": ("GET", f"{W}/catalog/none", (404, 404, 404, 404, 404, 302)),
     "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
+    "page-policies": ("GET", f"{W}/policies", (200, 200, 200, 200, 404, 302)),
+    "page-policy-new": ("GET", f"{W}/policies/new", (200, 200, 200, 200, 404, 302)),
+    "page-policy-scopes": ("GET", f"{W}/policies/new/scopes", (200, 200, 200, 200, 404, 302)),
+    **{
+        name: (method, f"{W}/policies/none{rest}", (404, 404, 404, 404, 404, 302))
+        for name, method, rest in (
+            ("page-policy", "GET", ""),
+            ("page-policy-draft", "POST", "/draft"),
+            ("page-policy-compose", "POST", "/compose"),
+            ("page-policy-principals", "POST", "/principals"),
+            ("page-policy-check", "POST", "/check"),
+            ("page-policy-save", "POST", "/save"),
+            ("page-policy-impact", "POST", "/impact"),
+            ("page-policy-step", "POST", "/steps/publish"),
+            ("page-policy-version", "GET", "/versions/1"),
+        )
+    },
     "page-query": ("GET", f"{W}/query", (200, 200, 200, 200, 404, 302)),
     "page-history": ("GET", f"{W}/query/history", (200, 200, 200, 200, 404, 302)),
     "page-saved": ("GET", f"{W}/saved", (200, 200, 200, 200, 404, 302)),

@@ -1,0 +1,23 @@
+"""Console addresses of policies."""
+
+from django.urls import path
+
+from governance.views import editing, listing, simulating, steps
+
+PLACE = "w/<slug:workspace>/policies"
+POLICY = f"{PLACE}/<slug:policy>"
+
+urlpatterns = [
+    path(PLACE, listing.policies, name="page-policies"),
+    path(f"{PLACE}/new", listing.new_policy, name="page-policy-new"),
+    path(f"{PLACE}/new/scopes", listing.policy_scopes, name="page-policy-scopes"),
+    path(POLICY, editing.policy, name="page-policy"),
+    path(f"{POLICY}/draft", editing.begin_draft, name="page-policy-draft"),
+    path(f"{POLICY}/compose", editing.compose, name="page-policy-compose"),
+    path(f"{POLICY}/principals", editing.principals, name="page-policy-principals"),
+    path(f"{POLICY}/check", editing.check, name="page-policy-check"),
+    path(f"{POLICY}/save", editing.save, name="page-policy-save"),
+    path(f"{POLICY}/impact", simulating.policy_impact, name="page-policy-impact"),
+    path(f"{POLICY}/steps/<slug:step>", steps.policy_step, name="page-policy-step"),
+    path(f"{POLICY}/versions/<int:number>", editing.policy_version, name="page-policy-version"),
+]

@@ -1,0 +1,117 @@
+"""The pages of policies: begun, written as form or text, agreed to, published, looked back on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.console.conftest import Console, Opener
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack]
+
+SECONDS = 1000
+
+
+def begin(page: Page, kind: str, scope: str) -> None:
+    """Begin a policy on the page that asks for its kind and scope."""
+    page.locator(".start-card", has_text=kind).click()
+    page.locator("#scopes button", has_text=scope).click()
+    page.wait_for_url("**/policies/*")
+
+
+def verdict(page: Page) -> None:
+    """Wait until the editor's text was checked."""
+    expect(page.locator("#verdict h2")).to_be_visible(timeout=20 * SECONDS)
+
+
+def test_it_edits_one_policy_as_form_and_as_text(visit: Opener) -> None:
+    page = visit("policies/new", as_="steward")
+    begin(page, "Filter rows", "air.main.staff")
+    page.get_by_label("Which rows are shown").fill("region = principal.region")
+    expect(page.locator("#source")).to_contain_text(
+        'where: "region = principal.region"', timeout=20 * SECONDS
+    )
+    page.get_by_role("tab", name="Text").click()
+    editor = page.locator("policy-text .cm-content")
+    editor.click()
+    page.keyboard.press("ControlOrMeta+End")
+    page.keyboard.insert_text("except: [{role: owner}]")
+    expect(page.locator("#verdict")).to_contain_text("owner", timeout=20 * SECONDS)
+    page.get_by_role("tab", name="Form").click()
+    expect(page.locator("#who-exempt .chosen")).to_contain_text("role owner")
+    page.get_by_role("tab", name="Text").click()
+    editor.click()
+    page.keyboard.press("ControlOrMeta+End")
+    page.keyboard.insert_text("\nwhen: tuesday")
+    finding = page.locator("#findings li")
+    expect(finding).to_contain_text("when", timeout=20 * SECONDS)
+    expect(page.locator(".cm-lintRange-error")).to_be_visible()
+
+
+def test_it_loses_nothing_when_somebody_else_saved_first(visit: Opener) -> None:
+    page = visit("policies/new", as_="owner")
+    begin(page, "Filter rows", "air.main.staff")
+    verdict(page)
+    other = visit(page.url, as_="steward")
+    for one, where in ((other, "id < 10"), (page, "id < 20")):
+        one.get_by_label("Which rows are shown").fill(where)
+        one.get_by_role("button", name="Save draft").click()
+    said = page.locator("#said")
+    expect(said).to_contain_text("changed meanwhile", timeout=20 * SECONDS)
+    expect(said.locator(".gone")).to_contain_text("id < 10")
+    expect(page.get_by_label("Which rows are shown")).to_have_value("id < 20")
+    page.get_by_role("button", name="Save draft").click()
+    expect(said).to_contain_text("Saved as draft", timeout=20 * SECONDS)
+
+
+def test_it_refuses_to_publish_while_a_test_fails_and_keeps_what_was_typed(
+    visit: Opener,
+) -> None:
+    page = visit("policies/new", as_="owner")
+    begin(page, "Mask columns", "air.main.staff")
+    page.locator(".pick", has_text="salary").click()
+    page.get_by_label("Tests").fill(
+        "- {principal: analyst@console.example, on: air.main.staff, expect: deny}"
+    )
+    expect(page.locator("#test-results .no")).to_be_visible(timeout=20 * SECONDS)
+    page.get_by_role("button", name="Publish…").click()
+    page.get_by_role("button", name="Publish now").click()
+    said = page.locator("#publish-said")
+    expect(said).to_contain_text("Expected deny, decided allow", timeout=20 * SECONDS)
+    page.keyboard.press("Escape")
+    page.get_by_label("Tests").fill(
+        "- {principal: analyst@console.example, on: air.main.staff, expect: allow, "
+        "masked: [salary]}"
+    )
+    expect(page.locator("#test-results .yes")).to_be_visible(timeout=20 * SECONDS)
+    page.get_by_role("button", name="Publish…").click()
+    page.get_by_role("button", name="Publish now").click()
+    expect(page.locator("main [role=status]").first).to_contain_text(
+        "is in force", timeout=20 * SECONDS
+    )
+    page.get_by_role("button", name="Retire…").click()
+    page.locator("#retire").get_by_label("Why").fill("it was a test")
+    page.get_by_role("button", name="Retire it").click()
+    expect(page.locator("main [role=status]").first).to_contain_text(
+        "has ended", timeout=20 * SECONDS
+    )
+
+
+def test_it_finds_policies_by_keyboard_and_by_address(visit: Opener, console: Console) -> None:
+    page = visit("policies/new", as_="owner")
+    begin(page, "Allow or forbid", "air")
+    name = page.locator("h1").inner_text()
+    page.keyboard.press("g")
+    page.keyboard.press("p")
+    page.wait_for_url(console.address("policies"))
+    page.get_by_role("link", name="Row filter", exact=True).click()
+    expect(page.locator("table.policies")).not_to_contain_text(name)
+    page.go_back()
+    expect(page.locator("table.policies")).to_contain_text(name)
+    page.keyboard.press("ControlOrMeta+k")
+    page.keyboard.type(name)
+    expect(page.get_by_role("option").first).to_contain_text(name)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(rf"/policies/{name}$"))
