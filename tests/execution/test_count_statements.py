@@ -120,3 +120,13 @@ def test_it_answers_who_waited_in_five(workspace: Workspace, analyst: Actor) -> 
         assert waiting.wait_for_end(query.id, seconds=5)
         query = selectors.look_again(analyst, query)
         assert services.locate(actor=analyst, query=query, form=ResultFormat.ARROW)
+
+
+def test_it_hands_out_a_result_in_four_after_finding_its_query(
+    workspace: Workspace, analyst: Actor
+) -> None:
+    made = make_query(workspace, analyst)
+    services.run_query(made.id, worker="w")
+    with statements(4):
+        query = selectors.find_query(analyst, workspace, made.id)
+        assert services.locate(actor=analyst, query=query, form=ResultFormat.ARROW)
