@@ -73,6 +73,14 @@ class RequestState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class ReviewOutcome(StrEnum):
+    """What a review of access came to for one right."""
+
+    CONFIRMED = "confirmed"
+    PENDING = "pending"
+    REVOKED = "revoked"
+
+
 class MaskMethod(StrEnum):
     """What becomes of a masked column."""
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from governance.domain import PolicyKind, RequestState, VersionState
+from governance.domain import PolicyKind, RequestState, ReviewOutcome, VersionState
 from workspaces.models import Workspace
 
 
@@ -250,3 +250,59 @@ class AccessRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.requester} on {self.securable_label}: {self.state}"
+
+
+class AccessReview(models.Model):
+    """A look at everyone's rights in a workspace at one time, each confirmed or taken away."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    title = models.CharField(max_length=200)
+    started_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace"],
+                condition=models.Q(closed_at__isnull=True),
+                name="access_review_is_open_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class AccessReviewItem(models.Model):
+    """One right as the review found it: a role somebody holds, or a policy that permits.
+
+    `source` is `membership` or `policy`, and `source_id` its row, which may be gone since.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    review = models.ForeignKey(AccessReview, on_delete=models.CASCADE, related_name="items")
+    source = models.CharField(max_length=12)
+    source_id = models.UUIDField()
+    holder = models.CharField(max_length=300, help_text="Whose right it is, as named then.")
+    right = models.TextField(help_text="What it lets them do, in a sentence.")
+    ends_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(
+        max_length=10,
+        choices=[(o.value, o.value) for o in ReviewOutcome],
+        default=ReviewOutcome.PENDING,
+    )
+    reason = models.TextField(blank=True)
+    decided_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["source", "holder", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.holder}: {self.right}"

@@ -2,13 +2,16 @@
 
 from django.urls import URLPattern, path
 
-from governance.api import access, files, policies, steps
+from governance.api import access, files, policies, reviews, steps
 
 POLICIES = "workspaces/<str:workspace>/policies"
 POLICY = f"{POLICIES}/<slug:policy>"
 
 ACCESS = "workspaces/<str:workspace>/access-requests"
 ASKED = f"{ACCESS}/<uuid:identifier>"
+REVIEWS = "workspaces/<str:workspace>/access-reviews"
+REVIEW = f"{REVIEWS}/<uuid:identifier>"
+RIGHT = f"{REVIEW}/items/<uuid:item>"
 
 urlpatterns: list[URLPattern] = [
     path(ACCESS, access.AccessRequestsView.as_view(), name="api-access-requests"),
@@ -16,6 +19,12 @@ urlpatterns: list[URLPattern] = [
     path(f"{ASKED}:decline", access.DeclineAccessView.as_view(), name="api-access-decline"),
     path(f"{ASKED}:grant", access.GrantAccessView.as_view(), name="api-access-grant"),
     path(f"{ASKED}:withdraw", access.WithdrawAccessView.as_view(), name="api-access-withdraw"),
+    path(REVIEWS, reviews.AccessReviewsView.as_view(), name="api-access-reviews"),
+    path(f"{REVIEW}:close", reviews.CloseReviewView.as_view(), name="api-access-review-close"),
+    path(f"{REVIEW}:evidence", reviews.EvidenceView.as_view(), name="api-access-evidence"),
+    path(f"{REVIEW}/items", reviews.AccessReviewItemsView.as_view(), name="api-access-items"),
+    path(f"{RIGHT}:confirm", reviews.ConfirmRightView.as_view(), name="api-access-confirm"),
+    path(f"{RIGHT}:revoke", reviews.RevokeRightView.as_view(), name="api-access-revoke"),
     path(POLICIES, policies.PoliciesView.as_view(), name="api-policies"),
     path(f"{POLICIES}:apply", files.ApplyView.as_view(), name="api-policies-apply"),
     path(f"{POLICIES}:check", steps.CheckNewView.as_view(), name="api-policies-check"),

@@ -82,5 +82,9 @@ def _members(row: AuditRecord) -> dict[str, Any]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+    return without_formulas(json.dumps(value) if isinstance(value, dict | list) else str(value))
+
+
+def without_formulas(text: str) -> str:
+    """Return a cell that no spreadsheet runs: what could begin a formula follows an apostrophe."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
