@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/v1/", include("governance.urls.api")),
     path("api/v1/", include("catalog.urls.api")),
     path("api/v1/", include("execution.urls.api")),
+    path("", include("governance.urls.organization")),
     path("", include("execution.urls.files")),
     path("", include("console.urls")),
     path("", include("catalog.urls.console")),

@@ -44,6 +44,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("page-policies", "Policies", "shield-check", "p"),
             Entry("page-devices", "Devices", "laptop", "d", in_workspace=False),
             Entry("page-settings", "Settings", "toggle-left", "w"),
+            Entry("page-organization", "Organization", "users", "o", in_workspace=False),
         ),
     ),
     (

@@ -42,6 +42,28 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
         "/settings/tokens/{token}/revoke",
         (302, 404, 302, 403, 404, 302),
     ),
+    "page-organization": ("GET", "/organization", (200, 200, 200, 200, 200, 302)),
+    "page-organization-local-mode": (
+        "POST",
+        "/organization/local-mode",
+        (302, 403, 403, 403, 302, 302),
+    ),
+    "page-organization-tags": ("POST", "/organization/tags", (302, 403, 403, 403, 302, 302)),
+    "page-organization-governed-tags": (
+        "POST",
+        "/organization/tags/only-defined",
+        (302, 403, 403, 403, 302, 302),
+    ),
+    "page-organization-tag-delete": (
+        "POST",
+        "/organization/tags/none/delete",
+        (404, 404, 404, 404, 404, 302),
+    ),
+    "page-organization-attributes": (
+        "POST",
+        "/organization/attributes/user/{analyst}",
+        (302, 403, 403, 403, 404, 302),
+    ),
     "page-events": ("GET", f"{W}/events", (200, 200, 200, 200, 404, 302)),
     "page-settings": ("GET", f"{W}/settings", (200, 200, 200, 200, 404, 302)),
     "page-catalogs": ("GET", f"{W}/catalog", (200, 200, 200, 200, 404, 302)),
@@ -120,7 +142,7 @@ def test_it_answers_each_person_as_the_table_says(
     method, path, actor, status = case
     client = Client() if actor == "nobody" else signed_in(cast.actor(actor))
     body = {"name": "fresh", "scopes": ["query:run"], "days": "7"}
-    address = path.format(device=device.id, token=token.id)
+    address = path.format(device=device.id, token=token.id, analyst=device.user_id)
     answer = client.get(address) if method == "GET" else client.post(address, body)
     assert answer.status_code == status
     if actor == "nobody":
@@ -256,3 +278,35 @@ def test_it_finds_pages_and_actions_in_the_palette(analyst: Actor, signed_in: Si
 
 def test_it_offers_no_public_sign_up(client: Client) -> None:
     assert "sign up" not in client.get("/accounts/login/").content.decode().lower()
+
+
+def test_it_settles_the_organization_for_everyone_on_one_page(
+    cast: Cast, signed_in: SignedIn
+) -> None:
+    client, analyst = signed_in(cast.actor("owner")), cast.users["analyst"]
+    asked: list[tuple[str, dict[str, str]]] = [
+        ("/organization/local-mode", {"enabled": "no"}),
+        (
+            "/organization/tags",
+            {"name": "sensitivity", "allowed_values": "low, high", "description": "How much."},
+        ),
+        ("/organization/tags/only-defined", {"enabled": "yes"}),
+        (f"/organization/attributes/user/{analyst.id}", {"attributes": "region = eu\nteam=ops\n"}),
+    ]
+    for address, form in asked:
+        assert client.post(address, form).status_code == 302
+    page = client.get("/organization").content.decode()
+    for shown in ("Off for everyone", "How much.", ">high<", ">region=eu<", ">team=ops<"):
+        assert shown in page
+    cast.organization.refresh_from_db()
+    assert (cast.organization.local_mode_enabled, cast.organization.governed_tags_only) == (
+        False,
+        True,
+    )
+    refused = client.post("/organization/tags", {"name": "Not a tag"})
+    assert (refused.status_code, "is not a tag" in refused.content.decode()) == (422, True)
+    wrong = client.post(asked[-1][0], {"attributes": "region"})
+    assert (wrong.status_code, "name=value" in wrong.content.decode()) == (422, True)
+    assert (
+        ">region=eu<" not in signed_in(cast.actor("analyst")).get("/organization").content.decode()
+    )

@@ -178,11 +178,17 @@ def test_it_refuses_a_table_tagged_since(granted: Granted, steward: Actor) -> No
 
 
 def test_it_refuses_when_the_organization_turned_local_mode_off(
-    granted: Granted, cast: Cast
+    granted: Granted, owner: Actor, signed_in: Callable[[Actor], Client]
 ) -> None:
-    cast.organization.local_mode_enabled = False
-    cast.organization.save()
+    assert granted.ask().status_code == 307
+    page = signed_in(owner).post("/organization/local-mode", {"enabled": "no"})
+    assert page.status_code == 302
     assert refused(granted) == (403, "file-refused")
+    assert granted.ask().json()["decision"]["determined_by"][0]["name"] == "local-mode-is-off"
+    record = AuditRecord.objects.get(event="organization.changed")
+    assert (record.actor_id, record.after) == (owner.id, {"local_mode_enabled": False})
+    signed_in(owner).post("/organization/local-mode", {"enabled": "yes"})
+    assert granted.ask().status_code == 307
 
 
 def test_it_refuses_a_table_of_a_dropped_catalog(granted: Granted) -> None:

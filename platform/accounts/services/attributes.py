@@ -14,7 +14,7 @@ from audit import targets
 from audit.domain import Event
 from problems import Invalid
 
-Holder = TypeVar("Holder", User, ServiceAccount)
+Holder = TypeVar("Holder", bound=User | ServiceAccount)
 """A principal that has attributes."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
