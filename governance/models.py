@@ -64,6 +64,27 @@ class TagAssignment(models.Model):
         return f"{shown} on {self.securable_key}"
 
 
+class SecurableDetails(models.Model):
+    """What a catalog, table or column holds, in words; its classification is a tag.
+
+    `table_key` is a column's table, as with `TagAssignment`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    securable_key = models.CharField(max_length=200, unique=True)
+    table_key = models.CharField(max_length=200, blank=True, default="", db_index=True)
+    description = models.TextField(blank=True)
+    updated_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "securable details"
+
+    def __str__(self) -> str:
+        return f"{self.securable_key}: {self.description[:60]}"
+
+
 class Ownership(models.Model):
     """Who answers for a securable; named in refusals so that people know whom to ask."""
 

@@ -15,7 +15,7 @@ from governance.domain import Action, Decision, DecisionContext, Request, Secura
 from governance.entities import Facts, Owner
 from governance.models import Ownership
 from governance.rules import GUARDED
-from governance.tags import assigned_tags_of, assignments, column_tags_of, tags_of
+from governance.tags import assigned_tags_of, assignments, column_tags_of, own_column_tags, tags_of
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
 
@@ -25,6 +25,7 @@ __all__ = [
     "contact_of",
     "decide",
     "decide_many",
+    "own_column_tags",
     "owners_of",
     "tags_of",
 ]

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
+from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.governance import TableDecisionsView
 from catalog.api.tables import TablesView, TableView
 from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
@@ -18,6 +19,13 @@ urlpatterns: list[URLPattern] = [
     path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),
     path(TABLE, TableView.as_view(), name="api-table"),
     path(f"{TABLE}/decisions", TableDecisionsView.as_view(), name="api-table-decisions"),
+    path(f"{CATALOG}/details", CatalogDetailsView.as_view(), name="api-catalog-details"),
+    path(f"{TABLE}/details", TableDetailsView.as_view(), name="api-table-details"),
+    path(
+        f"{TABLE}/columns/<str:column>/details",
+        ColumnDetailsView.as_view(),
+        name="api-column-details",
+    ),
     path(f"{TABLE}/tags", TableTagsView.as_view(), name="api-table-tags"),
     path(
         f"{TABLE}/columns/<str:column>/tags/<str:tag>",

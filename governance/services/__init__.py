@@ -2,6 +2,7 @@
 
 from governance.selectors import decide, decide_many, tags_of
 from governance.services.authorization import AccessDenied, authorize, denied
+from governance.services.details import describe
 from governance.services.owners import set_owner
 from governance.services.tag_definitions import (
     TagInUse,
@@ -22,6 +23,7 @@ __all__ = [
     "define_tag",
     "delete_tag_definition",
     "denied",
+    "describe",
     "remove_tag",
     "set_owner",
     "tags_of",

@@ -9,6 +9,7 @@ from accounts.models import Organization
 from audit import services as audit
 from audit.domain import Event
 from governance import selectors
+from governance.details import CLASSIFICATION, classifications_of
 from governance.domain import Action, Securable, SecurableKind
 from governance.models import TagAssignment, TagDefinition
 from governance.securables import table_key_of, target
@@ -106,16 +107,21 @@ def _definition(actor: Actor, securable: Securable, tag: str) -> TagDefinition |
 def _check_value(
     tag: str, value: str, definition: TagDefinition | None, securable: Securable
 ) -> None:
+    allowed = definition.allowed_values if definition else []
+    if tag == CLASSIFICATION:
+        allowed = list(classifications_of(securable.organization_id))
+    if allowed and value not in allowed:
+        raise Invalid(
+            f"{value!r} is not a value of the tag {tag!r}." if value else f"{tag!r} needs a value.",
+            hint=f"Use one of: {', '.join(allowed)}.",
+        )
+    if allowed:
+        return
     if definition is None:
         _check_undefined(tag, securable)
         if value:
             check_tag(value, "value of a tag")
-    elif definition.allowed_values and value not in definition.allowed_values:
-        raise Invalid(
-            f"{value!r} is not a value of the tag {tag!r}." if value else f"{tag!r} needs a value.",
-            hint=f"Use one of: {', '.join(definition.allowed_values)}.",
-        )
-    elif value and not definition.allowed_values:
+    elif value:
         raise Invalid(
             f"The tag {tag!r} has no values, so {value!r} is not one.",
             hint="Assign it without a value, or have an administrator add values to it.",

@@ -68,6 +68,7 @@ class Event(StrEnum):
     RESULT_READ = "result.read"
     SAVED_QUERY_CHANGED = "saved_query.changed"
     SAVED_QUERY_DELETED = "saved_query.deleted"
+    SECURABLE_DESCRIBED = "securable.described"
     SERVICE_ACCOUNT_CREATED = "service_account.created"
     SERVICE_ACCOUNT_DISABLED = "service_account.disabled"
     SIGNING_KEY_CREATED = "signing_key.created"

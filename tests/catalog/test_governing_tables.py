@@ -29,6 +29,11 @@ ACCESS: list[tuple[str, str, tuple[int, ...]]] = [
     ("GET", f"{TABLE}/tags", (200, 200, 200, 200, 200, 404, 401)),
     ("PUT", f"{TABLE}/columns/a/tags/finance", (200, 200, 403, 403, 403, 404, 401)),
     ("DELETE", f"{TABLE}/columns/a/tags/finance", (200, 422, 403, 403, 403, 404, 401)),
+    ("GET", f"{CATALOG}/details", (200, 200, 200, 200, 200, 404, 401)),
+    ("PATCH", f"{CATALOG}/details", (200, 200, 403, 403, 403, 404, 401)),
+    ("GET", f"{TABLE}/details", (200, 200, 200, 200, 200, 404, 401)),
+    ("PATCH", f"{TABLE}/details", (200, 200, 403, 403, 403, 404, 401)),
+    ("PATCH", f"{TABLE}/columns/a/details", (200, 200, 403, 403, 403, 404, 401)),
     ("GET", f"{TABLE}/decisions", (200, 200, 200, 200, 200, 404, 401)),
 ]
 

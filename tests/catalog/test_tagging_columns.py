@@ -56,3 +56,40 @@ def test_it_names_the_nearest_column(written_lake: WrittenLake, steward: Client)
     written_lake.run("CREATE TABLE t (email VARCHAR)")
     problem = steward.put(f"{TABLE}/t/columns/emial/tags/contact").json()
     assert (problem["code"], problem["hint"]) == ("unknown-column", "Did you mean email?")
+
+
+def test_it_keeps_what_is_said_of_tables_and_columns(
+    written_lake: WrittenLake, steward: Client
+) -> None:
+    written_lake.run("CREATE TABLE t (id BIGINT, email VARCHAR)")
+    said = (
+        (f"{TABLE}/t", {"description": "Who flies with us.", "classification": "internal"}),
+        (f"{TABLE}/t/columns/email", {"classification": "restricted"}),
+        (f"{TABLE}/t/columns/id", {"description": "Counts up.", "classification": "public"}),
+    )
+    for address, body in said:
+        answer = steward.patch(f"{address}/details", body, content_type="application/json")
+        assert answer.status_code == 200, answer.content
+    written_lake.run("ALTER TABLE t RENAME COLUMN email TO mail")
+    found = steward.get(f"{TABLE}/t/details").json()
+    assert (found["description"], found["classification"]) == ("Who flies with us.", "internal")
+    columns = {column.pop("column"): tuple(column.values()) for column in found["columns"]}
+    assert columns == {
+        "id": ("Counts up.", "public", "internal"),
+        "mail": ("", "restricted", "restricted"),
+    }
+    assert tags(steward, "t")["mail"] == ["classification=internal", "classification=restricted"]
+    steward.patch(
+        f"{TABLE}/t/columns/mail/details", {"classification": ""}, content_type="application/json"
+    )
+    assert tags(steward, "t")["mail"] == ["classification=internal"]
+
+
+def test_it_refuses_a_classification_that_there_is_not(
+    written_lake: WrittenLake, steward: Client
+) -> None:
+    written_lake.run("CREATE TABLE t (id BIGINT)")
+    answer = steward.patch(
+        f"{TABLE}/t/details", {"classification": "secret"}, content_type="application/json"
+    )
+    assert answer.json()["hint"] == "Use one of: public, internal, confidential, restricted."
