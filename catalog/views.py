@@ -10,12 +10,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.domain import Actor
 from catalog import lake, overview, selectors, services
+from catalog.api.naming import named_column, named_table
+from catalog.table_page import table_page
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
 from governance import securables
+from governance import services as governance
 from governance.domain import Action
 from governance.selectors import decide
+from problems import Invalid, Problem
 from workspaces.models import Workspace
 
 
@@ -72,13 +76,53 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
 def table(
     request: HttpRequest, workspace: str, catalog: str, schema: str, table: str
 ) -> HttpResponseBase:
-    """Show one table: what it holds, who may do what with it, and its history."""
+    """Show one table: what it holds, what one may do with it and why, and its history."""
+    return _table(request, (workspace, catalog, schema, table))
+
+
+@require_POST
+@signed_in
+def describe_table(
+    request: HttpRequest, workspace: str, catalog: str, schema: str, table: str
+) -> HttpResponseBase:
+    """Take what is said of the table, or of the column whose field id the form has."""
+    actor = actor_of(request)
+    securable = named_table(actor, workspace, catalog, schema, table)
+    if field_id := request.POST.get("column", ""):
+        securable = named_column(securable, field_id)
+    try:
+        governance.describe(
+            actor=actor,
+            securable=securable,
+            description=request.POST.get("description", ""),
+            classification=request.POST.get("classification", ""),
+            tags=request.POST.get("tags", "").replace(",", " ").split(),
+        )
+    except Invalid as problem:
+        return _table(request, (workspace, catalog, schema, table), problem)
+    messages.success(request, f"What is said of {securable.label} is kept.")
+    return redirect("page-table", workspace, catalog, schema, table)
+
+
+def _table(
+    request: HttpRequest, names: tuple[str, str, str, str], problem: Problem | None = None
+) -> HttpResponseBase:
+    workspace, catalog, schema, table = names
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_catalog(actor, place, catalog)
-    page = overview.table_page(actor, found, schema, table)
-    context = {"workspace": place, "catalog": found, "page": page, "table": page.line.table}
+    page = table_page(actor, found, schema, table)
+    context = {
+        "workspace": place,
+        "catalog": found,
+        "page": page,
+        "table": page.line.table,
+        "chosen": page.column(request.GET.get("column", "")) if page.may_describe else None,
+        "describes": page.may_describe and "describe" in request.GET,
+        "problem": problem,
+    }
     addresses = _upload_addresses(place, found.name)
-    return render(request, "catalog/table.html", context | addresses)
+    status = problem.status if problem else 200
+    return render(request, "catalog/table.html", context | addresses, status=status)
 
 
 def _upload_addresses(workspace: Workspace, catalog: str) -> dict[str, str]:

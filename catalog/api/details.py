@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
-from catalog.api.naming import named_catalog, named_column, named_table
+from catalog.api.naming import listed_table, named_catalog, named_column, named_table
 from governance import details, selectors
 from governance import services as governance
 from governance.domain import Securable
@@ -88,7 +88,7 @@ class TableDetailsView(APIView):
     )
     def get(self, request: Request, **names: str) -> Response:
         """Return what the table and each of its columns hold, and their classifications."""
-        table = named_table(actor_of(request), **names)
+        table = listed_table(actor_of(request), **names)
         return Response(said_of(table) | {"columns": columns_of(table)})
 
     @extend_schema(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accounts.domain import Actor
 from catalog import lake
-from catalog.selectors import UnknownColumn, did_you_mean, find_catalog, find_table
+from catalog.selectors import UnknownColumn, as_shown_to, did_you_mean, find_catalog, find_table
 from governance import securables
 from governance.domain import Securable
 from workspaces.selectors import find_workspace
@@ -13,6 +13,14 @@ from workspaces.selectors import find_workspace
 def named_catalog(actor: Actor, workspace: str, catalog: str) -> Securable:
     """Return the catalog of an address. Raises `UnknownWorkspace` or `UnknownCatalog`."""
     return find_catalog(actor, find_workspace(actor, workspace), catalog).securable
+
+
+def listed_table(actor: Actor, workspace: str, catalog: str, schema: str, table: str) -> Securable:
+    """Return the table of an address without the columns that policies hide from `actor`."""
+    found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+    newest = lake.latest_snapshot(found).snapshot_id
+    (shown,) = as_shown_to(actor, found, [find_table(actor, found, newest, schema, table)])
+    return shown.securable(found.securable)
 
 
 def named_table(actor: Actor, workspace: str, catalog: str, schema: str, table: str) -> Securable:

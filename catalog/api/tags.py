@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
-from catalog.api.naming import named_catalog, named_column, named_table
+from catalog.api.naming import listed_table, named_catalog, named_column, named_table
 from governance import selectors
 from governance import services as governance
 from governance.domain import Securable
@@ -83,7 +83,7 @@ class TableTagsView(APIView):
     )
     def get(self, request: Request, **names: str) -> Response:
         """List the tags of the table and of each column, nested ones after their struct."""
-        table = named_table(actor_of(request), **names)
+        table = listed_table(actor_of(request), **names)
         own, effective = own_column_tags(table), selectors.column_tags_of([table])
         columns = [
             {

@@ -11,4 +11,9 @@ urlpatterns = [
     path(f"{PLACE}/create", views.create_catalog, name="page-catalog-create"),
     path(f"{PLACE}/<str:catalog>", views.catalog, name="page-catalog"),
     path(f"{PLACE}/<str:catalog>/<str:schema>/<str:table>", views.table, name="page-table"),
+    path(
+        f"{PLACE}/<str:catalog>/<str:schema>/<str:table>/describe",
+        views.describe_table,
+        name="page-table-describe",
+    ),
 ]

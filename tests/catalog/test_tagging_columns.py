@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client
 
 from accounts.domain import Actor
+from tests.cast import Cast
 from tests.catalog.lakes import WrittenLake
 
 TABLE = "/api/v1/workspaces/flight-ops/catalogs/lake/tables/main"
 
 
 @pytest.fixture
-def steward(cast: Any, signed_in: Callable[[Actor], Client]) -> Client:
+def steward(cast: Cast, signed_in: Callable[[Actor], Client]) -> Client:
     """Return the steward, signed in."""
     return signed_in(cast.actor("steward"))
 
@@ -93,3 +93,47 @@ def test_it_refuses_a_classification_that_there_is_not(
         f"{TABLE}/t/details", {"classification": "secret"}, content_type="application/json"
     )
     assert answer.json()["hint"] == "Use one of: public, internal, confidential, restricted."
+
+
+PAGE = "/w/flight-ops/catalog/lake/main/t"
+
+
+def test_it_shows_and_takes_what_is_said_on_the_tables_page(
+    written_lake: WrittenLake, steward: Client, cast: Cast, signed_in: Callable[[Actor], Client]
+) -> None:
+    written_lake.run("CREATE TABLE t (id BIGINT, info STRUCT(iban VARCHAR, city VARCHAR))")
+    form = {"description": "Who flies.", "classification": "internal", "tags": "finance"}
+    assert steward.post(f"{PAGE}/describe", form).status_code == 302
+    iban = {"column": "3", "description": "", "classification": "restricted", "tags": "bank x=1"}
+    assert steward.post(f"{PAGE}/describe", iban).status_code == 302
+    assert tags(steward, "t")["info.iban"] == [
+        "bank",
+        "classification=internal",
+        "classification=restricted",
+        "finance",
+        "x=1",
+    ]
+    page = steward.get(f"{PAGE}?column=3").content.decode()
+    for shown in (
+        "Who flies.",
+        "info.iban",
+        'value="bank x=1"',
+        '"restricted" selected',
+        ">finance",
+    ):
+        assert shown in page
+    reader = signed_in(cast.actor("analyst"))
+    assert "describe-text" not in reader.get(f"{PAGE}?column=3&describe").content.decode()
+    assert reader.post(f"{PAGE}/describe", form).status_code == 403
+
+
+def test_it_changes_nothing_where_one_of_the_tags_is_wrong(
+    written_lake: WrittenLake, steward: Client
+) -> None:
+    written_lake.run("CREATE TABLE t (id BIGINT)")
+    form = {"description": "Who flies.", "classification": "internal", "tags": "good Not-Good"}
+    answer = steward.post(f"{PAGE}/describe", form)
+    assert (answer.status_code, "Nothing was changed" in answer.content.decode()) == (422, True)
+    found = steward.get(f"{TABLE}/t/details").json()
+    assert (found["description"], found["classification"]) == ("", "")
+    assert tags(steward, "t") == {"id": []}

@@ -70,6 +70,11 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-catalog-create": ("POST", f"{W}/catalog/create", (302, 403, 403, 403, 404, 302)),
     "page-catalog": ("GET", f"{W}/catalog/none", (404, 404, 404, 404, 404, 302)),
     "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
+    "page-table-describe": (
+        "POST",
+        f"{W}/catalog/none/main/none/describe",
+        (404, 404, 404, 404, 404, 302),
+    ),
     "page-policies": ("GET", f"{W}/policies", (200, 200, 200, 200, 404, 302)),
     "page-policy-new": ("GET", f"{W}/policies/new", (200, 200, 200, 200, 404, 302)),
     "page-policy-scopes": ("GET", f"{W}/policies/new/scopes", (200, 200, 200, 200, 404, 302)),

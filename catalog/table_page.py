@@ -1,0 +1,204 @@
+"""What the console shows of one table: what it holds, what the reader may do with it, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from accounts.domain import Actor, DeviceStatus
+from accounts.models import Device
+from catalog import lake, overview, selectors
+from catalog.lake.summaries import ColumnSummary, column_summaries
+from catalog.models import Catalog
+from governance import details, materialization
+from governance import selectors as governance
+from governance.domain import (
+    Action,
+    Decision,
+    DecisionContext,
+    Obligations,
+    Request,
+    Securable,
+    SecurableColumn,
+)
+from governance.materialization import Materialization
+from governance.tags import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The answer to one thing that the person may want to do with a table."""
+
+    label: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnLine:
+    """One column, nested ones included, as the reader sees it.
+
+    `own_tags` and `own_classification` are on the column itself; the others count with those that
+    it inherits. `masked_by` names the policy where the reader sees no true value.
+    """
+
+    column: SecurableColumn
+    summary: ColumnSummary
+    tags: tuple[str, ...]
+    own_tags: tuple[str, ...]
+    classification: str
+    own_classification: str
+    description: str
+    masked_by: str
+
+    @property
+    def depth(self) -> int:
+        """Return how many structs the column is in."""
+        return len(self.column.path) - 1
+
+    @property
+    def field_id(self) -> str:
+        """Return what survives renaming, and addresses the column."""
+        return self.column.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class TablePage:
+    """Everything the page of one table shows; no summary where its rows may not be read."""
+
+    catalog: Catalog
+    snapshot_id: int
+    line: overview.TableLine
+    owner: str
+    description: str
+    classification: str
+    own_classification: str
+    own_tags: tuple[str, ...]
+    classifications: tuple[str, ...]
+    access: tuple[Access, ...]
+    local: Materialization
+    device: str
+    columns: tuple[ColumnLine, ...]
+    snapshots: tuple[lake.Change, ...]
+
+    @property
+    def may_append(self) -> bool:
+        """Tell whether the person may append to the table."""
+        return self._may(Action.TABLE_APPEND)
+
+    @property
+    def may_describe(self) -> bool:
+        """Tell whether the person may tag, classify and describe the table and its columns."""
+        return self._may(Action.TABLE_TAG)
+
+    @property
+    def may_query(self) -> bool:
+        """Tell whether the person may query the table."""
+        return self._may(Action.TABLE_QUERY)
+
+    @property
+    def shown(self) -> Obligations:
+        """Return what is done to the rows before the person sees them."""
+        return self.access[0].decision.obligations
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Return the policies that leave rows out for this person."""
+        return tuple(row_filter.policy for row_filter in self.shown.row_filters)
+
+    def column(self, field_id: str) -> ColumnLine | None:
+        """Return one of the columns by its field id."""
+        return next((line for line in self.columns if line.field_id == field_id), None)
+
+    def _may(self, action: Action) -> bool:
+        return any(a.decision.action is action and a.decision.allowed for a in self.access)
+
+
+def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TablePage:
+    """Return the page of one table. Raises `selectors.UnknownTable`."""
+    newest = lake.latest_snapshot(catalog)
+    whole = selectors.find_table(actor, catalog, newest.snapshot_id, schema, name)
+    securable = whole.securable(catalog.securable)
+    access = _access(actor, securable)
+    local, device = _local(actor, securable)
+    query = access[0].decision
+    table = whole.without(query.obligations.hidden_columns)
+    owner = governance.contact_of(securable)
+    said = details.descriptions_of([securable])
+    order = details.classifications_of(securable.organization_id)
+    (line,) = overview.lines_of(catalog, [table])
+    own = governance.assigned_tags_of([securable])[securable.key]
+    sees_all = query.allowed and query.obligations.is_empty  # bounds are values of rows
+    return TablePage(
+        catalog=catalog,
+        snapshot_id=newest.snapshot_id,
+        line=replace(line, tags=_without_classification(line.tags)),
+        owner=owner.name if owner else "",
+        description=said.get(securable.key, ""),
+        classification=details.classification_in(line.tags, order),
+        own_classification=details.classification_in(own, order),
+        own_tags=_without_classification(shown(own)),
+        classifications=order,
+        access=access,
+        local=local,
+        device=device,
+        columns=_columns(
+            table.securable(catalog.securable),
+            column_summaries(catalog, table, newest.snapshot_id) if sees_all else {},
+            {mask.column: mask.policy for mask in query.obligations.masks},
+            said,
+        ),
+        snapshots=tuple(lake.snapshots(catalog, limit=overview.SNAPSHOTS_SHOWN)),
+    )
+
+
+def _columns(
+    securable: Securable,
+    summaries: dict[int, ColumnSummary],
+    masked: dict[str, str],
+    said: dict[str, str],
+) -> tuple[ColumnLine, ...]:
+    order = details.classifications_of(securable.organization_id)
+    own, effective = governance.own_column_tags(securable), governance.column_tags_of([securable])
+    inherited = governance.tags_of([securable])[securable.key]
+    lines = []
+    for column in securable.columns:
+        tags = effective[column.key]
+        field_id = int(column.key.rpartition("/")[2])
+        lines.append(
+            ColumnLine(
+                column=column,
+                summary=summaries.get(field_id, ColumnSummary()),
+                tags=_without_classification(shown(tags - inherited)),
+                own_tags=_without_classification(shown(own[column.key])),
+                classification=details.classification_in(tags, order),
+                own_classification=details.classification_in(own[column.key], order),
+                description=said.get(column.key, ""),
+                masked_by=masked.get(column.path[0], ""),
+            )
+        )
+    return tuple(lines)
+
+
+def _without_classification(tags: list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(tag for tag in tags if tag.partition("=")[0] != details.CLASSIFICATION)
+
+
+def _access(actor: Actor, securable: Securable) -> tuple[Access, ...]:
+    """Return what the person may do on the server."""
+    labels = {
+        Action.TABLE_QUERY: "Query",
+        Action.TABLE_APPEND: "Append",
+        Action.TABLE_TAG: "Tag, classify and describe",
+    }
+    asked = [Request(action, securable) for action in labels]
+    found = governance.decide_many(actor, asked, DecisionContext(place="server"))
+    return tuple(Access(labels[decision.action], decision) for decision in found)
+
+
+def _local(actor: Actor, securable: Securable) -> tuple[Materialization, str]:
+    """Return what may be on the person's machine, asked as from a device of theirs, if approved."""
+    approved = Device.objects.filter(user_id=actor.id, status=DeviceStatus.APPROVED)
+    device = approved.order_by("-last_seen_at").first()
+    from_device = replace(actor, device=device.identity) if device else actor
+    asked = materialization.requests(securable, DecisionContext(place="local"))
+    (found,) = materialization.outcomes(governance.decide_many(from_device, asked))
+    return found, device.name if device else ""
