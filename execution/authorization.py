@@ -39,14 +39,14 @@ def authorize_again(
     context: DecisionContext,
     *,
     extracts: Collection[str] = (),
-) -> None:
-    """Raise `AccessDenied` unless `actor` may do all `actions` on every table of the query now.
+) -> tuple[Decision, ...]:
+    """Return the decisions that let `actor` do all `actions` on every table of the query now.
 
     To see a query is not to read its rows: an auditor sees that it ran and what it asked, and
     someone who may no longer query a table does not read yesterday's result of it either. Raises
-    `PoliciesChanged` where masks, row filters or hidden columns are now, or for this reader,
-    others than those that the query was planned under. `extracts` are the keys of tables that are
-    read as extracts: of those, what is asked is whether they may be.
+    `AccessDenied`, or `PoliciesChanged` where masks, row filters or hidden columns are now, or for
+    this reader, others than those that the query was planned under. `extracts` are the keys of
+    tables that are read as extracts: of those, what is asked is whether they may be.
     """
     tables = selectors.tables_of(query)
     stood = {table.key: footing.of(table.key, query.footing) for table in tables}
@@ -61,6 +61,7 @@ def authorize_again(
         if not decision.allowed:
             raise governance.denied(actor, decision, request.securable)
         _check(actor, request, decision, stood.get(request.securable.key, footing.Footing()))
+    return answers
 
 
 def _check(actor: Actor, request: Request, decision: Decision, stood: footing.Footing) -> None:

@@ -222,13 +222,15 @@ NO_OBLIGATIONS = Obligations()
 class PolicyReference:
     """A policy that determined a decision: its name, version and plain-sentence summary.
 
-    `remedy` says what would change the answer, where the policy forbids.
+    `remedy` says what would change the answer, where the policy forbids; `max_age_seconds` how
+    long what it permits to hand out may be held.
     """
 
     name: str
     version: int
     summary: str = ""
     remedy: str = ""
+    max_age_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +248,12 @@ class Decision:
     determined_by: tuple[PolicyReference, ...] = ()
     remedy: str = ""
     obligations: Obligations = field(default=NO_OBLIGATIONS)
+
+    @property
+    def max_age_seconds(self) -> int | None:
+        """Return how long what is handed out may be held: the least that a policy says, if any."""
+        said = [p.max_age_seconds for p in self.determined_by if p.max_age_seconds is not None]
+        return min(said, default=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the decision as JSON-ready data for plans and the ledger."""

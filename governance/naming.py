@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from accounts.models import Group, ServiceAccount, User
 from governance import inventory, securables
+from governance.details import CLASSIFICATION
 from governance.models import TagAssignment, TagDefinition
 from governance.text import Mention, replaced
 from workspaces.models import Workspace
@@ -66,7 +67,11 @@ def tags_of(workspace: Workspace) -> set[str]:
     """Return the tags that are defined or in use in the workspace's organization."""
     own = {"organization_id": workspace.organization_id}
     defined = TagDefinition.objects.filter(**own).values_list("name", flat=True)
-    return {*defined, *TagAssignment.objects.filter(**own).values_list("tag", flat=True).distinct()}
+    return {
+        CLASSIFICATION,
+        *defined,
+        *TagAssignment.objects.filter(**own).values_list("tag", flat=True).distinct(),
+    }
 
 
 def names_of(workspace: Workspace, references: Iterable[Mapping[str, Any]]) -> dict[str, str]:

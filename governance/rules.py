@@ -189,7 +189,10 @@ def statements(policy: Published) -> Iterable[tuple[str, Statement]]:
     Raises `KeyError`, `TypeError` or `ValueError` on what is not compiled text.
     """
     for number, one in enumerate(policy.compiled["statements"]):
-        reference = policy.reference(one["summary"], one.get("remedy", ""))
+        reference = replace(
+            policy.reference(one["summary"], one.get("remedy", "")),
+            max_age_seconds=one.get("max_age_seconds"),
+        )
         added = _confined(policy) + (_ending(policy) if one["body"]["effect"] == "permit" else [])
         body = {**one["body"], "conditions": [*added, *one["body"]["conditions"]]}
         if policy.broken_because:

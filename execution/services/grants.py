@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from execution import ledger, slices
 from execution.authorization import LOCAL, ON_DEVICE, authorize_again
 from execution.domain import QueryState
 from execution.models import Grant, GrantedFile, Query
+from governance.domain import Decision
 from problems import Conflict, Problem
 
 MANIFEST_TYPE = "upend-manifest+jws"
@@ -66,7 +68,8 @@ def check_file_count(count: int) -> None:
 def issue_grant(*, actor: Actor, query: Query) -> str:
     """Return the signed manifest by which the actor's device runs a delegated query.
 
-    Asking again makes a new bearer and ends the one before. Raises `DeviceNotApproved`,
+    Asking again makes a new bearer and ends the one before. It lives as long as is set, or as the
+    least `@max_age` of the policies that permit it. Raises `DeviceNotApproved`,
     `NotDelegated`, `TooManyFiles`, and `AccessDenied` where the tables may no longer leave the
     server.
     """
@@ -77,14 +80,14 @@ def issue_grant(*, actor: Actor, query: Query) -> str:
     )
     device = check_device(actor, query)
     extracts = set(query.extracts.values_list("table_key", flat=True))
-    authorize_again(actor, query, ON_DEVICE, LOCAL, extracts=extracts)
+    decisions = authorize_again(actor, query, ON_DEVICE, LOCAL, extracts=extracts)
     bearer = secrets.token_urlsafe(32)
     grant, _ = Grant.objects.update_or_create(
         query=query,
         defaults={
             "device": device,
             "bearer_digest": digest_of(bearer),
-            "expires_at": timezone.now() + timedelta(seconds=settings.GRANT_TTL_SECONDS),
+            "expires_at": timezone.now() + timedelta(seconds=_age(decisions)),
             "revoked_at": None,
         },
     )
@@ -114,6 +117,12 @@ def issue_grant(*, actor: Actor, query: Query) -> str:
         },
     )
     return keys.sign(query.workspace.organization, claims, MANIFEST_TYPE)
+
+
+def _age(decisions: Sequence[Decision]) -> int:
+    """Return how many seconds a grant lives: as set, or less where a policy says so."""
+    said = (decision.max_age_seconds for decision in decisions)
+    return min([settings.GRANT_TTL_SECONDS, *(age for age in said if age is not None)])
 
 
 def check_device(actor: Actor, query: Query) -> Device:

@@ -10,7 +10,7 @@ from typing import Any
 
 import cedarpy
 
-from governance import engine, inventory, summaries
+from governance import ages, engine, inventory, summaries
 from governance.checking.outcome import Asked, Checked
 from governance.text import KINDS, Token, cedar_mentions, cedar_tokens
 
@@ -50,7 +50,11 @@ def check_access(asked: Asked) -> Checked:
     keys = asked.resolve(mentions)
     _validate(asked, parts)
     about = [_about(asked, part, body, keys) for part, body in zip(parts, bodies, strict=True)]
-    statements = [_statement(body, keys, where) for body, where in zip(bodies, about, strict=True)]
+    max_ages = [_max_age(asked, part, body) for part, body in zip(parts, bodies, strict=True)]
+    statements = [
+        _statement(body, keys, where, age)
+        for body, where, age in zip(bodies, about, max_ages, strict=True)
+    ]
     summary = " ".join(one["summary"] for one in statements)
     return asked.checked({"statements": statements}, summary)
 
@@ -172,9 +176,26 @@ def _about(asked: Asked, part: Part, body: Json, keys: Keys) -> str:
     return ""
 
 
-def _statement(body: Json, keys: Keys, about: str) -> Json:
+def _max_age(asked: Asked, part: Part, body: Json) -> int | None:
+    """Return for how long what a policy permits may be held, where it says so."""
+    said = (body.get("annotations") or {}).get("max_age")
+    if said is None:
+        return None
+    offset = next((t.start for t in part.tokens if t.text == "max_age"), part.start)
+    seconds = ages.seconds_of(said)
+    if seconds is None:
+        asked.find(
+            offset, f"{said!r} is not an age.", 'Write a number and s, m, h or d: @max_age("8h").'
+        )
+    if body["effect"] != "permit":
+        asked.find(offset, "What is forbidden has no age.", "Say max_age on a permit.")
+    return seconds
+
+
+def _statement(body: Json, keys: Keys, about: str, max_age: int | None) -> Json:
     annotations = body.get("annotations") or {}
     return {
+        "max_age_seconds": max_age,
         "summary": annotations.get("summary") or summaries.access(body),
         "remedy": annotations.get("remedy", ""),
         "about": about,

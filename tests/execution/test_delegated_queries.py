@@ -28,9 +28,12 @@ from execution.domain import QueryState
 from execution.models import Grant, GrantedFile, Query
 from execution.services.grants import DeviceNotApproved, NotDelegated
 from execution.services.receipts import ReceiptConflict, ReceiptRefused
+from governance.domain import PolicyKind, VersionState
+from governance.models import Policy, PolicySet, PolicyVersion
 from governance.services import assign_tag
 from tests.cast import Cast
 from tests.execution.rows import make_delegated, make_query
+from tests.governance.publishing import access
 from upend.device import DeviceKey
 from workspaces.models import Workspace
 
@@ -212,6 +215,28 @@ def test_it_answers_a_range_in_few_statements(
 
 
 # --- Manifests --------------------------------------------------------------------------------
+def test_it_lives_no_longer_than_the_policies_that_permit_it_say(
+    query: Query, laptop: Laptop, workspace: Workspace
+) -> None:
+    services.issue_grant(actor=laptop.actor, query=query)
+    as_set = Grant.objects.get(query=query).expires_at
+    compiled = access('permit (principal, action == Action::"workspace.query", resource);')
+    compiled["statements"][0]["max_age_seconds"] = 90
+    policy = Policy.objects.create(
+        workspace=workspace,
+        name="briefly",
+        kind=PolicyKind.ACCESS,
+        scope_key=f"workspace:{workspace.id}",
+    )
+    PolicyVersion.objects.create(
+        policy=policy, number=1, state=VersionState.PUBLISHED, text="-", compiled=compiled
+    )
+    PolicySet.objects.create(workspace=workspace, version=2)
+    services.issue_grant(actor=laptop.actor, query=query)
+    bounded = Grant.objects.get(query=query).expires_at
+    assert bounded < timezone.now() + timedelta(seconds=91) < as_set
+
+
 def test_it_gives_the_manifest_to_the_querys_own_device_only(
     query: Query, laptop: Laptop, analyst: Actor, owner: Actor, workspace: Workspace
 ) -> None:

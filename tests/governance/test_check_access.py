@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from accounts.models import Group
-from governance.domain import PolicyKind
+from governance import services as governance
+from governance.domain import Action, PolicyKind
 
-from .conftest import Company
+from .conftest import APPROVED, Company
 from .publishing import ask, publish
 from .shelf import Shelf, checked
 
@@ -72,6 +73,8 @@ when { context.mfa && resource in Catalog::"flights" };
             2, 17, "`hue`",
         ),
         ("permit (principal == ?principal, action, resource);", 1, 22, "Templates"),
+        ('@max_age("soon")\npermit (principal, action, resource);', 1, 2, "'soon' is not an age"),
+        ('@max_age("8h")\nforbid (principal, action, resource);', 1, 2, "has no age"),
         ('permit (principal, action, resource == Workspace::"other");', 1, 51, "no workspace"),
         ('permit (principal, action, resource == Table::"flights.main.gone");', 1, 47, "no table"),
         (
@@ -93,3 +96,18 @@ def test_it_says_where_an_access_policy_is_wrong(
     assert message in first.message
     assert (first.line, first.column) == (line, column), first
     assert found.compiled == {}
+
+
+def test_it_bounds_how_long_what_is_permitted_may_be_held(company: Company) -> None:
+    scope = company.catalog.securable
+    local = 'action == Action::"table.materialize_locally"'
+    for name, age in (("by-day", "1d"), ("by-minute", "90s")):
+        text = f'@max_age("{age}") permit (principal, {local}, resource);'
+        found = checked(company, PolicyKind.ACCESS, text, scope)
+        assert found.findings == ()
+        publish(company, name, PolicyKind.ACCESS, scope, found.compiled)
+    decision = governance.decide(
+        company.on("analyst", APPROVED), Action.TABLE_MATERIALIZE_LOCALLY, company.table()
+    )
+    assert decision.max_age_seconds == 90
+    assert ask(company.actors["analyst"], company.table()).max_age_seconds is None
