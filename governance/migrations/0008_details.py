@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_attributes'),
-        ('governance', '0005_policy_review'),
+        ('governance', '0007_access_reviews'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
