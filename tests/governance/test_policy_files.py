@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,3 +227,34 @@ def test_it_writes_long_texts_as_blocks_so_that_a_diff_shows_the_line() -> None:
     after = PolicyFile("a", PolicyKind.MASK, "columns: [email]\nmethod: hide\n")
     shown = diff(before, after).splitlines()
     assert [line for line in shown if line[0] in "+-"][2:] == ["-  method: null", "+  method: hide"]
+
+
+def _command(company: Company, *arguments: object) -> str:
+    out = StringIO()
+    who = ("--as", company.users["owner"].email, "--workspace", "ops")
+    call_command("policies", *map(str, arguments), *who, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def test_it_serves_a_shell_that_keeps_policies_in_git(company: Company, tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text(FILES)
+    with pytest.raises(SystemExit, match="1"):
+        _command(company, "diff", file)
+    assert not Policy.objects.exists()
+    assert "create on-flights → published" in _command(company, "apply", file, "--reason", "Git.")
+    folder = tmp_path / "policies"
+    assert "Wrote 2 policies" in _command(company, "export", "--to", folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "no-new-catalogs.yaml",
+        "on-flights.yaml",
+    ]
+    assert _command(company, "diff", folder, "--prune").splitlines() == [
+        "unchanged no-new-catalogs",
+        "unchanged on-flights",
+    ]
+    file.write_text(FILES.replace("resource);", "resource)"))
+    with pytest.raises(CommandError, match="2 of 2"):
+        _command(company, "apply", file)
+    with pytest.raises(CommandError, match="cannot be read"):
+        _command(company, "diff", tmp_path / "gone.yaml")
