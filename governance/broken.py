@@ -33,6 +33,13 @@ def watch() -> None:
         post_delete.connect(_deleted, sender=model, dispatch_uid=f"broken-by-{model.__name__}")
 
 
+def governed_workspaces() -> QuerySet[Workspace]:
+    """Return the workspaces in which a policy holds."""
+    holding = PolicyVersion.objects.filter(state=VersionState.PUBLISHED)
+    rows = Workspace.objects.filter(id__in=holding.values("policy__workspace_id"))
+    return rows.select_related("organization")
+
+
 def recheck(workspace: Workspace) -> list[Policy]:
     """Mark the workspace's policies that name what is gone; return those newly marked.
 
@@ -52,7 +59,11 @@ def _missing(workspace: Workspace, version: PolicyVersion) -> str:
     scope_key = version.policy.scope_key
     if not inventory.keyed(workspace, [scope_key]):
         return f"{version.policy.scope_label}, for which it holds, is gone."
-    return _said(naming.missing(workspace, version.references))
+    gone = naming.missing(workspace, version.references)
+    if not version.policy.broken_because:
+        # A tag that nothing bears any more is no loss; one whose definition was deleted was noted.
+        gone = [one for one in gone if one["kind"] != "tag"]
+    return _said(gone)
 
 
 def _said(gone: Sequence[Any]) -> str:

@@ -249,6 +249,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
+    "recheck-policies": {"task": "governance.recheck_policies", "schedule": 3600.0},
     "retire-expired-policies": {"task": "governance.retire_expired", "schedule": 60.0},
 }
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)

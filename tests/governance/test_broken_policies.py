@@ -9,9 +9,9 @@ import pytest
 from accounts.models import Group, ServiceAccount, User
 from audit.domain import Event
 from audit.models import AuditRecord
-from governance import broken
+from governance import broken, tasks
 from governance.domain import Action, PolicyKind
-from governance.models import Policy, PolicySet, PolicyVersion, TagDefinition
+from governance.models import Policy, PolicySet, PolicyVersion, TagAssignment, TagDefinition
 
 from .conftest import Company
 from .publishing import PERMIT, access, ask, mask, publish
@@ -89,8 +89,9 @@ def test_it_marks_what_is_gone_from_the_catalog_and_mends_what_is_back(
     policy.refresh_from_db()
     assert policy.broken_because == ""
     assert ask(company.actors["owner"], people).allowed
+    assert tasks.recheck_policies() == 0
     del shelf.securables[1]
-    assert [p.name for p in broken.recheck(company.workspace)] == ["m"]
+    assert tasks.recheck_policies() == 1
     policy.refresh_from_db()
     assert "flights.main.people, for which it holds, is gone" in policy.broken_because
 
@@ -120,3 +121,22 @@ def test_it_forbids_a_namesake_what_was_forbidden(company: Company, shelf: Shelf
     assert ask(owner, people).allowed
     assert not ask(owner, again).allowed
     assert ask(owner, again, Action.TABLE_APPEND).allowed
+
+
+def test_it_takes_a_tag_that_nothing_bears_for_no_loss(company: Company, shelf: Shelf) -> None:
+    owner = company.actors["owner"]
+    TagAssignment.objects.create(
+        organization=company.organization, securable_key=company.table().key, tag="secret"
+    )
+    policy = publish_checked(company, shelf, "columns: [{tag: secret}, email]\nmethod: null")
+    TagAssignment.objects.all().delete()
+    assert broken.recheck(company.workspace) == []
+    definition = TagDefinition.objects.create(organization=company.organization, name="secret")
+    definition.delete()
+    broken.recheck(company.workspace)
+    policy.refresh_from_db()
+    assert policy.broken_because == "the tag secret is gone."
+    assert not ask(owner, shelf.securables[1]).allowed
+    TagDefinition.objects.create(organization=company.organization, name="secret")
+    broken.recheck(company.workspace)
+    assert ask(owner, shelf.securables[1]).allowed

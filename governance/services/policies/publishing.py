@@ -148,7 +148,10 @@ def _bring_into_force(
     version.state, version.published_at = VersionState.PUBLISHED, now
     version.published_by_id = rows.person_id(actor)
     version.save()
-    Policy.objects.filter(id=policy.id).update(broken_because="")
+    # What now has the old name of a renamed scope is another thing, and is denied: see `Bundle`.
+    Policy.objects.filter(id=policy.id).update(
+        broken_because="", scope_label=scope_of(policy).label
+    )
     _raise_version(held)
     audit.record(
         actor=actor,
