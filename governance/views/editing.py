@@ -227,17 +227,26 @@ def save(request: HttpRequest, workspace: str, policy: str) -> HttpResponseBase:
     return render(request, "governance/saved.html", {"version": version})
 
 
-def keep(actor: Actor, policy: Policy, request: HttpRequest) -> PolicyVersion:
-    """Save the editor's text and tests where they differ from the draft's."""
+def keep(
+    actor: Actor, policy: Policy, request: HttpRequest, reason: str | None = None
+) -> PolicyVersion:
+    """Save the editor's text and tests, with the reason where one is given."""
     draft = composer.posted(policy, request.POST)
     return change_draft(
         actor=actor,
         policy=policy,
-        number=int(request.POST.get("number", "0")),
+        number=number_of(request),
         expected=request.POST.get("etag", ""),
         text=draft.text,
         tests=composer.tests_of(draft.tests_text),
+        reason=reason,
     )
+
+
+def number_of(request: HttpRequest) -> int:
+    """Return the version that a request is about; 0, which no version is, for anything else."""
+    written = request.POST.get("number", "")
+    return int(written) if written.isdecimal() else 0
 
 
 def keep_around(actor: Actor, policy: Policy, request: HttpRequest) -> Policy:
@@ -265,8 +274,14 @@ def refused(request: HttpRequest, policy: Policy, problem: Problem) -> HttpRespo
     context: dict[str, Any] = {"problem": problem.as_dict(), "policy": policy}
     opened = rows.open_version(policy)
     if opened and opened.text == composer.posted(policy, request.POST).text:
-        context["kept"] = opened  # saved before the step was refused: it is what the editor holds
+        context["etag"] = (
+            opened.etag
+        )  # saved before the step was refused: it is what the editor holds
     if current := problem.extra.get("current"):
         theirs, ours = current["text"], composer.posted(policy, request.POST).text
-        context |= {"current": current, "difference": differences.lines(theirs, ours)}
+        context |= {
+            "etag": current["etag"],
+            "current": current,
+            "difference": differences.lines(theirs, ours),
+        }
     return render(request, "governance/refused.html", context)

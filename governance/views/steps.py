@@ -17,7 +17,7 @@ from governance.models import Policy
 from governance.policy_selectors import find_policy
 from governance.services import policies
 from governance.services.policies import rows
-from governance.views.editing import keep, keep_around, refused
+from governance.views.editing import keep, keep_around, number_of, refused
 from problems import Problem
 
 
@@ -36,8 +36,7 @@ class Step(NamedTuple):
     @property
     def number(self) -> int:
         """Return the version it is about."""
-        written = self.request.POST.get("number", "")
-        return int(written) if written.isdecimal() else 0
+        return number_of(self.request)
 
     def saved(self) -> str:
         """Save what the editor holds, where it is open, and return the draft's etag."""
@@ -46,7 +45,7 @@ class Step(NamedTuple):
             return self.request.POST.get("etag", "")
         if "mode" not in self.request.POST:
             return self.request.POST.get("etag", "")
-        version = keep(self.actor, self.policy, self.request)
+        version = keep(self.actor, self.policy, self.request, self.reason or None)
         renamed = keep_around(self.actor, self.policy, self.request)
         self.policy.name = renamed.name
         return version.etag

@@ -20,6 +20,8 @@ PAGES = [
     "catalog/air",
     "catalog/air/main/flights",
     "events",
+    "policies",
+    "policies/new",
     "/devices",
     "/settings/tokens",
     "/accounts/2fa/",
