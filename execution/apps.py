@@ -19,10 +19,12 @@ class ExecutionConfig(AppConfig):
     def ready(self) -> None:
         """Register the check that `up` and `demo` run first, and who checks the SQL of policies."""
         from execution.expressions import EngineExpressions  # noqa: PLC0415 - needs the models
-        from governance import expressions  # noqa: PLC0415 - as above
+        from execution.recorded import QueryRecordings  # noqa: PLC0415 - as above
+        from governance import expressions, recorded  # noqa: PLC0415 - as above
 
         checks.register(check_isolation, "isolation")
         expressions.register(EngineExpressions())
+        recorded.register(QueryRecordings())
 
 
 def check_isolation(**_: Any) -> list[checks.CheckMessage]:

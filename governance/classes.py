@@ -6,8 +6,10 @@ What is not known to be without influence distinguishes.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,9 @@ from workspaces.domain import WorkspaceRole
 
 ANYTHING = "*"
 """Stands for all parts of the context: a policy handles it as a whole."""
+
+NOW = {".": {"left": {"Var": "context"}, "attr": "now"}}
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 NUMEROUS = frozenset({SecurableKind.COLUMN, SecurableKind.TABLE})
 """What there may be ten thousand of; of the rest, each is a class of its own."""
@@ -34,6 +39,14 @@ class Lens:
     named: frozenset[str]
     circumstances: frozenset[str]
     reads_attributes: bool
+    instants: tuple[datetime, ...] | None = ()
+    """What the time is compared with; None where it is used in other ways too."""
+
+    def moment(self, at: datetime) -> Hashable:
+        """Return what is equal for moments that the policies cannot tell apart."""
+        if self.instants is None or ANYTHING in self.circumstances:
+            return at
+        return bisect_left(self.instants, at), bisect_right(self.instants, at)
 
     def securable(self, of: Securable, facts: Facts) -> Hashable:
         """Return what is equal for securables that the policies cannot tell apart."""
@@ -80,7 +93,31 @@ def lens(bodies: Iterable[Mapping[str, object]]) -> Lens:
         frozenset(str(identifier) for identifier in named),
         frozenset(read if mentioned == len(read) else [*read, ANYTHING]),
         any(not node.keys().isdisjoint({"getTag", "hasTag"}) for node in nodes),
+        _instants(nodes),
     )
+
+
+def _instants(nodes: Iterable[Mapping[str, Any]]) -> tuple[datetime, ...] | None:
+    """Return the instants that the time is compared with, if nothing else is done with it."""
+    uses, found = 0, set()
+    for node in nodes:
+        uses += node == NOW
+        for sides in (node.get(operator) for operator in COMPARISONS):
+            if sides is not None and NOW in (sides["left"], sides["right"]):
+                other = sides["right"] if sides["left"] == NOW else sides["left"]
+                found.add(_instant(other))
+                uses -= 1
+    return None if uses or None in found else tuple(sorted(one for one in found if one))
+
+
+def _instant(expression: Mapping[str, Any]) -> datetime | None:
+    """Return the instant that a literal stands for; None for anything else."""
+    try:
+        (literal,) = expression["datetime"]
+        moment = datetime.fromisoformat(literal["Value"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _circumstance(node: Mapping[str, Any]) -> str:

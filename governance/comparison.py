@@ -175,10 +175,10 @@ class Comparison:
         local = [Request(action, table, LOCAL) for table in tables for action in ASKED]
         facts = replace(self._facts, roles={_workspace_id(things): principal.roles})
         from_device = replace(actor, device=BEST_DEVICE) if actor.is_person else actor
-        on_device = _decided(from_device, local, facts, bundle)
+        on_device = decided(from_device, local, facts, bundle)
         return _Asked(
             requests,
-            _decided(actor, requests, facts, bundle),
+            decided(actor, requests, facts, bundle),
             tables,
             list(zip(*[iter(on_device)] * len(ASKED), strict=True)),
         )
@@ -231,9 +231,10 @@ def _workspace_id(things: Sequence[Securable]) -> UUID:
     return only
 
 
-def _decided(
+def decided(
     actor: Actor, requests: Sequence[Request], facts: Facts, bundle: Bundle
 ) -> list[Decision]:
+    """Return what a bundle answers, by facts that were read before."""
     held = {bundle.workspace_id: bundle} if bundle.workspace_id else {}
     answers = verdicts.answers(actor, requests, SERVER, facts, held)
     return [
@@ -244,14 +245,14 @@ def _decided(
 
 def _changes_of(before: Decision, after: Decision, circumstance: str) -> Iterator[Change]:
     action = before.action.value
-    why = _why(before.determined_by, after.determined_by)
+    because = why(before.determined_by, after.determined_by)
     if before.allowed != after.allowed:
         effect = Effect.GAINS if after.allowed else Effect.LOSES
-        yield Change(effect, action, shown(before), shown(after), why, circumstance)
+        yield Change(effect, action, shown(before), shown(after), because, circumstance)
     elif before.obligations.fingerprint != after.obligations.fingerprint:
         now, then = shown(before), shown(after)
         then = then if then != now else f"{then}, otherwise than now"
-        yield Change(Effect.SHOWN, action, now, then, why, circumstance)
+        yield Change(Effect.SHOWN, action, now, then, because, circumstance)
 
 
 def _moves(
@@ -259,12 +260,12 @@ def _moves(
 ) -> Iterator[Change]:
     one, other = outcome(*before), outcome(*after)
     if one.outcome is not other.outcome:
-        why = _why(
+        because = why(
             [p for d in before for p in d.determined_by],
             [p for d in after for p in d.determined_by],
         )
         yield Change(
-            Effect.MOVES, MATERIALIZE, one.outcome.value, other.outcome.value, why, circumstance
+            Effect.MOVES, MATERIALIZE, one.outcome.value, other.outcome.value, because, circumstance
         )
 
 
@@ -280,7 +281,7 @@ def shown(decision: Decision) -> str:
     return "; ".join(f"{word}{names}" for word, names in parts if names) or "allowed"
 
 
-def _why(before: Iterable[PolicyReference], after: Iterable[PolicyReference]) -> str:
+def why(before: Iterable[PolicyReference], after: Iterable[PolicyReference]) -> str:
     """Return the policies that speak now and did not, or else those that do not any more."""
     old, new = dict.fromkeys(before), dict.fromkeys(after)
     added = [one.summary for one in new if one not in old]

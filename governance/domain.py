@@ -81,6 +81,16 @@ class ReviewOutcome(StrEnum):
     REVOKED = "revoked"
 
 
+class ReplayState(StrEnum):
+    """Where a replay of recorded decisions stands."""
+
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+
+
 class MaskMethod(StrEnum):
     """What becomes of a masked column."""
 

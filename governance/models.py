@@ -8,7 +8,13 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from governance.domain import PolicyKind, RequestState, ReviewOutcome, VersionState
+from governance.domain import (
+    PolicyKind,
+    ReplayState,
+    RequestState,
+    ReviewOutcome,
+    VersionState,
+)
 from workspaces.models import Workspace
 
 
@@ -327,3 +333,45 @@ class AccessReviewItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.holder}: {self.right}"
+
+
+class PolicyReplay(models.Model):
+    """What was recorded in some days, asked again under a proposal. The row is the queue.
+
+    `text` is what was proposed, as it was then; `result` is as `services.replays.as_result` has it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="replays")
+    number = models.PositiveIntegerField(null=True, blank=True)
+    text = models.TextField(blank=True)
+    ends = models.BooleanField(default=False, help_text="The end of the policy is proposed.")
+    days = models.PositiveSmallIntegerField()
+    state = models.CharField(
+        max_length=12,
+        choices=[(s.value, s.value) for s in ReplayState],
+        default=ReplayState.QUEUED,
+    )
+    total = models.PositiveIntegerField(default=0, help_text="Recorded, as counted at the start.")
+    done = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    result = models.JSONField(null=True)
+    problem = models.TextField(blank=True)
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    requester = models.CharField(max_length=254, help_text="Who asked, as labelled then.")
+    created_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(
+                fields=["heartbeat_at"],
+                condition=models.Q(state__in=[ReplayState.QUEUED, ReplayState.RUNNING]),
+                name="replay_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {self.days} days, {self.state}"

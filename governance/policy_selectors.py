@@ -12,8 +12,8 @@ from django.utils import timezone
 from accounts.domain import Actor
 from governance import inventory, securables
 from governance.domain import Action
-from governance.models import Policy, PolicyVersion
-from governance.scopes import known_keys, scopes_of
+from governance.models import Policy, PolicyReplay, PolicyVersion
+from governance.scopes import known_keys, scope_of, scopes_of
 from governance.selectors import decide
 from problems import NotFound
 from workspaces.models import Workspace
@@ -34,6 +34,22 @@ class UnknownPolicyVersion(NotFound):
 
     code = "unknown-policy-version"
     title = "There is no such version"
+
+
+class UnknownReplay(NotFound):
+    """The policy has no such replay, or the actor may not draft the policy."""
+
+    code = "unknown-replay"
+    title = "There is no such replay"
+
+
+def find_replay(actor: Actor, policy: Policy, replay_id: UUID) -> PolicyReplay:
+    """Return one replay to whoever may draft its policy. Raises `UnknownReplay`."""
+    found = policy.replays.select_related("policy__workspace__organization").filter(id=replay_id)
+    replay = found.first()
+    if replay is None or not decide(actor, Action.POLICY_AUTHOR, scope_of(policy)).allowed:
+        raise UnknownReplay(f"The policy {policy.name} has no replay {replay_id} for you.")
+    return replay
 
 
 def visible_policies(actor: Actor, workspace: Workspace) -> QuerySet[Policy]:

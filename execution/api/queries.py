@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from accounts.domain import Scope
 from accounts.models import User
 from api.permissions import RequiredScopes, actor_of
+from catalog.api.governance import AS, viewed_as
 from execution import selectors, services
 from execution.api.preferences import PREFER, wait_if_preferred
 from execution.api.serializers import (
@@ -34,6 +35,7 @@ from execution.services.results import (
     ResultNotReady,
     check_readable,
 )
+from execution.services.viewing import explain_query_as
 from governance.services import AccessDenied
 from problems import Invalid
 from workspaces.selectors import find_workspace
@@ -71,7 +73,7 @@ class PlansView(APIView):
     @extend_schema(
         operation_id="plan_query",
         request=QueryRequestSerializer,
-        parameters=[PURPOSE],
+        parameters=[PURPOSE, AS],
         responses=PlanSerializer,
         tags=["queries"],
     )
@@ -81,8 +83,12 @@ class PlansView(APIView):
         where = find_workspace(actor, workspace)
         given = QueryRequestSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        plan = services.explain_query(actor=actor, workspace=where, **asked_of(request, given))
-        return Response(plan.as_dict())
+        asked = asked_of(request, given)
+        if not (name := request.query_params.get("as", "")):
+            plan = services.explain_query(actor=actor, workspace=where, **asked)
+            return Response(plan.as_dict())
+        viewed = explain_query_as(actor=actor, workspace=where, principal=name, **asked)
+        return Response(viewed.plan.as_dict() | {"viewed_as": viewed_as(viewed.viewed_as)})
 
 
 class QueriesView(generics.ListAPIView[Query]):

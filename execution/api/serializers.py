@@ -11,6 +11,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from catalog.api.governance import ViewedAsSerializer
 from execution import line
 from execution.asked import MAX_PURPOSE_LENGTH
 from execution.domain import Place, QueryState, RequestedPlace, ResultFormat
@@ -166,6 +167,7 @@ class ExtractOfferSerializer(serializers.Serializer[Any]):
 class PlanSerializer(serializers.Serializer[Any]):
     """What a query would touch and cost, what governance says, where it would run and why."""
 
+    viewed_as = ViewedAsSerializer(required=False, help_text="Whose plan it is, with `?as=`.")
     sql = serializers.CharField()
     place = serializers.ChoiceField(choices=choices_of(Place), allow_null=True)
     requested = serializers.ChoiceField(choices=choices_of(RequestedPlace))

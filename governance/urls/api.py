@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from governance.api import access, files, policies, reviews, steps
+from governance.api import access, files, policies, reviews, simulation, steps
 
 POLICIES = "workspaces/<str:workspace>/policies"
 POLICY = f"{POLICIES}/<slug:policy>"
@@ -35,8 +35,21 @@ urlpatterns: list[URLPattern] = [
     path(f"{POLICY}:check", steps.CheckView.as_view(), name="api-policy-check"),
     path(f"{POLICY}:diff", policies.DiffView.as_view(), name="api-policy-diff"),
     path(f"{POLICY}:draft", steps.DraftsView.as_view(), name="api-policy-draft"),
+    path(f"{POLICY}:impact", simulation.ImpactView.as_view(), name="api-policy-impact"),
     path(f"{POLICY}:publish", steps.PublishView.as_view(), name="api-policy-publish"),
     path(f"{POLICY}:reject", steps.RejectView.as_view(), name="api-policy-reject"),
+    path(f"{POLICY}:replay", simulation.ReplayStartView.as_view(), name="api-policy-replay"),
+    path(f"{POLICY}/replays", simulation.ReplaysView.as_view(), name="api-policy-replays"),
+    path(
+        f"{POLICY}/replays/<uuid:replay>",
+        simulation.ReplayView.as_view(),
+        name="api-policy-replay-one",
+    ),
+    path(
+        f"{POLICY}/replays/<uuid:replay>:cancel",
+        simulation.ReplayCancelView.as_view(),
+        name="api-policy-replay-cancel",
+    ),
     path(f"{POLICY}:retire", steps.RetireView.as_view(), name="api-policy-retire"),
     path(f"{POLICY}:rollback", steps.RollBackView.as_view(), name="api-policy-rollback"),
     path(f"{POLICY}:submit", steps.SubmitView.as_view(), name="api-policy-submit"),

@@ -250,6 +250,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
     "recheck-policies": {"task": "governance.recheck_policies", "schedule": 3600.0},
+    "sweep-replays": {"task": "governance.sweep_replays", "schedule": 15.0},
     "retire-expired-policies": {"task": "governance.retire_expired", "schedule": 60.0},
 }
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
