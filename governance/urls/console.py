@@ -1,13 +1,19 @@
-"""Console addresses of policies."""
+"""Console addresses of policies, and of asking for access."""
 
 from django.urls import path
 
-from governance.views import editing, listing, simulating, steps
+from governance.views import access, editing, listing, simulating, steps
 
 PLACE = "w/<slug:workspace>/policies"
 POLICY = f"{PLACE}/<slug:policy>"
 
 urlpatterns = [
+    path("w/<slug:workspace>/access", access.access, name="page-access"),
+    path(
+        "w/<slug:workspace>/access/<uuid:identifier>/<slug:step>",
+        access.decide_access,
+        name="page-access-step",
+    ),
     path(PLACE, listing.policies, name="page-policies"),
     path(f"{PLACE}/new", listing.new_policy, name="page-policy-new"),
     path(f"{PLACE}/new/scopes", listing.policy_scopes, name="page-policy-scopes"),

@@ -1,0 +1,43 @@
+"""In the browser: somebody is refused, asks, and an owner grants it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import Opener
+
+pytestmark = pytest.mark.stack
+
+
+def test_it_asks_and_grants(visit: Opener) -> None:
+    page: Any = visit("access?on=air.main.flights", as_="analyst")
+    page.get_by_role("checkbox", name="Append to it").check()
+    page.get_by_label("Why you need it").fill("I load the delays each month.")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_text("You asked for access to air.main.flights.").wait_for()
+    assert page.get_by_role("row", name="air.main.flights").get_by_text("open").is_visible()
+
+    deciding: Any = visit("access", as_="owner")
+    card = deciding.get_by_role("article").filter(has_text="I load the delays each month.")
+    card.get_by_text("A policy of its own").click()
+    assert 'User::"analyst@console.example"' in card.locator("pre").inner_text()
+    card.get_by_role("button", name="Grant").click()
+    deciding.get_by_text("Granted.").wait_for()
+
+    page.reload()
+    assert page.get_by_role("row", name="air.main.flights").get_by_text("granted").is_visible()
+
+
+def test_it_keeps_what_was_typed_when_it_says_no(visit: Opener) -> None:
+    page: Any = visit("access", as_="analyst", width=820)
+    page.get_by_label("Table").fill("air.main.nothing")
+    page.get_by_role("checkbox", name="Query it").check()
+    page.get_by_label("Why you need it").fill("To count the nothing.")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    assert page.get_by_role("alert").get_by_text("air.main.nothing").is_visible()
+    assert page.get_by_label("Why you need it").input_value() == "To count the nothing."
+    assert page.get_by_role("checkbox", name="Query it").is_checked()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 820
