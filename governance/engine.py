@@ -92,6 +92,11 @@ def role_defaults() -> PolicyBundle:
     return parse(source("role_defaults.cedar"), ROLE_DEFAULTS_VERSION)
 
 
+def role_default(name: str) -> PolicyReference:
+    """Return how decisions name one of the role defaults."""
+    return next(one for one in role_defaults().references.values() if one.name == name)
+
+
 def evaluate(
     bundle: PolicyBundle, requests: Sequence[Json], entities: Sequence[Json]
 ) -> list[Verdict]:

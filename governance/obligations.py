@@ -36,12 +36,19 @@ ColumnTags = Mapping[str, frozenset[str]]
 class Shown:
     """What holds for someone on a table, and the policies that say so, in order of their names.
 
-    Where `broken` is there, nothing is shown: that policy cannot be applied to the table.
+    `covered` are the paths that masks replace or hide, with all within them. Where `broken` is
+    there, nothing is shown: that policy cannot be applied to the table.
     """
 
     obligations: Obligations = NO_OBLIGATIONS
     policies: tuple[PolicyReference, ...] = ()
     broken: PolicyReference | None = None
+    covered: frozenset[Path] = frozenset()
+
+    def exposes(self, column: SecurableColumn) -> bool:
+        """Tell whether values of the column itself are shown."""
+        depths = range(1, len(column.path) + 1)
+        return not any(column.path[:depth] in self.covered for depth in depths)
 
 
 EVERYTHING = Shown()
@@ -56,10 +63,11 @@ def of(bundle: Bundle, who: Subject, table: Securable, tags: ColumnTags) -> Show
         return Shown(broken=broken)
     holding = [mask for mask in in_scope if not mask.exempts(who)]
     filtering = [one for one in row_filters if not one.exempts(who)]
-    masked, hidden, masking = _masked(holding, table, tags)
+    masked, hidden, masking, covered = _masked(holding, table, tags)
     obligations = Obligations(masked, _filtered(filtering, who, table), hidden)
     policies = {*masking, *(one.policy for one in filtering)}
-    return Shown(obligations, tuple(sorted(policies, key=lambda policy: policy.name)))
+    in_order = tuple(sorted(policies, key=lambda policy: policy.name))
+    return Shown(obligations, in_order, covered=covered)
 
 
 def may_shape(bundle: Bundle, table: Securable, assigned: Assigned) -> bool:
@@ -105,11 +113,14 @@ def _columns(mask: MaskRule, table: Securable, tags: ColumnTags) -> list[Securab
 
 def _masked(
     holding: Sequence[MaskRule], table: Securable, tags: ColumnTags
-) -> tuple[tuple[ColumnMask, ...], frozenset[str], set[PolicyReference]]:
-    """Return the masks by top-level column in the table's order, what is hidden, and by whom."""
+) -> tuple[tuple[ColumnMask, ...], frozenset[str], set[PolicyReference], frozenset[Path]]:
+    """Return the masks by top-level column in the table's order, what is hidden, and by whom.
+
+    Last come the paths that are replaced or hidden.
+    """
     if not table.columns:
         hidden = frozenset({ANY_COLUMN}) if holding else frozenset()
-        return (), hidden, {mask.policy for mask in holding}
+        return (), hidden, {mask.policy for mask in holding}, frozenset()
     by_path: dict[Path, list[MaskRule]] = {}
     for mask in holding:
         for column in _columns(mask, table, tags):
@@ -124,7 +135,9 @@ def _masked(
         for column in table.columns
         if len(column.path) == 1 and column.path[0] in expressions
     )
-    return masked, hidden, {mask.policy for found in by_path.values() for mask in found}
+    masking = {mask.policy for found in by_path.values() for mask in found}
+    covered = frozenset(methods) | {(name,) for name in hidden}
+    return masked, hidden, masking, covered
 
 
 def _fitting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from accounts.domain import Actor
@@ -12,6 +12,7 @@ from governance.bundle import DEFAULTS, NOTHING, Bundle
 from governance.classes import Lens
 from governance.domain import (
     NO_OBLIGATIONS,
+    Action,
     DecisionContext,
     Obligations,
     PolicyReference,
@@ -22,11 +23,15 @@ from governance.domain import (
 )
 from governance.engine import NOT_EVALUATED, Json, Verdict
 from governance.entities import Facts
-from governance.obligations import Shown
+from governance.obligations import EVERYTHING, Shown
 from workspaces.domain import WorkspaceRole
 
 Bundles = Mapping[UUID, Bundle]
 """What holds, by workspace; a workspace without policies need not be there."""
+
+LEAVING = frozenset({Action.TABLE_MATERIALIZE_EXTRACT, Action.TABLE_MATERIALIZE_LOCALLY})
+PERSONAL_DATA = "personal-data"
+STAYS = "personal-data-stays-on-the-server"
 
 FEW = 16
 """So many requests are asked as they are: they are mostly about different things."""
@@ -168,9 +173,37 @@ def _answer(batch: _Batch, asked: Request, bundle: Bundle, verdict: Verdict) -> 
     """Return what is shown of a table that may be read; what cannot be applied denies."""
     table = asked.securable
     is_guarded = asked.action in rules.GUARDED and table.kind is SecurableKind.TABLE
-    if bundle is NOTHING or not verdict.allowed or not is_guarded:
+    if not verdict.allowed or not is_guarded:
         return Answer(verdict)
-    shown = batch.shown(bundle, table)
+    shown = EVERYTHING if bundle is NOTHING else batch.shown(bundle, table)
     if shown.broken is not None:
         return Answer(Verdict(allowed=False, determined_by=(shown.broken,)))
+    if stays := _personal_data(batch, asked, shown):
+        return Answer(Verdict(allowed=False, determined_by=(stays,)))
     return Answer(verdict, shown.obligations, shown.policies)
+
+
+def _personal_data(batch: _Batch, asked: Request, shown: Shown) -> PolicyReference | None:
+    """Return the policy that keeps the table on the server for the sake of some of its columns.
+
+    Cedar looks at the tags of tables. A column's is a reason too: always for whole files, and
+    for an extract where the principal would see its values.
+    """
+    if asked.action not in LEAVING:
+        return None
+    table = asked.securable
+    tagged = tags.of_columns(table, batch.facts.tags) if table.columns else {}
+    is_raw = asked.action is Action.TABLE_MATERIALIZE_LOCALLY
+    names = [
+        column.name
+        for column in table.columns
+        if PERSONAL_DATA in tagged[column.key] and (is_raw or shown.exposes(column))
+    ]
+    if not names:
+        return None
+    shown_names = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")  # noqa: PLR2004
+    return replace(
+        engine.role_default(STAYS),
+        summary=f"{table.label} has columns tagged {PERSONAL_DATA}: {shown_names}.",
+        remedy="Run it on the server; an extract may leave it where a policy masks or hides them.",
+    )

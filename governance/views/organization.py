@@ -16,6 +16,7 @@ from accounts.models import Organization, ServiceAccount, User
 from accounts.selectors import organization_of
 from console.access import actor_of, signed_in
 from governance import services as governance
+from governance.details import CLASSIFICATION
 from governance.models import TagAssignment, TagDefinition
 from problems import Invalid, NotFound, Problem
 
@@ -157,6 +158,7 @@ def _page(request: HttpRequest, problem: Problem | None = None) -> HttpResponseB
     free = TagAssignment.objects.filter(organization=organization).exclude(
         tag__in=_definitions(organization).values("name")
     )
+    free = free.exclude(tag=CLASSIFICATION)
     context = {
         "organization": organization,
         "definitions": _definitions(organization),

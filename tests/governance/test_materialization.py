@@ -15,12 +15,14 @@ from governance.domain import (
     Decision,
     DecisionContext,
     Obligations,
+    PolicyKind,
     PolicyReference,
     RowFilter,
 )
 from governance.materialization import Outcome
 
 from .conftest import APPROVED, PENDING, Company
+from .publishing import mask, publish
 
 MASKED = Obligations(masks=(ColumnMask("email", "NULL", "mask-contact"),))
 FILTERED = Obligations(row_filters=(RowFilter("region = 'eu'", "own-region"),))
@@ -101,3 +103,30 @@ def test_it_follows_the_device_the_tag_and_the_switch(company: Company) -> None:
     company.organization.local_mode_enabled = False
     company.organization.save()
     assert ask() is Outcome.SERVER
+
+
+def test_it_keeps_files_for_a_column_and_lets_an_extract_go_that_masks_it(
+    company: Company,
+) -> None:
+    def ask() -> materialization.Materialization:
+        asked = materialization.requests(company.table(), LOCAL)
+        actor = company.on("analyst", APPROVED)
+        return materialization.outcomes(governance.decide_many(actor, asked))[0]
+
+    iban, table = company.column("info.iban"), company.table()
+    governance.assign_tag(actor=company.actors["owner"], securable=iban, tag="personal-data")
+    found = ask()
+    assert (found.outcome, [p.name for p in found.determined_by]) == (
+        Outcome.SERVER,
+        ["personal-data-stays-on-the-server"],
+    )
+    assert "info.iban" in found.reason
+    columns = {column.name: column for column in table.columns}
+    publish(company, "emails", PolicyKind.MASK, table, mask(columns["email"]))
+    assert ask().outcome is Outcome.SERVER
+    publish(company, "banking", PolicyKind.MASK, table, mask(tags=("personal-data",)))
+    found = ask()
+    assert (found.outcome, {m.column for m in found.obligations.masks}) == (
+        Outcome.EXTRACT,
+        {"email", "info"},
+    )
