@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 CEDAR = re.compile(
-    r"(?P<space>\s+|//[^\n]*)"
+    r"(?P<space>\s+|//[^\n\r]*)"
     r'|(?P<string>"(?:\\.|[^"\\])*")'
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<other>::|&&|\|\||[=!<>]=|.)",
@@ -19,6 +19,11 @@ CEDAR = re.compile(
 )
 ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 ESCAPED = {"0": "\0", "n": "\n", "r": "\r", "t": "\t"}
+
+BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+MAX_BRACKETS = 30
+MAX_JOINED = {"if": 30, "&&": 50, "||": 50, "+": 30, "-": 30, "*": 30, ".": 300}
+"""How often a word may stand in one policy: each may put the rest one level deeper."""
 
 KINDS = {
     "Catalog": "catalog",
@@ -77,6 +82,24 @@ def cedar_tokens(text: str) -> list[Token]:
     return [token for token in found if token.kind != "space"]
 
 
+def too_deep(tokens: Iterable[Token]) -> Token | None:
+    """Return the word at which a Cedar text is nested too deeply; None where it is not.
+
+    To be asked before Cedar reads a text: its parser recurses, and some hundred levels end the
+    process, not the call.
+    """
+    depth, joined = 0, dict.fromkeys(MAX_JOINED, 0)
+    for token in tokens:
+        depth += BRACKETS.get(token.text, 0)
+        if token.text in joined:
+            joined[token.text] += 1
+        elif token.text == ";" and depth <= 0:
+            depth, joined = 0, dict.fromkeys(MAX_JOINED, 0)
+        if depth > MAX_BRACKETS or joined.get(token.text, 0) > MAX_JOINED.get(token.text, 0):
+            return token
+    return None
+
+
 def cedar_mentions(text: str) -> Iterator[Mention]:
     """Return the entities and the tags that a Cedar text names."""
     tokens = cedar_tokens(text)
@@ -91,6 +114,14 @@ def cedar_mentions(text: str) -> Iterator[Mention]:
         else:
             continue
         yield Mention(kind, unescaped(token.text), token.start, token.end, "cedar")
+
+
+def columns_named(text: str) -> Iterator[Token]:
+    """Return where a Cedar text names a column as an entity, which has no name in Cedar."""
+    tokens = cedar_tokens(text)
+    for entity, dots, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if entity.text == "Column" and dots.text == "::" and name.kind == "string":
+            yield entity
 
 
 def _is_tag(before: Sequence[str]) -> bool:

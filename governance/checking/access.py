@@ -12,11 +12,20 @@ import cedarpy
 
 from governance import ages, engine, inventory, summaries
 from governance.checking.outcome import Asked, Checked
-from governance.text import KINDS, Token, cedar_mentions, cedar_tokens
+from governance.domain import PolicyReference
+from governance.text import (
+    KINDS,
+    Token,
+    cedar_mentions,
+    cedar_tokens,
+    columns_named,
+    too_deep,
+)
 
 MAX_CHARACTERS = 64 * 1024
 MAX_STATEMENTS = 100
 UNFINISHED = "unexpected end of input"
+DEEP_HINT = "Divide it: several policies, each with a part of the conditions."
 VAGUE = "unable to find an applicable action"
 PREFIX = re.compile(r"^for policy `[^`]*`, ")
 QUOTED = re.compile(r"`([^`]+)`")
@@ -42,6 +51,19 @@ def check_access(asked: Asked) -> Checked:
     if len(asked.text) > MAX_CHARACTERS:
         asked.find(0, f"The text is longer than {MAX_CHARACTERS:,} characters.")
         return asked.checked(None)
+    if (token := too_deep(cedar_tokens(asked.text))) is not None:
+        asked.find(token.start, "This is nested too deeply, or too long.", DEEP_HINT)
+        return asked.checked(None)
+    for token in columns_named(asked.text):
+        asked.find(token.start, "Columns are not named in access policies.", "Write a mask.")
+    try:
+        return _compiled(asked)
+    except RecursionError:
+        asked.find(0, "This is nested too deeply, or too long.", DEEP_HINT)
+        return asked.checked(None)
+
+
+def _compiled(asked: Asked) -> Checked:
     parts = list(_parts(asked.text))
     bodies = _bodies(asked, parts)
     if bodies is None:
@@ -55,6 +77,8 @@ def check_access(asked: Asked) -> Checked:
         _statement(body, keys, where, age)
         for body, where, age in zip(bodies, about, max_ages, strict=True)
     ]
+    for part, one in zip(parts, statements, strict=True):
+        _assemble(asked, part, one["body"])
     summary = " ".join(one["summary"] for one in statements)
     return asked.checked({"statements": statements}, summary)
 
@@ -154,6 +178,16 @@ def _validate(asked: Asked, parts: Sequence[Part]) -> None:
         asked.find(_named_in(message, part), f"{message[:1].upper()}{message[1:]}.", hint)
 
 
+def _assemble(asked: Asked, part: Part, body: Json) -> None:
+    """Note what Cedar would not take back in the form that is kept: it reads no 128 levels."""
+    if any(finding.is_error for finding in asked.findings):
+        return
+    try:
+        engine.assemble({"checked": (body, PolicyReference("", 0))})
+    except ValueError:
+        asked.find(part.start, "This is nested too deeply, or too long.", DEEP_HINT)
+
+
 def _about(asked: Asked, part: Part, body: Json, keys: Keys) -> str:
     """Return the key of the one thing below the scope that a policy is about; empty for all."""
     resource = body["resource"]
@@ -209,7 +243,7 @@ def _with_keys(value: Any, keys: Keys) -> Any:
         return [_with_keys(item, keys) for item in value]
     if not isinstance(value, dict):
         return value
-    if value.keys() == {"type", "id"} and value["type"] in KINDS:
+    if value.keys() == {"type", "id"} and str(value["type"]) in KINDS:
         kind = KINDS[value["type"]]
         key = keys.get((kind, value["id"]), "")
         is_principal = kind in {"group", "service_account", "user"}

@@ -12,6 +12,7 @@ import cedarpy
 
 from governance.domain import Action
 from governance.forms.values import ACTIONS, AccessForm, Where, Who, WhoKind
+from governance.text import cedar_tokens, too_deep
 
 Json = dict[str, Any]
 
@@ -37,7 +38,7 @@ def form_of(text: str) -> AccessForm | None:
         form = AccessForm(forbids=body["effect"] == "forbid", actions=_actions(body["action"]))
         for clause in body["conditions"]:
             form = _with_clause(form, clause)
-    except (_NotAForm, ValueError, KeyError, TypeError):
+    except (_NotAForm, RecursionError, ValueError, KeyError, TypeError):
         return None
     # The order of clauses may differ from what the form writes; their meaning may not.
     return form if _canonical(text_of(form)) == _canonical(text) else None
@@ -88,6 +89,8 @@ def _string(text: str) -> str:
 
 
 def _parsed(text: str) -> Json:
+    if too_deep(cedar_tokens(text)) is not None:
+        raise _NotAForm
     found: Json = json.loads(cedarpy.policies_to_json_str(text))
     return found
 

@@ -9,6 +9,7 @@ import pytest
 from accounts.models import Group
 from governance import services as governance
 from governance.domain import Action, PolicyKind
+from governance.forms import form_of
 
 from .conftest import APPROVED, Company
 from .publishing import ask, publish
@@ -111,3 +112,40 @@ def test_it_bounds_how_long_what_is_permitted_may_be_held(company: Company) -> N
     )
     assert decision.max_age_seconds == 90
     assert ask(company.actors["analyst"], company.table()).max_age_seconds is None
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "(" * 20_000 + "true" + ")" * 20_000,
+        "[" * 5_000,
+        "// \r" + "(" * 5_000,
+        "(;" * 5_000,
+        "if true then " * 4_000 + "true" + " else true" * 4_000,
+        " && ".join(["true"] * 5_000),
+        "context" + ".device" * 5_000,
+        " && ".join(["1" + "+1" * 25 + " == 1"] + ["context.mfa"] * 45),
+    ],
+)
+def test_it_refuses_what_would_end_the_process(
+    company: Company, shelf: Shelf, condition: str
+) -> None:
+    text = f"permit (principal, action, resource) when {{ {condition} }};"[:65_536]
+    found = checked(company, PolicyKind.ACCESS, text, shelf.securables[1])
+    assert "too deeply" in found.findings[0].message
+    assert found.compiled == {}
+    assert form_of(PolicyKind.ACCESS, text) is None
+
+
+def test_it_takes_a_long_policy(company: Company, shelf: Shelf) -> None:
+    condition = " || ".join(["context.mfa && context.device.present"] * 20)
+    text = f"permit (principal, action, resource) when {{ {condition} }};" * 50
+    found = checked(company, PolicyKind.ACCESS, text, shelf.securables[1])
+    assert found.findings == ()
+    assert len(found.compiled["statements"]) == 50
+
+
+def test_it_says_that_columns_are_not_named_in_cedar(company: Company, shelf: Shelf) -> None:
+    text = 'forbid (principal, action, resource == Column::"flights.main.people.email");'
+    found = checked(company, PolicyKind.ACCESS, text, shelf.securables[1])
+    assert "Columns are not named" in found.findings[0].message
