@@ -41,6 +41,13 @@ SALES = [
         "(i * 1.5)::DECIMAL(12, 2) AS amount, 'user' || i || '@x.com' AS email, "
         "{'iban': 'NO' || i, 'bank': 'B' || i % 3} AS info FROM range(1000) r(i)"
     ),
+    # Its values are in no text of Upend's until someone reads them: the ledger has these lines.
+    (
+        "CREATE TABLE main.staff AS SELECT i::INTEGER AS id, ['EU', 'US'][1 + i % 2] AS region, "
+        "md5('email' || i) || '@x.com' AS email, (i * 10)::INTEGER AS pay, "
+        "{'iban': md5('iban' || i), 'bank': 'B' || i % 3} AS info, md5('ssn' || i) AS ssn, "
+        "md5('note' || i) AS note FROM range(200) r(i)"
+    ),
     "CREATE TABLE main.broken AS SELECT i AS id FROM range(1000) r(i)",
     "CREATE TABLE main.hr AS SELECT i AS id, 'SSN' || i AS ssn FROM range(1000) r(i)",
     "CREATE VIEW main.v_all AS SELECT * FROM main.hr",
