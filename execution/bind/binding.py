@@ -15,6 +15,10 @@ from execution.bind.schema import HiddenTable, schema_slices
 from execution.gate.refusal import position
 from problems import Problem
 
+KIND = "exception_type"
+UNATTACHED = "unattached"
+"""As `execution.bind.child` says it."""
+
 PREFIX = "EXPLAIN (FORMAT json) "
 INTERNAL_NAMES = re.compile(r"\b[hms]_[0-9a-f]{16}(\.main)?\.?")
 MAX_MESSAGE_CHARACTERS = 600
@@ -79,7 +83,7 @@ def bind(
     except BinderLost as lost:
         raise _failed(lost) from lost
     if error := answer.get("error"):
-        raise _refused(error, sql)
+        raise _unattached(tables) if error.get(KIND) == UNATTACHED else _refused(error, sql)
     plan = explain.read(answer["plan"])
     by_name = {table.name: table for table in tables}
     return Bound(
@@ -108,9 +112,19 @@ def _scan(scan: explain.RawScan, by_name: dict[str, HiddenTable]) -> BoundScan:
     )
 
 
+def _unattached(tables: Sequence[HiddenTable]) -> PlanningFailed:
+    """Return the problem of views that do not bind; what the engine says of them is a policy's."""
+    if all(table.obligations.is_empty for table in tables):
+        return PlanningFailed("The engine could not hold the tables of the query.")
+    return PlanningFailed(
+        "A policy of a table in the query does not fit the table any more.",
+        hint="Ask who publishes the policies of the table to bring it up to date.",
+    )
+
+
 def _refused(error: dict[str, Any], sql: str) -> Problem:
     """Return the engine's message, made safe: only names of granted tables can be in it."""
-    kind = str(error.get("exception_type", ""))
+    kind = str(error.get(KIND, ""))
     if kind in {"INTERNAL", "FATAL", "Out of Memory", "OutOfMemoryException"}:
         return PlanningFailed("The engine could not plan the query.", hint="Simplify the query.")
     message = INTERNAL_NAMES.sub("", str(error.get("exception_message", "")))

@@ -28,6 +28,9 @@ NOT_WHILE_BINDING = "statistics_propagation"
 """This optimizer answers count(*) from metadata, without a scan: the plan would not say that all
 files are needed. Engines run it; the binder must not."""
 
+UNATTACHED = "unattached"
+"""The kind of error of a slice whose views do not bind: its words are those of a policy."""
+
 NO_KEY = b""
 """Of what the binder sees, a macro matters by its type alone: it never gets a key."""
 
@@ -78,7 +81,11 @@ class Binder:
 
     def bind(self, job: dict[str, Any]) -> dict[str, Any]:
         """Return the plan and the result columns of the job's SQL."""
-        self.attach(job)
+        try:
+            self.attach(job)
+        except (duckdb.Error, slices.InvalidSlice):
+            # A part of it is left behind: another process takes the next bind.
+            return {"error": {"exception_type": UNATTACHED}, "is_over": True}
         rows = self.connection.execute(f"{job['prefix']}{job['sql']}").fetchall()
         relation = self.connection.sql(job["sql"])
         types = [str(kind) for kind in relation.types]

@@ -54,8 +54,8 @@ class BinderPool:
         """Return the answer to one job, for which `principal` waits its turn.
 
         Raises `BinderBusy` where no process gets free, `BinderLost` where this job made one hang
-        or die: that one is replaced. A process that died while idle is not the job's fault: the
-        job is asked again.
+        or die: that one is replaced, as is one that says that it is over. A process that died
+        while idle is not the job's fault: the job is asked again.
         """
         affinity = hashlib.sha256(json.dumps(job["slices"]).encode()).hexdigest()
         while True:
@@ -70,6 +70,9 @@ class BinderPool:
                     raise
                 continue
             process.affinity = affinity
+            if answer.get("is_over"):
+                process.end()
+                process = BinderProcess()
             self._put_back(process, principal)
             return answer
 

@@ -342,3 +342,19 @@ def test_it_gives_the_process_nothing(binders: BinderPool, bound: Run) -> None:
     for sql in ("SELECT * FROM read_text('/etc/passwd')", "ATTACH '/tmp/x.duckdb' AS x"):
         with pytest.raises(BindError):
             bound(sql)
+
+
+def test_it_keeps_the_words_of_a_policy_that_does_not_fit_any_more(
+    binders: BinderPool, bound: Run
+) -> None:
+    """Nor is the process used on, in which a part of the slice is left."""
+    mask = ColumnMask("name", "nope(price, 'SECRET')", "mask-name")
+    broken = HiddenTable("t1", BIG, Obligations(masks=(mask,)))
+    with pytest.raises(PlanningFailed) as refused:
+        bound("SELECT name FROM big", [broken])
+    assert "policy" in refused.value.detail
+    said = str(refused.value.as_dict())
+    assert "SECRET" not in said
+    assert "nope" not in said
+    for _ in range(2):
+        assert bound("SELECT name FROM big").scans[0].columns == ("name",)

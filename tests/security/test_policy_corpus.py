@@ -1,7 +1,7 @@
 """What a policy hides stays hidden from every trick of the corpus, in the real engine process.
 
-No policy of today makes masks or row filters; decisions can carry them and slices apply them.
-So the slices are built with obligations and given to the very process that runs queries.
+The slices are built with obligations and given to the very process that runs queries. That
+published policies come to such obligations is in `tests/security/test_policies_on_stack.py`.
 """
 
 from __future__ import annotations
