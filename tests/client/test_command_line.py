@@ -12,6 +12,7 @@ import pytest
 
 from upend import cli
 from upend.cli import group
+from upend.query import Request
 
 COMMAND = [sys.executable, "-c", "from upend.cli import main; main()"]
 
@@ -95,3 +96,8 @@ def test_it_shows_the_versions(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["version"]) == 0
     assert "1.5.5" in capsys.readouterr().out
     assert cli.run(["--version"]) == 0
+
+
+def test_it_says_what_a_query_is_for_only_where_the_person_does() -> None:
+    assert "purpose" not in Request("SELECT 1").as_body()
+    assert Request("SELECT 1", purpose="audit-2026").as_body()["purpose"] == "audit-2026"

@@ -62,6 +62,7 @@ class Connection:
         snapshots: dict[str, int] | None = None,
         timeout: float | None = None,
         cache: bool = True,
+        purpose: str = "",
         on_progress: OnProgress = ignore,
     ) -> Result:
         """Run one SELECT and return its result.
@@ -69,10 +70,11 @@ class Connection:
         `on` is where: `auto` lets the plan decide, `server` and `local` insist. `catalog` is where
         names without one are looked up. `snapshots` maps catalogs to the snapshot to read. After
         `timeout` seconds the query is cancelled. Without `cache` it runs even where the server
-        has the rows of an equal query. Raises `UpendError`.
+        has the rows of an equal query. `purpose` is what it is for, in your words: it is recorded,
+        and policies may ask for it. Raises `UpendError`.
         """
         request = request_of(sql, on=on, catalog=catalog, snapshots=snapshots)
-        request = replace(request, cache=cache)
+        request = replace(request, cache=cache, purpose=purpose)
         return self.runner.run(request, on_progress=on_progress, timeout=timeout)
 
     def explain(
@@ -82,10 +84,11 @@ class Connection:
         on: str = "auto",
         catalog: str | None = None,
         snapshots: dict[str, int] | None = None,
+        purpose: str = "",
     ) -> Document:
         """Return the plan: what would be read, what governance says, where it would run and why."""
         request = request_of(sql, on=on, catalog=catalog, snapshots=snapshots)
-        return self.runner.explain(request)
+        return self.runner.explain(replace(request, purpose=purpose))
 
     def workspaces(self) -> list[Document]:
         """Return the workspaces one may see."""

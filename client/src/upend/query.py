@@ -48,7 +48,8 @@ Document = dict[str, Any]
 class Request:
     """What is asked: `place` is `auto`, `server` or `local`; `snapshots` pins catalogs.
 
-    Without `cache` it runs even where the server has the rows of an equal query.
+    Without `cache` it runs even where the server has the rows of an equal query. `purpose` is what
+    it is for: it is recorded, and policies may ask for it.
     """
 
     sql: str
@@ -57,6 +58,7 @@ class Request:
     snapshots: dict[str, int] = field(default_factory=dict)
     handed_over_from: str = ""
     cache: bool = True
+    purpose: str = ""
 
     def as_body(self) -> Document:
         """Return the JSON that plans and queries are asked with."""
@@ -69,6 +71,8 @@ class Request:
             body["handed_over_from"] = self.handed_over_from
         if not self.cache:
             body["cache"] = False
+        if self.purpose:
+            body["purpose"] = self.purpose
         return body
 
 

@@ -22,6 +22,7 @@ def explain(
     on: str,
     catalog: str | None,
     snapshots: tuple[str, ...],
+    purpose: str,
     as_json: bool,
     url: str | None,
     profile: str | None,
@@ -31,7 +32,11 @@ def explain(
     text = options.sql_text(sql, file)
     with connect(url, profile=profile, workspace=workspace) as connection:
         plan = connection.explain(
-            text, on=on, catalog=catalog, snapshots=options.snapshot_ids(snapshots)
+            text,
+            on=on,
+            catalog=catalog,
+            snapshots=options.snapshot_ids(snapshots),
+            purpose=purpose,
         )
     if as_json:
         click.echo(json.dumps(plan, indent=2, ensure_ascii=False))

@@ -26,8 +26,9 @@ def server(command: Command) -> Command:
 
 
 def request(command: Command) -> Command:
-    """Add what makes up a query: its text, place, catalog and snapshots."""
+    """Add what makes up a query: its text, place, catalog, snapshots and purpose."""
     for decorate in (
+        click.option("--purpose", default="", help="What it is for; recorded with the query."),
         click.option(
             "--snapshot",
             "snapshots",

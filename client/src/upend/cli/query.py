@@ -39,6 +39,7 @@ def query(
     on: str,
     catalog: str | None,
     snapshots: tuple[str, ...],
+    purpose: str,
     form: str | None,
     parquet: Path | None,
     arrow: Path | None,
@@ -67,6 +68,7 @@ def query(
             snapshots=options.snapshot_ids(snapshots),
             timeout=timeout,
             cache=cache,
+            purpose=purpose,
             on_progress=progress.show,
         )
     rows = len(result)
