@@ -54,6 +54,7 @@ EXTRACTS = {
     "sample": "SELECT email, region FROM sales USING SAMPLE 10 ROWS",
     "correlated": "SELECT (SELECT max(s.email) FROM sales s WHERE s.id = t.id) AS e FROM sales t",
     "columns": "SELECT COLUMNS(c -> c <> 'id') FROM sales LIMIT 3",
+    "histograms": "SELECT histogram(email), histogram(region), approx_top_k(info, 3) FROM sales",
     "regexp probe": "SELECT count(*) AS n FROM sales WHERE regexp_matches(email, '^user')",
 }
 
