@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from governance.views import access, editing, listing, simulating, steps
+from governance.views import access, editing, listing, replaying, simulating, steps, viewing
 
 PLACE = "w/<slug:workspace>/policies"
 POLICY = f"{PLACE}/<slug:policy>"
@@ -17,6 +17,7 @@ urlpatterns = [
     path(PLACE, listing.policies, name="page-policies"),
     path(f"{PLACE}/new", listing.new_policy, name="page-policy-new"),
     path(f"{PLACE}/new/scopes", listing.policy_scopes, name="page-policy-scopes"),
+    path(f"{PLACE}/view-as", viewing.view_as_page, name="page-view-as"),
     path(POLICY, editing.policy, name="page-policy"),
     path(f"{POLICY}/draft", editing.begin_draft, name="page-policy-draft"),
     path(f"{POLICY}/compose", editing.compose, name="page-policy-compose"),
@@ -24,6 +25,12 @@ urlpatterns = [
     path(f"{POLICY}/check", editing.check, name="page-policy-check"),
     path(f"{POLICY}/save", editing.save, name="page-policy-save"),
     path(f"{POLICY}/impact", simulating.policy_impact, name="page-policy-impact"),
+    path(f"{POLICY}/replays", replaying.policy_replay, name="page-policy-replay"),
+    path(
+        f"{POLICY}/replays/<uuid:replay>",
+        replaying.replay_progress,
+        name="page-policy-replay-progress",
+    ),
     path(f"{POLICY}/steps/<slug:step>", steps.policy_step, name="page-policy-step"),
     path(f"{POLICY}/versions/<int:number>", editing.policy_version, name="page-policy-version"),
 ]

@@ -16,7 +16,7 @@ from governance.domain import Action, PolicyKind, Request, Securable
 from governance.forms import AccessForm, MaskForm, RowFilterForm, text_of
 from governance.models import Policy
 from governance.scopes import named_scope
-from governance.selectors import decide_many
+from governance.selectors import decide, decide_many
 from governance.services.policies import create_policy
 from governance.views.lines import KINDS, STANDINGS, PolicyLine, policy_lines
 from workspaces.models import Workspace
@@ -57,6 +57,7 @@ def policies(request: HttpRequest, workspace: str) -> HttpResponseBase:
         "kinds": [(kind.value, title, icon) for kind, (title, icon) in KINDS.items()],
         "states": [(state, title) for state, title in STANDINGS.items() if _any(lines, state)],
         "starts": _starts(),
+        "may_view_as": decide(actor, Action.POLICY_VIEW_AS, securables.workspace(place)).allowed,
     }
     return render(request, "governance/policies.html", context)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -10,20 +10,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
 from console.access import actor_of, signed_in, workspace_of
-from governance import examination
-from governance.bundle import Bundle, as_published, bundle_of
 from governance.comparison import MATERIALIZE, Effect
 from governance.domain import Action
-from governance.impact import Block, Impact, impact, within
-from governance.models import Policy, PolicyVersion
+from governance.examination import PolicyRefused
+from governance.impact import Block, Impact
 from governance.policy_selectors import find_policy
+from governance.proposals import NothingProposed, impact_of, proposed
 from governance.reasons import VERBS
-from governance.scopes import scope_of
-from governance.services.authorization import authorize
-from governance.services.policies import rows
 from governance.views import composer
-from governance.views.editing import unsaved
-from problems import Invalid
 from workspaces.models import Workspace
 from workspaces.selectors import Principal, principals_of
 
@@ -112,40 +106,16 @@ def policy_impact(request: HttpRequest, workspace: str, policy: str) -> HttpResp
     """Show who gains and who loses if what the editor holds, or the open version, comes to hold."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = find_policy(actor, place, policy)
-    authorize(actor, Action.POLICY_AUTHOR, scope_of(found))
-    bundles = _bundles(found, request)
+    text = composer.posted(found, request.POST).text if "mode" in request.POST else None
     context: dict[str, Any] = {"workspace": place, "policy": found}
-    if bundles is not None:
-        now, then = bundles
-        below = within(place, scope_of(found))
-        result = impact(workspace=place, securables=below, now=now, then=then, reader=actor)
+    try:
+        result = impact_of(actor=actor, proposal=proposed(actor=actor, policy=found, text=text))
+    except (PolicyRefused, NothingProposed) as problem:
+        context["problem"] = problem.as_dict()
+    else:
         context |= {"impact": result, "named": NAMED, "groups": _groups(result)}
         context["untouched"] = _untouched(place, result)
     return render(request, "governance/impact.html", context)
-
-
-def _bundles(policy: Policy, request: HttpRequest) -> tuple[Bundle, Bundle] | None:
-    """Return what holds and what would; None where the text cannot hold."""
-    version, now = _asked(policy, request), bundle_of(policy.workspace_id)
-    if version is None:
-        return None
-    if version.is_retirement:
-        return now, now.without(policy.name)
-    if any(finding.is_error for finding in examination.understand(version).findings):
-        return None
-    return now, now.with_policy(replace(as_published(version), broken_because=""))
-
-
-def _asked(policy: Policy, request: HttpRequest) -> PolicyVersion | None:
-    if "mode" not in request.POST:
-        opened = rows.open_version(policy)
-        if opened is not None:
-            opened.policy = policy
-        return opened
-    try:
-        return unsaved(policy, composer.posted(policy, request.POST))
-    except Invalid:
-        return None
 
 
 def _groups(result: Impact) -> list[Group]:

@@ -22,6 +22,7 @@ PAGES = [
     "events",
     "policies",
     "policies/new",
+    "policies/view-as?principal=analyst@console.example",
     "/devices",
     "/settings/tokens",
     "/accounts/2fa/",

@@ -88,10 +88,13 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
             ("page-policy-check", "POST", "/check"),
             ("page-policy-save", "POST", "/save"),
             ("page-policy-impact", "POST", "/impact"),
+            ("page-policy-replay", "POST", "/replays"),
+            ("page-policy-replay-progress", "GET", f"/replays/{NONE}"),
             ("page-policy-step", "POST", "/steps/publish"),
             ("page-policy-version", "GET", "/versions/1"),
         )
     },
+    "page-view-as": ("GET", f"{W}/policies/view-as", (200, 403, 403, 403, 404, 302)),
     "page-query": ("GET", f"{W}/query", (200, 200, 200, 200, 404, 302)),
     "page-history": ("GET", f"{W}/query/history", (200, 200, 200, 200, 404, 302)),
     "page-saved": ("GET", f"{W}/saved", (200, 200, 200, 200, 404, 302)),

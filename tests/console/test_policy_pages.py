@@ -47,7 +47,7 @@ def test_it_edits_one_policy_as_form_and_as_text(visit: Opener) -> None:
 
 def test_it_finds_policies_by_keyboard_and_by_address(visit: Opener, console: Console) -> None:
     page = visit("policies/new", as_="owner")
-    begin(page, "Allow or forbid", "air")
+    begin(page, "Allow or forbid", "every table of the catalog")
     name = page.locator("h1").inner_text()
     page.keyboard.press("g")
     page.keyboard.press("p")

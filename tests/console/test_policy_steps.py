@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.domain import Actor
+from audit.models import AuditRecord
 from governance.models import Policy, PolicyVersion
 from governance.services.policies import set_requires_approval
 from tests.cast import Cast
@@ -157,3 +158,27 @@ def test_it_shows_readers_the_text_and_no_step(
     assert "Action::&quot;table.query&quot;" in shown
     assert "Publish…" not in shown
     assert signed_in(analyst).post(f"{W}/{policy.name}/check", sent(policy)).status_code == 403
+
+
+def test_it_replays_what_was_recorded_under_what_is_typed(
+    owner: Actor, analyst: Actor, policy: Policy, signed_in: SignedIn
+) -> None:
+    assert signed_in(analyst).post(f"{W}/{policy.name}/check", sent(policy)).status_code == 403
+    client, address = signed_in(owner), f"{W}/{policy.name}/replays"
+    same = client.post(address, sent(policy, days="7")).content.decode()
+    assert "Nothing would have been different" in same
+    allowed = 'permit (principal, action == Action::"policy.author", resource);'
+    other = client.post(address, sent(policy, allowed, days="7")).content.decode()
+    assert "1 would be allowed now" in other
+    assert "analyst@demo-air.example" in other
+    wrong = client.post(address, sent(policy, "permit (", days="7")).content.decode()
+    assert "nobody can say yet" in wrong
+
+
+def test_it_views_as_another_and_the_ledger_keeps_that(owner: Actor, signed_in: SignedIn) -> None:
+    client = signed_in(owner)
+    shown = client.get(f"{W}/view-as?principal=analyst@demo-air.example").content.decode()
+    assert "As analyst@demo-air.example" in shown
+    assert AuditRecord.objects.get(event="decision.viewed_as").actor_id == owner.id
+    unknown = client.get(f"{W}/view-as?principal=nobody").content.decode()
+    assert "Nobody called" in unknown
