@@ -133,16 +133,15 @@ class MaskRule:
     def lost(self, table: Securable) -> str:
         """Return the name of a column of this very table that is named and gone; else nothing.
 
-        A column that the table did not yet have at an earlier snapshot is not gone: field ids
-        only rise.
+        At an earlier snapshot, a column that the table did not have yet counts as gone: what its
+        values were in before, nobody said.
         """
-        newest = max((_field_id(column.key) for column in table.columns), default=0)
+        if not self.is_exact or not table.columns:
+            return ""
         prefix = f"{table.key.replace('table:', 'column:', 1)}/"
-        for named in self.columns:
-            own = [k for k in named.keys if k.startswith(prefix) and _field_id(k) <= newest]
-            if own and self.is_exact and not any(named.means(c) for c in table.columns):
-                return named.name
-        return ""
+        own = (n for n in self.columns if any(key.startswith(prefix) for key in n.keys))
+        there = table.columns
+        return next((n.name for n in own if not any(n.means(c) for c in there)), "")
 
 
 def words_of(
@@ -256,10 +255,6 @@ def row_filter_rule(policy: Published) -> RowFilterRule:
 def broken_row_filter(policy: Published) -> RowFilterRule:
     """Return what stands for a row filter that does not hold together: its tables are denied."""
     return RowFilterRule(policy.broken(), is_broken=True)
-
-
-def _field_id(key: str) -> int:
-    return int(key.rpartition("/")[2])
 
 
 def exemption_key(kind: str, key: str) -> str:
