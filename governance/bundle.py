@@ -167,6 +167,15 @@ class Bundle:
         written = [one.body for scope in self._scopes.values() for one in scope.statements]
         return lens([*engine.role_defaults().bodies.values(), *written])
 
+    @cached_property
+    def named_keys(self) -> frozenset[str]:
+        """Return the keys of all that has a policy of its own or that access policies name."""
+        return self.lens.named | self._scopes.keys()
+
+    def labels(self, kind: SecurableKind) -> frozenset[str]:
+        """Return the labels, in lower case, that policies of things of a kind were written for."""
+        return frozenset(label for of, label in self._by_label if of is kind)
+
     def shapes(self) -> Iterator[MaskRule | RowFilterRule]:
         """Return every mask and row filter of the workspace."""
         for scope in self._scopes.values():

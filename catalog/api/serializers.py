@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 from rest_framework import serializers
@@ -123,6 +125,9 @@ class TableListSerializer(serializers.Serializer[Any]):
 
     snapshot = SnapshotSerializer()
     results = TableSerializer(many=True)
+    next = serializers.CharField(
+        allow_null=True, help_text="The address of the next page; null on the last."
+    )
 
 
 class ColumnSerializer(serializers.Serializer[Column]):
@@ -146,6 +151,26 @@ class AtSerializer(serializers.Serializer[Any]):
     snapshot = serializers.IntegerField(
         required=False, default=None, min_value=0, help_text="The newest where left out."
     )
+
+
+class TablePageSerializer(AtSerializer):
+    """Which version to look at, and which page of its tables."""
+
+    page_size = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=1000)
+    cursor = serializers.CharField(
+        required=False, default="", max_length=1000, help_text="As `next` has it."
+    )
+
+    def validate_cursor(self, value: str) -> tuple[str, str] | None:
+        """Return the schema and name of the table before the page."""
+        if not value:
+            return None
+        try:
+            schema, name = json.loads(base64.urlsafe_b64decode(value))
+        except (ValueError, TypeError):
+            message = "This is no cursor: take the address in `next`."
+            raise serializers.ValidationError(message) from None
+        return str(schema), str(name)
 
 
 class PageSerializer(serializers.Serializer[Any]):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
-from catalog.api.serializers import AtSerializer, TableDetailSerializer, TableListSerializer
+from catalog.api.serializers import (
+    AtSerializer,
+    TableDetailSerializer,
+    TableListSerializer,
+    TablePageSerializer,
+)
 from catalog.domain import Table
 from catalog.models import Catalog
 from catalog.selectors import (
@@ -36,17 +44,25 @@ class TablesView(APIView):
 
     @extend_schema(
         operation_id="list_tables",
-        parameters=[AtSerializer],
+        parameters=[TablePageSerializer],
         responses=TableListSerializer,
         tags=["catalog"],
     )
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
-        """List the tables at a snapshot that the actor may browse."""
+        """List the tables at a snapshot that the actor may browse, by schema and name."""
         actor = actor_of(request)
         found = find_catalog(actor, find_workspace(actor, workspace), catalog)
-        snapshot = snapshot_of(found, _at(request))
-        tables = visible_tables(actor, found, snapshot.snapshot_id)
-        body = {"snapshot": snapshot, "results": described(actor, found, tables)}
+        wanted = TablePageSerializer(data=request.query_params)
+        wanted.is_valid(raise_exception=True)
+        asked = wanted.validated_data
+        snapshot = snapshot_of(found, asked["snapshot"])
+        size, after = asked["page_size"], asked["cursor"] or None
+        tables = visible_tables(actor, found, snapshot.snapshot_id, after=after, limit=size + 1)
+        body = {
+            "snapshot": snapshot,
+            "results": described(actor, found, tables[:size]),
+            "next": _next(request, snapshot.snapshot_id, tables, size),
+        }
         return Response(TableListSerializer(body).data)
 
 
@@ -96,6 +112,21 @@ def described(actor: Actor, catalog: Catalog, tables: Sequence[Table]) -> list[d
         }
         for table, decision in zip(tables, decisions, strict=True)
     ]
+
+
+def _next(request: Request, snapshot_id: int, tables: Sequence[Table], size: int) -> str | None:
+    """Return the address of the next page, at the same snapshot, where more is there."""
+    if len(tables) <= size:
+        return None
+    last = tables[size - 1]
+    place = json.dumps([last.schema_name, last.name]).encode()
+    address = request.build_absolute_uri()
+    for name, value in (
+        ("snapshot", snapshot_id),
+        ("cursor", base64.urlsafe_b64encode(place).decode()),
+    ):
+        address = replace_query_param(address, name, value)
+    return address
 
 
 def _at(request: Request) -> int | None:

@@ -19,11 +19,12 @@ from catalog.lake.snapshots import (
     snapshots,
 )
 from catalog.lake.summaries import ColumnSummary, column_summaries
-from catalog.lake.tables import schemas, table, table_by_uuid, tables
+from catalog.lake.tables import Choice, page, schemas, table, table_by_uuid, tables
 
 __all__ = [
     "CatalogNotReady",
     "Change",
+    "Choice",
     "ColumnSummary",
     "InlinedRows",
     "MetadataRows",
@@ -38,6 +39,7 @@ __all__ = [
     "drop",
     "key_of",
     "latest_snapshot",
+    "page",
     "prune",
     "ready",
     "schemas",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -32,9 +33,58 @@ def tables(catalog: Catalog, snapshot_id: int, *, with_columns: bool = True) -> 
     Row counts are estimates where rows are inlined or deleted; `table` counts exactly. Leave
     the columns out for lists: ten thousand tables have two hundred thousand of them.
     """
-    found = _headers(catalog, snapshot_id, sql.SQL("true"), {})
-    sizes = _sizes(catalog, snapshot_id)
-    columns = columns_of(catalog, snapshot_id) if with_columns else {}
+    return page(catalog, snapshot_id, with_columns=with_columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Some of a lake's tables, by uuid or by `schema.name` in lower case."""
+
+    uuids: frozenset[UUID] = frozenset()
+    names: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.uuids or self.names)
+
+
+def page(
+    catalog: Catalog,
+    snapshot_id: int,
+    *,
+    only: Choice | None = None,
+    without: frozenset[UUID] = frozenset(),
+    after: tuple[str, str] | None = None,
+    limit: int | None = None,
+    with_columns: bool = False,
+) -> list[Table]:
+    """Return live tables, sorted by schema and name, in a constant number of queries.
+
+    Of those in `only`, or all but those in `without`: at most `limit`, from the one that follows
+    the schema and name in `after`. What is read does not grow with the tables that are left out.
+    """
+    condition = sql.SQL(
+        "(%(all)s OR t.table_uuid = ANY(%(uuids)s)"
+        " OR lower(s.schema_name || '.' || t.table_name) = ANY(%(names)s))"
+        " AND (%(none)s OR t.table_uuid <> ALL(%(without)s))"
+        " AND (%(first)s OR (s.schema_name, t.table_name) > (%(schema)s, %(name)s))"
+    )
+    chosen = only or Choice()
+    schema, name = after or ("", "")
+    parameters = {
+        "all": only is None,
+        "uuids": list(chosen.uuids),
+        "names": list(chosen.names),
+        "none": not without,
+        "without": list(without),
+        "first": after is None,
+        "schema": schema,
+        "name": name,
+        "limit": limit,
+    }
+    found = _headers(catalog, snapshot_id, condition, parameters)
+    ids = None if limit is None and only is None else [row[0] for row in found]
+    sizes = _sizes(catalog, snapshot_id, ids) if ids is None or ids else {}
+    columns = columns_of(catalog, snapshot_id, ids) if with_columns else {}
     return [_table(catalog, row, columns.get(row[0], ()), sizes.get(row[0])) for row in found]
 
 
@@ -73,8 +123,8 @@ def _headers(
         " s.path, s.path_is_relative, t.path, t.path_is_relative"
         " FROM {ducklake_table} t JOIN {ducklake_schema} s USING (schema_id)"
         " WHERE {live_table} AND {live_schema} AND ({condition})"
-        " ORDER BY s.schema_name, t.table_name",
-        {"snapshot": snapshot_id} | parameters,
+        " ORDER BY s.schema_name, t.table_name LIMIT %(limit)s",
+        {"snapshot": snapshot_id, "limit": None} | parameters,
         live_table=live_as("t"),
         live_schema=live_as("s"),
         condition=condition,
@@ -82,9 +132,16 @@ def _headers(
 
 
 def _sizes(
-    catalog: Catalog, snapshot_id: int, table_id: int | None = None
+    catalog: Catalog,
+    snapshot_id: int,
+    table_ids: Sequence[int] | None = None,
+    *,
+    with_inlined: bool = True,
 ) -> dict[int, tuple[int, int, int]]:
-    """Return (rows, files, bytes) by table id; rows minus what delete files delete."""
+    """Return (rows, files, bytes) by table id, of all where none are given.
+
+    Rows are minus what delete files delete, and with an estimate of what is inlined.
+    """
     found = rows(
         catalog,
         "SELECT coalesce(f.table_id, i.table_id),"
@@ -93,15 +150,16 @@ def _sizes(
         " coalesce(f.files, 0), coalesce(f.bytes, 0)"
         " FROM (SELECT table_id, sum(record_count)::bigint AS records, count(*) AS files,"
         "  sum(file_size_bytes)::bigint AS bytes FROM {ducklake_data_file} WHERE {live}"
-        "  AND (%(table)s::bigint IS NULL OR table_id = %(table)s) GROUP BY table_id) f"
+        "  AND {chosen} GROUP BY table_id) f"
         " FULL JOIN (SELECT s.table_id, s.record_count FROM {ducklake_table_stats} s"
-        "  WHERE %(table)s::bigint IS NULL AND EXISTS (SELECT 1 FROM"
+        "  WHERE %(inlined)s AND {chosen} AND EXISTS (SELECT 1 FROM"
         "  {ducklake_inlined_data_tables} n WHERE n.table_id = s.table_id)) i USING (table_id)"
         " LEFT JOIN (SELECT table_id, sum(delete_count)::bigint AS deleted"
         "  FROM {ducklake_delete_file} WHERE {live}"
-        "  AND (%(table)s::bigint IS NULL OR table_id = %(table)s) GROUP BY table_id) d"
+        "  AND {chosen} GROUP BY table_id) d"
         "  ON d.table_id = f.table_id",
-        {"snapshot": snapshot_id, "table": table_id},
+        {"snapshot": snapshot_id, "tables": table_ids, "inlined": with_inlined},
+        chosen=sql.SQL("(%(tables)s::bigint[] IS NULL OR table_id = ANY(%(tables)s))"),
     )
     return {row[0]: (row[1], row[2], row[3]) for row in found}
 
@@ -111,7 +169,9 @@ def _whole(catalog: Catalog, snapshot_id: int, header: Row) -> Table:
     table_id: int = header[0]
     columns = columns_of(catalog, snapshot_id, [table_id]).get(table_id, ())
     sizes = facts.of(
-        catalog, ("sizes", table_id, snapshot_id), lambda: _sizes(catalog, snapshot_id, table_id)
+        catalog,
+        ("sizes", table_id, snapshot_id),
+        lambda: _sizes(catalog, snapshot_id, [table_id], with_inlined=False),
     )
     records, files, size = sizes.get(table_id, (0, 0, 0))
     inserted, deleted = inlined.counts(catalog, snapshot_id, table_id)
