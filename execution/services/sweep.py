@@ -16,7 +16,7 @@ from execution.domain import ExportState, QueryState
 from execution.engine.problems import QueryCancelled
 from execution.extracts.domain import ExtractState
 from execution.models import Extract, Grant, Query, ResultExport
-from execution.services import notices, tallies
+from execution.services import extracts, notices, tallies
 from execution.services.queue import EXPORT_RESULT, WRITE_EXTRACTS, publish, say_again
 from problems import Problem
 
@@ -166,9 +166,17 @@ def announce_exports() -> int:
 
 
 def announce_extracts() -> int:
-    """Say again that extracts wait to be written, those of dead workers included."""
+    """Say again that extracts wait to be written, those of dead workers included.
+
+    One whose writers died as often as a query's may is given up.
+    """
     limit = timezone.now() - timedelta(seconds=settings.HEARTBEAT_TIMEOUT_SECONDS)
     preparing = Extract.objects.filter(state=ExtractState.PREPARING)
-    preparing.filter(heartbeat_at__lt=limit).update(heartbeat_at=None, worker="")
+    stale = preparing.filter(heartbeat_at__lt=limit)
+    for row in stale.filter(attempts__gte=ATTEMPTS).select_related("workspace")[:AT_ONCE]:
+        why = f"The worker {row.worker} stopped answering while it wrote the extract."
+        gone = WorkerGone(f"{why} It was tried {row.attempts} times.")
+        extracts.fail(held=extracts.Writing(row, row.attempts), problem=gone)
+    stale.filter(attempts__lt=ATTEMPTS).update(heartbeat_at=None, worker="")
     waiting = preparing.filter(heartbeat_at__isnull=True).count()
     return waiting if waiting and publish(WRITE_EXTRACTS) else 0

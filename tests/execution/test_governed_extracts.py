@@ -366,6 +366,19 @@ def test_it_is_written_again_where_a_writer_died(
     assert Extract.objects.get().key == keys_of(workspace)[0]
 
 
+def test_it_is_given_up_where_its_writers_die_again(
+    people: WrittenLake, workspace: Workspace, laptop: Laptop
+) -> None:
+    query = ask(laptop.actor, workspace, PEOPLE, on="auto")
+    long_ago = timezone.now() - timedelta(seconds=settings.HEARTBEAT_TIMEOUT_SECONDS + 1)
+    for _ in range(2):
+        assert extracts.claim("dead")
+        Extract.objects.update(heartbeat_at=long_ago)
+        services.sweep()
+    query.refresh_from_db()
+    assert (states(), query.place, query.state) == (["failed"], "server", QueryState.QUEUED)
+
+
 def test_it_raises_where_a_column_is_read_that_an_extract_does_not_hold(
     people: WrittenLake, workspace: Workspace, laptop: Laptop
 ) -> None:
