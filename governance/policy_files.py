@@ -88,13 +88,21 @@ def load_tests(text: str) -> list[Any]:
     return _tests(1, tests)
 
 
-def dump_tests(tests: list[Any]) -> str:
-    """Return tests as a YAML list, one line each; nothing for none."""
-    written = yaml.dump(
-        tests, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000,
-        default_flow_style=None,
-    )  # fmt: skip
-    return written if tests else ""
+def dump_tests(tests: Iterable[object]) -> str:
+    """Return tests as a YAML list, a line each; nothing for none."""
+    return "".join(f"- {_flow(test)}\n" for test in tests)
+
+
+def _flow(test: object) -> str:
+    written: str = yaml.dump(
+        test,
+        Dumper=_LineDumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=float("inf"),
+    )
+    return written.removesuffix("...\n").strip()
 
 
 def diff(before: PolicyFile | None, after: PolicyFile | None) -> str:
@@ -111,24 +119,30 @@ def diff(before: PolicyFile | None, after: PolicyFile | None) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `on` as a word: only true and false are truth values, as in YAML 1.2."""
+    """Reads `on` as a word: only true and false are truth values, as in YAML 1.2; nor are dates."""
 
 
 class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as blocks, so that a diff shows the line that changed."""
 
 
+class _LineDumper(_Dumper):
+    """Writes a value on one line."""
+
+
 BOOLEAN = "tag:yaml.org,2002:bool"
+WORDS = frozenset({BOOLEAN, "tag:yaml.org,2002:timestamp"})
 for _kind in (_Loader, _Dumper):
     _kind.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != BOOLEAN]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in WORDS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     _kind.add_implicit_resolver(BOOLEAN, re.compile(r"true|false|True|False"), list("tfTF"))
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    breaks = '"' if isinstance(dumper, _LineDumper) else "|"
+    style = breaks if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -189,7 +203,7 @@ def _tests(line: int, tests: object) -> list[dict[str, Any]]:
     try:
         json.dumps(tests)
     except TypeError:
-        message = "`tests` has a date, or another value that is no JSON: quote it."
+        message = "`tests` has a value that is no JSON: quote it."
         raise _invalid(line, message) from None
     return tests
 
@@ -205,7 +219,7 @@ def _time(line: int, given: object) -> datetime | None:
     if given is None:
         return None
     try:
-        found = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
+        found = datetime.fromisoformat(str(given))
     except ValueError:
         raise _invalid(line, "`expires_at` is a time: 2026-12-31T18:00:00+00:00.") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from django.db.models import Q
 from django.http import QueryDict
 
 from accounts.models import Group, Organization, ServiceAccount, User
-from governance import examination
+from governance import examination, policy_files
 from governance.domain import Action, MaskMethod, PolicyKind, Securable, SecurableKind
 from governance.forms import (
     AccessForm,
@@ -28,7 +27,6 @@ from governance.forms.values import PARAMETERS
 from governance.models import Policy, PolicyVersion, TagAssignment
 from governance.scopes import scope_of
 from governance.tags import own_column_tags
-from problems import Invalid
 from workspaces.domain import WorkspaceRole
 
 FEW = 6
@@ -121,25 +119,12 @@ def posted(policy: Policy, sent: QueryDict) -> Draft:
 
 def tests_text_of(tests: Sequence[object]) -> str:
     """Return the tests of a policy as they are written: a line each."""
-    return "".join(f"- {_flow(test)}\n" for test in tests)
+    return policy_files.dump_tests(tests)
 
 
 def tests_of(text: str) -> list[Any]:
-    """Return the tests that a text says. Raises `Invalid` with the line where it is no list."""
-    try:
-        found = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"Line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise Invalid(
-            f"{where}the tests are not YAML: {error.problem}.",
-            hint="Write a line for each: - {principal: ana@x.example, on: …, expect: deny}",
-        ) from error
-    if found is not None and not isinstance(found, list):
-        raise Invalid(
-            "The tests are not a list.", hint="Begin each with a dash: - {principal: …, expect: …}"
-        )
-    return [_jsonable(one) for one in found or []]
+    """Return the tests that a text says. Raises `PolicyFileInvalid` with the line that is wrong."""
+    return policy_files.load_tests(text)
 
 
 def context_of(policy: Policy, draft: Draft) -> dict[str, Any]:
@@ -258,19 +243,3 @@ def _test_example(policy: Policy) -> str:
         PolicyKind.ACCESS: "deny",
     }[PolicyKind(policy.kind)]
     return f"- {{principal: ana@example.com{on}, expect: {expect}}}"
-
-
-def _flow(test: object) -> str:
-    written: str = yaml.safe_dump(
-        test, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
-    )
-    return written.removesuffix("...\n").strip()
-
-
-def _jsonable(value: Any) -> Any:
-    """Return what JSON can keep: YAML's dates are meant as text."""
-    if isinstance(value, dict):
-        return {str(key): _jsonable(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_jsonable(one) for one in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
