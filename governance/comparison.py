@@ -25,6 +25,7 @@ from governance.materialization import ASKED, outcome
 from governance.obligations import may_shape
 from governance.rules import GUARDED, Published
 from governance.subjects import subject
+from governance.tags import bears_on_column
 from workspaces.selectors import Principal
 
 SERVER = DecisionContext(place="server")
@@ -140,6 +141,7 @@ class Comparison:
         return (
             *(one.securable(of, self._facts) for one in self._lenses),
             of.key if is_alone else "",
+            bears_on_column(of, self._facts.tags, verdicts.PERSONAL_DATA),
         )
 
     def changes(

@@ -62,6 +62,11 @@ def of_columns(table: Securable, assigned: Assigned) -> dict[str, frozenset[str]
     return found
 
 
+def bears_on_column(table: Securable, assigned: Assigned, tag: str) -> bool:
+    """Tell whether any column of a table bears the tag itself."""
+    return any(tag in assigned.get(column.key, NO_TAGS) for column in table.columns)
+
+
 def tags_of(securables: Iterable[Securable]) -> dict[str, frozenset[str]]:
     """Return the tags that count for each securable, inherited ones included, by its key."""
     wanted = list(securables)

@@ -32,8 +32,10 @@ def drafts(crowd: Crowd) -> dict[str, Published]:
     permit (principal in Group::"{hr.id}", action == Action::"table.append",
             resource == Table::"{crowd.tables[3].key}");
     """
+    at_home = 'forbid (principal, action == Action::"table.materialize_locally", resource);'
     email, region = crowd.tables[1].columns[:2]
     return {
+        "local": crowd.policy("draft", PolicyKind.ACCESS, workspace, access(at_home)),
         "access": crowd.policy("draft", PolicyKind.ACCESS, workspace, access(text)),
         "mask": crowd.policy(
             "draft", PolicyKind.MASK, catalog,
@@ -63,7 +65,7 @@ def test_it_agrees_with_brute_force_on_50_principals_and_500_tables(
     assert {pair for pair in _pairs(found) if pair[2] == asked} == expected
 
 
-@pytest.mark.parametrize("kind", ["access", "mask", "row_filter"])
+@pytest.mark.parametrize("kind", ["access", "local", "mask", "row_filter"])
 def test_it_agrees_with_brute_force_about_every_action(
     company: Company, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
