@@ -198,6 +198,8 @@ def _filtered(
 def _predicate(rule: RowFilterRule, who: Subject, table: Securable) -> str:
     """Return the predicate; no row where the principal lacks a value or no column is known."""
     try:
-        return templates.render(rule.template, table.columns, who.values)
+        predicate = templates.render(rule.template, table.columns, who.values)
     except templates.Unrenderable:
         return NO_ROWS
+    # The line break ends a comment, which would take the engine's parenthesis with it.
+    return f"{predicate}\n" if "--" in predicate else predicate

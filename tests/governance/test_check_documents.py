@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import duckdb
 import pytest
 
 from accounts.models import Group, ServiceAccount
@@ -122,6 +123,16 @@ def test_it_compiles_a_row_filter(company: Company, shelf: Shelf) -> None:
     shelf.securables[1] = replace(people, columns=tuple(renamed))
     shown = naming.shown(company.workspace, text, found.references)
     assert shown == text.replace("region =", '"land of" =')
+
+
+def test_it_ends_a_comment_before_the_engine_goes_on(company: Company, shelf: Shelf) -> None:
+    people = shelf.securables[1]
+    found = checked(company, PolicyKind.ROW_FILTER, "where: region = 'EU' -- ours", people)
+    assert found.findings == ()
+    publish(company, "f", PolicyKind.ROW_FILTER, people, found.compiled)
+    (only,) = ask(company.actors["owner"], people).obligations.row_filters
+    rows = duckdb.execute(f"SELECT ({only.predicate}) FROM (SELECT 'EU' AS region)").fetchall()
+    assert rows == [(True,)]
 
 
 @pytest.mark.parametrize(
