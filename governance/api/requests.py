@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from governance.api.serializers import KINDS, PolicyFindingSerializer
-from governance.services.policies.drafts import MAX_NAME_LENGTH, MAX_TEXT_LENGTH
+from governance.services.policies.limits import MAX_NAME_LENGTH, MAX_TEXT_LENGTH
 
 TESTS_HELP = "Mappings with principal, on, action, place, expect, masked, hidden, filtered."
 

@@ -24,7 +24,7 @@ from governance.models import PolicyReplay
 from governance.policy_selectors import find_replay
 from governance.scopes import known_keys, scope_of
 from governance.services import authorize, replays
-from governance.services.policies.drafts import MAX_TEXT_LENGTH
+from governance.services.policies.limits import MAX_TEXT_LENGTH
 from governance.services.replays import MAX_DAYS
 
 READING: RequiredScopes = {"GET": Scope.CATALOG_READ}

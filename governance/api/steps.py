@@ -11,28 +11,21 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Scope
-from api.permissions import RequiredScopes, actor_of
-from governance import examination
-from governance import services as governance
+from api.permissions import RequiredScopes
 from governance.api.policies import TAGS, policy_of, version_detail
 from governance.api.requests import (
-    NewPolicyCheckSerializer,
-    PolicyCheckSerializer,
     PolicyDraftSerializer,
     PolicyEndSerializer,
-    PolicyExaminationSerializer,
     PolicyPublishSerializer,
     PolicyRollBackSerializer,
     PolicyStepSerializer,
 )
 from governance.api.serializers import PolicyVersionSerializer
-from governance.domain import Action, PolicyKind, VersionState
-from governance.models import Policy, PolicyVersion
+from governance.domain import VersionState
+from governance.models import Policy
 from governance.policy_selectors import find_version
-from governance.scopes import named_scope, scope_of
 from governance.services import policies
 from problems import Conflict, Problem
-from workspaces.selectors import find_workspace
 
 WRITING: RequiredScopes = {"POST": Scope.CATALOG_WRITE}
 IF_MATCH = OpenApiParameter(
@@ -72,7 +65,7 @@ class DraftsView(APIView):
     def post(self, request: Request, workspace: str, policy: str) -> Response:
         """Open the next version; what is left out is as in the version in force."""
         actor, _, found = policy_of(request, workspace, policy)
-        given = _valid(PolicyDraftSerializer, request)
+        given = valid(PolicyDraftSerializer, request)
         version = policies.draft_version(actor=actor, policy=found, **given)
         return version_detail(actor, version, status.HTTP_201_CREATED)
 
@@ -107,7 +100,7 @@ class VersionView(APIView):
             policy=found,
             number=number,
             expected=_if_match(request),
-            **_valid(PolicyDraftSerializer, request),
+            **valid(PolicyDraftSerializer, request),
         )
         return version_detail(actor, version)
 
@@ -121,70 +114,6 @@ class VersionView(APIView):
             actor=actor, policy=found, number=number, expected=_if_match(request)
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class CheckNewView(APIView):
-    """A text that is not saved."""
-
-    required_scopes: ClassVar[RequiredScopes] = WRITING
-
-    @extend_schema(
-        operation_id="check_new_policy",
-        request=NewPolicyCheckSerializer,
-        responses=PolicyExaminationSerializer,
-        tags=TAGS,
-    )
-    def post(self, request: Request, workspace: str) -> Response:
-        """Say what is wrong with a text, and what its tests come to, without saving it."""
-        actor = actor_of(request)
-        where = find_workspace(actor, workspace)
-        given = _valid(NewPolicyCheckSerializer, request)
-        scope = named_scope(actor, where, given["on"])
-        governance.authorize(actor, Action.POLICY_AUTHOR, scope)
-        policy = Policy(
-            workspace=where,
-            name=given["name"],
-            kind=PolicyKind(given["kind"]),
-            scope_key=scope.key,
-            scope_label=scope.label,
-        )
-        version = PolicyVersion(
-            policy=policy, number=1, text=given.get("text", ""), tests=given.get("tests", [])
-        )
-        return Response(examination.examine(version, actor=actor).as_dict())
-
-
-class CheckView(APIView):
-    """What is found in a policy."""
-
-    required_scopes: ClassVar[RequiredScopes] = WRITING
-
-    @extend_schema(
-        operation_id="check_policy",
-        request=PolicyCheckSerializer,
-        responses=PolicyExaminationSerializer,
-        tags=TAGS,
-    )
-    def post(self, request: Request, workspace: str, policy: str) -> Response:
-        """Say what is wrong with the text sent, or the open one, and what its tests come to."""
-        return Response(_examined(request, workspace, policy).as_dict())
-
-
-class TestView(APIView):
-    """What a policy's tests come to."""
-
-    __test__ = False  # pytest collects whatever is called Test
-    required_scopes: ClassVar[RequiredScopes] = WRITING
-
-    @extend_schema(
-        operation_id="test_policy",
-        request=PolicyCheckSerializer,
-        responses=PolicyExaminationSerializer,
-        tags=TAGS,
-    )
-    def post(self, request: Request, workspace: str, policy: str) -> Response:
-        """Run the tests sent, or those beside the open text, as if it were in force."""
-        return Response(_examined(request, workspace, policy).as_dict())
 
 
 class SubmitView(APIView):
@@ -202,7 +131,7 @@ class SubmitView(APIView):
     def post(self, request: Request, workspace: str, policy: str) -> Response:
         """Submit the draft for review; its text is fixed from then on."""
         actor, _, found = policy_of(request, workspace, policy)
-        given = _valid(PolicyStepSerializer, request)
+        given = valid(PolicyStepSerializer, request)
         version = policies.submit_version(
             actor=actor,
             policy=found,
@@ -227,7 +156,7 @@ class ApproveView(APIView):
     def post(self, request: Request, workspace: str, policy: str) -> Response:
         """Approve what is in review, as someone who had no hand in it."""
         actor, _, found = policy_of(request, workspace, policy)
-        given = _valid(PolicyStepSerializer, request)
+        given = valid(PolicyStepSerializer, request)
         version = policies.approve_version(
             actor=actor, policy=found, number=_number(found, given), reason=given["reason"]
         )
@@ -248,7 +177,7 @@ class RejectView(APIView):
     def post(self, request: Request, workspace: str, policy: str) -> Response:
         """Reject what is in review, or withdraw one's own, with a reason."""
         actor, _, found = policy_of(request, workspace, policy)
-        given = _valid(PolicyStepSerializer, request)
+        given = valid(PolicyStepSerializer, request)
         version = policies.reject_version(
             actor=actor, policy=found, number=_number(found, given), reason=given["reason"]
         )
@@ -270,7 +199,7 @@ class PublishView(APIView):
     def post(self, request: Request, workspace: str, policy: str) -> Response:
         """Bring the open version into force. 422 with findings and tests where it is not fit."""
         actor, _, found = policy_of(request, workspace, policy)
-        given = _valid(PolicyPublishSerializer, request)
+        given = valid(PolicyPublishSerializer, request)
         version = policies.publish_policy(
             actor=actor,
             policy=found,
@@ -297,7 +226,7 @@ class RetireView(APIView):
         """End a policy; where a second person must agree, the answer is a version in review."""
         actor, _, found = policy_of(request, workspace, policy)
         version = policies.retire_policy(
-            actor=actor, policy=found, **_valid(PolicyEndSerializer, request)
+            actor=actor, policy=found, **valid(PolicyEndSerializer, request)
         )
         return version_detail(actor, version)
 
@@ -317,12 +246,13 @@ class RollBackView(APIView):
         """Bring an earlier version's text into force again, as a new version."""
         actor, _, found = policy_of(request, workspace, policy)
         version = policies.roll_back_policy(
-            actor=actor, policy=found, **_valid(PolicyRollBackSerializer, request)
+            actor=actor, policy=found, **valid(PolicyRollBackSerializer, request)
         )
         return version_detail(actor, version)
 
 
-def _valid(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def valid(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Return the body of a request in its shape. Raises `ValidationError`."""
     given = shape(data=request.data)
     given.is_valid(raise_exception=True)
     return dict(given.validated_data)
@@ -340,7 +270,7 @@ def _if_match(request: Request) -> str:
 
 
 def _number(policy: Policy, given: dict[str, Any]) -> int:
-    number: int | None = given.get("number") or _open(policy)
+    number: int | None = given.get("number") or open_number(policy)
     if number is None:
         raise NothingOpen(
             f"{policy.name} has no draft and nothing in review.",
@@ -349,17 +279,8 @@ def _number(policy: Policy, given: dict[str, Any]) -> int:
     return number
 
 
-def _open(policy: Policy) -> int | None:
+def open_number(policy: Policy) -> int | None:
+    """Return the number of what is open of the policy, None where nothing is."""
     states = (VersionState.DRAFT, VersionState.IN_REVIEW)
     numbers = policy.versions.filter(state__in=states).values_list("number", flat=True)
     return numbers.first()
-
-
-def _examined(request: Request, workspace: str, policy: str) -> examination.Examination:
-    actor, _, found = policy_of(request, workspace, policy)
-    governance.authorize(actor, Action.POLICY_AUTHOR, scope_of(found))
-    given = _valid(PolicyCheckSerializer, request)
-    newest = find_version(found, _open(found) or found.versions.values_list("number")[0][0])
-    newest.text, newest.references = given.get("text", examination.shown_text(newest)), []
-    newest.tests = given.get("tests", examination.shown_tests(newest))
-    return examination.examine(newest, actor=actor)

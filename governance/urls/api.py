@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from governance.api import access, files, policies, reviews, simulation, steps
+from governance.api import access, examining, files, policies, reviews, simulation, steps
 
 POLICIES = "workspaces/<str:workspace>/policies"
 POLICY = f"{POLICIES}/<slug:policy>"
@@ -27,12 +27,12 @@ urlpatterns: list[URLPattern] = [
     path(f"{RIGHT}:revoke", reviews.RevokeRightView.as_view(), name="api-access-revoke"),
     path(POLICIES, policies.PoliciesView.as_view(), name="api-policies"),
     path(f"{POLICIES}:apply", files.ApplyView.as_view(), name="api-policies-apply"),
-    path(f"{POLICIES}:check", steps.CheckNewView.as_view(), name="api-policies-check"),
+    path(f"{POLICIES}:check", examining.CheckNewView.as_view(), name="api-policies-check"),
     path(f"{POLICIES}:export", files.ExportView.as_view(), name="api-policies-export"),
     path(f"{POLICIES}:settings", policies.SettingsView.as_view(), name="api-policies-settings"),
     path(POLICY, policies.PolicyView.as_view(), name="api-policy"),
     path(f"{POLICY}:approve", steps.ApproveView.as_view(), name="api-policy-approve"),
-    path(f"{POLICY}:check", steps.CheckView.as_view(), name="api-policy-check"),
+    path(f"{POLICY}:check", examining.CheckView.as_view(), name="api-policy-check"),
     path(f"{POLICY}:diff", policies.DiffView.as_view(), name="api-policy-diff"),
     path(f"{POLICY}:draft", steps.DraftsView.as_view(), name="api-policy-draft"),
     path(f"{POLICY}:impact", simulation.ImpactView.as_view(), name="api-policy-impact"),
@@ -53,7 +53,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{POLICY}:retire", steps.RetireView.as_view(), name="api-policy-retire"),
     path(f"{POLICY}:rollback", steps.RollBackView.as_view(), name="api-policy-rollback"),
     path(f"{POLICY}:submit", steps.SubmitView.as_view(), name="api-policy-submit"),
-    path(f"{POLICY}:test", steps.TestView.as_view(), name="api-policy-test"),
+    path(f"{POLICY}:test", examining.TestView.as_view(), name="api-policy-test"),
     path(f"{POLICY}/versions", policies.VersionsView.as_view(), name="api-policy-versions"),
     path(f"{POLICY}/versions/<int:number>", steps.VersionView.as_view(), name="api-policy-version"),
 ]

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from accounts.domain import Actor
 from audit import services as audit
 from audit.domain import Event
 from governance import examination
-from governance.domain import Action, PolicyKind, Securable, SecurableKind, VersionState
+from governance.domain import Action, PolicyKind, Securable, VersionState
 from governance.models import Policy, PolicyVersion
 from governance.scopes import scope_of
 from governance.services.authorization import authorize
-from governance.services.policies import rows
-from problems import Conflict, Invalid
+from governance.services.policies import limits, rows
+from problems import Conflict
 from workspaces.models import Workspace
-
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-MAX_NAME_LENGTH = 80
-MAX_TEXT_LENGTH = 50_000
-MAX_TESTS = 200
-SCOPES = frozenset({SecurableKind.WORKSPACE, SecurableKind.CATALOG, SecurableKind.TABLE})
-
-Tests = Sequence[dict[str, Any]]
 
 
 class PolicyNameTaken(Conflict):
@@ -54,7 +43,7 @@ def create_policy(
     kind: PolicyKind,
     scope: Securable,
     text: str = "",
-    tests: Tests = (),
+    tests: limits.Tests = (),
     description: str = "",
     reason: str = "",
     expires_at: datetime | None = None,
@@ -64,9 +53,9 @@ def create_policy(
     The text may be wrong or unfinished. Raises `AccessDenied`, `Invalid`, `PolicyNameTaken`.
     """
     authorize(actor, Action.POLICY_AUTHOR, scope)
-    _check_scope(workspace, scope)
-    _check_name(name)
-    _check_expiry(expires_at)
+    limits.check_scope(workspace, scope)
+    limits.check_name(name)
+    limits.check_expiry(expires_at)
     policy = Policy(
         workspace=workspace,
         name=name,
@@ -94,7 +83,7 @@ def draft_version(
     actor: Actor,
     policy: Policy,
     text: str | None = None,
-    tests: Tests | None = None,
+    tests: limits.Tests | None = None,
     reason: str = "",
 ) -> PolicyVersion:
     """Open the next version; what is not given is as in the newest version, with today's names.
@@ -125,7 +114,7 @@ def change_draft(
     number: int,
     expected: str,
     text: str | None = None,
-    tests: Tests | None = None,
+    tests: limits.Tests | None = None,
     reason: str | None = None,
 ) -> PolicyVersion:
     """Change what is given of a draft, which must still be as `expected`, its etag, names it.
@@ -175,7 +164,7 @@ def delete_policy(*, actor: Actor, policy: Policy) -> None:
     """
     policy = rows.lock_policy(policy)
     authorize(actor, Action.POLICY_AUTHOR, scope_of(policy))
-    _check_never_published(policy, "deleted")
+    limits.check_never_published(policy, "deleted")
     _delete(actor, policy)
 
 
@@ -200,12 +189,12 @@ def change_policy(
     if description is not None:
         policy.description = description.strip()
     if name not in {None, policy.name}:
-        _check_never_submitted(policy, "name")
-        _check_name(name or "")
+        limits.check_never_submitted(policy, "name")
+        limits.check_name(name or "")
         policy.name = name or ""
     if never_expires or expires_at is not None:
-        _check_never_submitted(policy, "end")
-        _check_expiry(expires_at)
+        limits.check_never_submitted(policy, "end")
+        limits.check_expiry(expires_at)
         policy.expires_at = None if never_expires else expires_at
     _store(policy)
     audit.record(
@@ -230,14 +219,18 @@ def check_nothing_open(policy: Policy) -> None:
         )
 
 
-def _new_draft(actor: Actor, policy: Policy, text: str, tests: Tests, reason: str) -> PolicyVersion:
+def _new_draft(
+    actor: Actor, policy: Policy, text: str, tests: limits.Tests, reason: str
+) -> PolicyVersion:
     version = PolicyVersion(policy=policy, number=rows.next_number(policy))
     _write(actor, version, text, tests, reason)
     return version
 
 
-def _write(actor: Actor, version: PolicyVersion, text: str, tests: Tests, reason: str) -> None:
-    _check_size(text, tests)
+def _write(
+    actor: Actor, version: PolicyVersion, text: str, tests: limits.Tests, reason: str
+) -> None:
+    limits.check_size(text, tests)
     if text != version.text:
         version.text, version.references = text, []
     version.tests, version.reason = list(tests), reason.strip()
@@ -287,50 +280,3 @@ def _policy_facts(policy: Policy) -> dict[str, Any]:
         "description": policy.description,
         "expires_at": policy.expires_at.isoformat() if policy.expires_at else None,
     }
-
-
-def _check_scope(workspace: Workspace, scope: Securable) -> None:
-    if scope.kind not in SCOPES or scope.workspace_id != workspace.id:
-        raise Invalid(
-            f"A policy of {workspace.name} cannot hold for {scope.label}.",
-            hint="Its scope is the workspace, or a catalog or table of it.",
-        )
-
-
-def _check_name(name: str) -> None:
-    if len(name) > MAX_NAME_LENGTH or not NAME.fullmatch(name):
-        raise Invalid(
-            f"{name!r} is not a name for a policy.",
-            hint="Use lower-case letters and digits, words joined by hyphens: mask-email.",
-        )
-
-
-def _check_expiry(expires_at: datetime | None) -> None:
-    if expires_at is not None and expires_at <= timezone.now():
-        raise Invalid(
-            f"{expires_at:%Y-%m-%d %H:%M} UTC has passed.", hint="Choose a time in the future."
-        )
-
-
-def _check_size(text: str, tests: Tests) -> None:
-    if len(text) > MAX_TEXT_LENGTH or len(tests) > MAX_TESTS:
-        raise Invalid(
-            f"A policy has at most {MAX_TEXT_LENGTH:,} characters and {MAX_TESTS} tests.",
-            hint="Split it into several policies; they hold side by side.",
-        )
-
-
-def _check_never_published(policy: Policy, deed: str) -> None:
-    if policy.versions.filter(published_at__isnull=False).exists():
-        raise rows.PolicyMovedOn(
-            f"The policy {policy.name} was in force, so it cannot be {deed}.",
-            hint="Retire it: it ends at once, and its history stays.",
-        )
-
-
-def _check_never_submitted(policy: Policy, what: str) -> None:
-    if policy.versions.exclude(state=VersionState.DRAFT).exists():
-        raise rows.PolicyMovedOn(
-            f"The {what} of {policy.name} is fixed since it was first submitted.",
-            hint="Retire it and create another one.",
-        )
