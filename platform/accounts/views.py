@@ -92,6 +92,20 @@ def revoke_device(request: HttpRequest, device: UUID) -> HttpResponseBase:
     return redirect("page-devices")
 
 
+@require_POST
+@signed_in
+def state_device(request: HttpRequest, device: UUID) -> HttpResponseBase:
+    """Take an administrator's word for whether a device is managed, or its disk encrypted."""
+    said = {
+        name: request.POST[name] == "yes"
+        for name in ("is_managed", "is_disk_encrypted")
+        if name in request.POST
+    }
+    stated = accounts.state_device(actor=actor_of(request), device=_device(request, device), **said)
+    messages.success(request, f"What you state of {stated.name} is kept; policies may ask for it.")
+    return redirect("page-devices")
+
+
 def _tokens_page(
     request: HttpRequest, form: TokenForm, *, issued: accounts.IssuedToken | None = None
 ) -> HttpResponseBase:

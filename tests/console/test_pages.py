@@ -29,6 +29,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-isolation": ("GET", "/isolation", (200, 403, 403, 403, 200, 302)),
     "page-devices": ("GET", "/devices", (200, 200, 200, 200, 200, 302)),
     "page-device-approve": ("POST", "/devices/{device}/approve", (302, 404, 403, 403, 404, 302)),
+    "page-device-state": ("POST", "/devices/{device}/state", (302, 404, 403, 403, 404, 302)),
     "page-device-revoke": ("POST", "/devices/{device}/revoke", (302, 404, 302, 403, 404, 302)),
     "page-device-reset-predictions": (
         "POST",
@@ -318,3 +319,17 @@ def test_it_settles_the_organization_for_everyone_on_one_page(
     assert (
         ">region=eu<" not in signed_in(cast.actor("analyst")).get("/organization").content.decode()
     )
+
+
+def test_it_takes_an_administrators_word_for_a_device(
+    cast: Cast, device: Device, signed_in: SignedIn
+) -> None:
+    client = signed_in(cast.actor("owner"))
+    client.post(f"/devices/{device.id}/approve")
+    for form in ({"is_managed": "yes"}, {"is_disk_encrypted": "yes"}, {"is_managed": "no"}):
+        assert client.post(f"/devices/{device.id}/state", form).status_code == 302
+    device.refresh_from_db()
+    assert (device.is_managed, device.is_disk_encrypted) == (False, True)
+    page = client.get("/devices").content.decode()
+    assert '<span class="tag good">disk encrypted</span>' in page
+    assert '<span class="tag good">managed</span>' not in page
