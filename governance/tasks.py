@@ -12,7 +12,7 @@ from governance.services import policies, replays
 
 @shared_task(name="governance.retire_expired")
 def retire_expired() -> int:
-    """Retire expired policies; return how many. They grant nothing since the moment itself."""
+    """Retire expired policies; return how many. What they grant ended at the time itself."""
     return policies.retire_expired()
 
 

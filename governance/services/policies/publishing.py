@@ -116,7 +116,8 @@ def roll_back_policy(
 def retire_expired() -> int:
     """Retire the policies whose end has passed, each in a transaction; return how many.
 
-    They hold no longer whether this runs or not; it is what tells people so.
+    What they grant ends at the time itself, whether this runs or not; what they forbid, mask or
+    filter ends here, so that nothing is uncovered without a record.
     """
     due = Policy.objects.filter(
         expires_at__lte=timezone.now(), versions__state=VersionState.PUBLISHED
