@@ -13,6 +13,7 @@ from governance.reasons import VERBS
 
 Json = dict[str, Any]
 
+EVERYONE = "everyone"
 PEOPLE = {
     "Group": "members of {}",
     "ServiceAccount": "the service account {}",
@@ -57,6 +58,8 @@ def access(body: Json) -> str:
     """Return what one Cedar policy says; a condition that has no sentence is said to be there."""
     who = _principal(body["principal"])
     may = "may" if body["effect"] == "permit" else "may not"
+    if who == EVERYONE and may == "may not":
+        who, may = "nobody", "may"
     conditions = [_condition(one) for one in body.get("conditions", [])]
     when = f", {' and '.join(dict.fromkeys(conditions))}" if conditions else ""
     # A name stays as it is written: an address is not Ana@x.y at the start of a sentence.
@@ -105,7 +108,7 @@ def _principal(head: Json) -> str:
         name = PEOPLE.get(entity["type"], "{}").format(entity["id"])
         kind = PRINCIPAL_TYPES.get(head.get("entity_type", ""))
         return f"{kind} among {name}" if kind else name
-    return PRINCIPAL_TYPES.get(head.get("entity_type", ""), "everyone")
+    return PRINCIPAL_TYPES.get(head.get("entity_type", ""), EVERYONE)
 
 
 def _deeds(head: Json) -> str:

@@ -18,6 +18,7 @@ from governance import examination
 from governance.domain import Action, PolicyKind, VersionState
 from governance.forms.posted import who_of
 from governance.models import Policy, PolicyVersion
+from governance.policy_files import PolicyFileInvalid
 from governance.policy_selectors import find_policy, find_version, withheld
 from governance.scopes import scope_of
 from governance.selectors import decide
@@ -25,7 +26,7 @@ from governance.services.authorization import authorize
 from governance.services.policies import change_draft, change_policy, draft_version, rows
 from governance.views import composer, differences
 from governance.views.lines import KINDS
-from problems import Invalid, Problem
+from problems import Problem
 from workspaces.models import Workspace
 
 
@@ -191,7 +192,7 @@ def check(request: HttpRequest, workspace: str, policy: str) -> HttpResponseBase
     context: dict[str, Any] = {"workspace": place, "policy": found, "draft": draft}
     try:
         version = unsaved(found, draft)
-    except Invalid as problem:
+    except PolicyFileInvalid as problem:
         context["problem"] = problem.as_dict()
     else:
         context["examined"] = examination.examine(version, actor=actor)
@@ -202,7 +203,7 @@ def check(request: HttpRequest, workspace: str, policy: str) -> HttpResponseBase
 
 
 def unsaved(policy: Policy, draft: composer.Draft) -> PolicyVersion:
-    """Return what the editor holds as a version that is saved nowhere. Raises `Invalid`."""
+    """Return what the editor holds, saved nowhere. Raises `PolicyFileInvalid` for its tests."""
     opened = rows.open_version(policy)
     number = opened.number if opened else rows.next_number(policy)
     tests = composer.tests_of(draft.tests_text)

@@ -63,8 +63,16 @@ function markFindings() {
   document.querySelector("policy-text")?.mark(findings);
 }
 
+// What was unfolded stays so when the check answers again.
+let unfolded = false;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.target.id === "verdict") unfolded = event.target.querySelector(".compared")?.open ?? unfolded;
+});
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.target.id === "verdict") markFindings();
+  if (event.target.id !== "verdict") return;
+  markFindings();
+  const compared = event.target.querySelector(".compared");
+  if (compared) compared.open = unfolded;
 });
 document.addEventListener("click", (event) => {
   const finding = event.target.closest("#findings [data-line]");

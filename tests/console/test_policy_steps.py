@@ -91,7 +91,7 @@ def test_it_says_on_which_line_the_tests_are_wrong(
 ) -> None:
     wrong = sent(policy, tests="- {principal: ana}\n- }")
     shown = signed_in(owner).post(f"{W}/{policy.name}/check", wrong).content.decode()
-    assert "Line 2, column 3" in shown
+    assert "line 2" in shown.lower()
 
 
 def test_it_asks_a_second_person_where_the_workspace_does(
@@ -156,6 +156,7 @@ def test_it_shows_readers_the_text_and_no_step(
 ) -> None:
     shown = signed_in(analyst).get(f"{W}/{policy.name}").content.decode()
     assert "Action::&quot;table.query&quot;" in shown
+    assert "Nobody may query all in its scope." in shown
     assert "Publish…" not in shown
     assert signed_in(analyst).post(f"{W}/{policy.name}/check", sent(policy)).status_code == 403
 
