@@ -70,6 +70,7 @@ def page_context(actor: Actor, workspace: Workspace, policy: Policy) -> dict[str
         "shown": shown,
         "may": may,
         "is_hidden": is_hidden,
+        "hidden": hidden,
         "is_editable": editable and may["author"] and not is_hidden,
         "needs_approval": rows.requires_approval(workspace),
         "is_own": opened is not None and str(actor.id) in opened.contributor_ids,
@@ -81,13 +82,19 @@ def page_context(actor: Actor, workspace: Workspace, policy: Policy) -> dict[str
     draft = composer.opened(policy, shown)
     if context["is_editable"]:
         return context | composer.context_of(policy, draft)
-    return (
-        context | {"draft": draft, "lines": draft.text.splitlines()} | _compared(opened, in_force)
-    )
+    context |= {"draft": draft, "lines": draft.text.splitlines()}
+    return context | _compared(actor, workspace, opened, in_force)
 
 
-def _compared(opened: PolicyVersion | None, in_force: PolicyVersion | None) -> dict[str, Any]:
+def _compared(
+    actor: Actor,
+    workspace: Workspace,
+    opened: PolicyVersion | None,
+    in_force: PolicyVersion | None,
+) -> dict[str, Any]:
     if opened is None or in_force is None or opened.is_retirement:
+        return {}
+    if withheld(actor, workspace, [in_force]):
         return {}
     before, after = examination.shown_text(in_force), examination.shown_text(opened)
     return {"difference": differences.lines(before, after)}
@@ -149,6 +156,7 @@ def compose(request: HttpRequest, workspace: str, policy: str) -> HttpResponseBa
     """Answer the editor itself again: as text or form, or with a principal added or removed."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = find_policy(actor, place, policy)
+    authorize(actor, Action.POLICY_AUTHOR, scope_of(found))
     draft = composer.posted(found, request.POST)
     context = composer.context_of(found, draft) | {
         "workspace": place,
@@ -196,7 +204,7 @@ def check(request: HttpRequest, workspace: str, policy: str) -> HttpResponseBase
         context["problem"] = problem.as_dict()
     else:
         context["examined"] = examination.examine(version, actor=actor)
-        context |= _compared(version, rows.published_version(found))
+        context |= _compared(actor, place, version, rows.published_version(found))
     answer = render(request, "governance/verdict.html", context)
     answer.headers["HX-Trigger-After-Settle"] = "checked"
     return answer
@@ -275,10 +283,10 @@ def refused(request: HttpRequest, policy: Policy, problem: Problem) -> HttpRespo
     context: dict[str, Any] = {"problem": problem.as_dict(), "policy": policy}
     opened = rows.open_version(policy)
     if opened and opened.text == composer.posted(policy, request.POST).text:
-        context["etag"] = (
-            opened.etag
-        )  # saved before the step was refused: it is what the editor holds
-    if current := problem.extra.get("current"):
+        # Saved before the step was refused: it is what the editor holds.
+        context["etag"] = opened.etag
+    is_hidden = opened and withheld(actor_of(request), policy.workspace, [opened])
+    if (current := problem.extra.get("current")) and not is_hidden:
         theirs, ours = current["text"], composer.posted(policy, request.POST).text
         context |= {
             "etag": current["etag"],
