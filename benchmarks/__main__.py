@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-NAMES = ("planning", "overhead", "memory", "big_result", "admission", "latency", "load")
+NAMES = (
+    "planning", "overhead", "memory", "big_result", "admission", "latency", "load", "governance",
+    "replay",
+)  # fmt: skip
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or NAMES:
