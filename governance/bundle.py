@@ -16,7 +16,7 @@ from django.db.models.expressions import RawSQL
 
 from governance import engine, rules
 from governance.classes import Lens, lens
-from governance.domain import PolicyKind, Securable, SecurableKind, VersionState
+from governance.domain import Action, PolicyKind, Securable, SecurableKind, VersionState
 from governance.engine import PolicyBundle
 from governance.models import PolicySet, PolicyVersion
 from governance.rules import MaskRule, Published, RowFilterRule, Statement
@@ -38,6 +38,11 @@ SCOPE_KINDS = {"catalog": SecurableKind.CATALOG, "table": SecurableKind.TABLE}
 NAMESAKE = "namesake of "
 DEFAULTS = "defaults"
 """Stands for the role defaults among the keys of scopes."""
+
+
+def is_of_namesake(key: str) -> bool:
+    """Tell whether a key is that of policies that deny a thing for its name alone."""
+    return key.startswith(NAMESAKE)
 
 
 class Kept(Generic[Key, Value]):
@@ -103,6 +108,7 @@ class Bundle:
         self._scopes: dict[str, _Scope] = {}
         self._by_label: dict[tuple[SecurableKind, str], set[str]] = {}
         self._sets: Kept[tuple[str, ...], PolicyBundle] = Kept(KEPT_SETS)
+        self._named: dict[Action, frozenset[str]] = {}
         for policy in self.policies:
             self._add(policy)
             self._add_namesake(policy)
@@ -147,15 +153,19 @@ class Bundle:
         found = [mask for scope in self._scopes.values() for mask in scope.masks]
         return [(mask, policies[mask.policy.name]) for mask in found]
 
-    def access_above(self, securable: Securable) -> tuple[str, ...]:
-        """Return the scopes above a securable with access policies: a batch shares them."""
-        keys = (k for node in securable.ancestors for k in (node.key, *self._namesakes_of(node)))
-        return tuple(key for key in keys if self._has_access(key))
+    def access_above(self, securable: Securable, action: Action) -> tuple[str, ...]:
+        """Return the scopes above a securable with access policies that an action may concern.
 
-    def access_of(self, securable: Securable) -> tuple[str, ...]:
-        """Return the securable's own scope where it has access policies."""
+        A batch shares them.
+        """
+        keys = (k for node in securable.ancestors for k in (node.key, *self._namesakes_of(node)))
+        return tuple(key for key in keys if action in self._about.get(key, ()))
+
+    def access_of(self, securable: Securable, action: Action | None = None) -> tuple[str, ...]:
+        """Return the securable's own scope where it has access policies, about an action or any."""
         keys = (securable.key, *self._namesakes_of(securable))
-        return tuple(key for key in keys if self._has_access(key))
+        found = (key for key in keys if key in self._about)
+        return tuple(key for key in found if action is None or action in self._about[key])
 
     def access(self, keys: tuple[str, ...]) -> PolicyBundle:
         """Return the access policies of some scopes, parsed; `DEFAULTS` is among the scopes."""
@@ -168,13 +178,34 @@ class Bundle:
         return lens([*engine.role_defaults().bodies.values(), *written])
 
     @cached_property
-    def named_keys(self) -> frozenset[str]:
-        """Return the keys of all that has a policy of its own or that access policies name."""
-        return self.lens.named | self._scopes.keys()
+    def _about(self) -> dict[str, frozenset[Action]]:
+        """Return the actions that the access policies of each scope may be about."""
+        return {
+            key: frozenset().union(*(rules.actions_of(one.body) for one in scope.statements))
+            for key, scope in self._scopes.items()
+            if scope.statements
+        }
 
-    def labels(self, kind: SecurableKind) -> frozenset[str]:
-        """Return the labels, in lower case, that policies of things of a kind were written for."""
-        return frozenset(label for of, label in self._by_label if of is kind)
+    def named_keys(self, action: Action) -> frozenset[str]:
+        """Return the keys of all that access policies about an action are for, or name."""
+        if action not in self._named:
+            keys = [key for key, actions in self._about.items() if action in actions]
+            bodies = [
+                one.body
+                for key in keys
+                for one in self._scopes[key].statements
+                if action in rules.actions_of(one.body)
+            ]
+            self._named[action] = lens(bodies).named.union(keys)
+        return self._named[action]
+
+    def labels(self, kind: SecurableKind, action: Action) -> frozenset[str]:
+        """Return the labels, in lower case, that access policies of a kind were written for."""
+        return frozenset(
+            label
+            for (of, label), keys in self._by_label.items()
+            if of is kind and any(action in self._about.get(f"{NAMESAKE}{k}", ()) for k in keys)
+        )
 
     def shapes(self) -> Iterator[MaskRule | RowFilterRule]:
         """Return every mask and row filter of the workspace."""
@@ -188,9 +219,6 @@ class Bundle:
             return engine.role_defaults()
         texts = {one.id: (one.body, one.policy) for one in found}
         return engine.assemble(texts, engine.role_defaults() if DEFAULTS in keys else None)
-
-    def _has_access(self, key: str) -> bool:
-        return key in self._scopes and bool(self._scopes[key].statements)
 
     def _chain(self, securable: Securable) -> list[_Scope]:
         chain = (securable, *securable.ancestors)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from accounts.domain import Actor, DeviceIdentity, DeviceStatus
-from governance import reasons, verdicts
+from governance import reasons, rules, verdicts
 from governance.bundle import Bundle
 from governance.domain import (
     Action,
@@ -214,14 +214,9 @@ def actions_of(policy: Published) -> frozenset[Action]:
     if policy.kind is not PolicyKind.ACCESS:
         return GUARDED
     try:
-        heads = [one["body"]["action"] for one in policy.compiled["statements"]]
-        named = {
-            entity["id"]
-            for head in heads
-            for entity in (head["entities"] if "entities" in head else [head["entity"]])
-        }
-        return frozenset(map(Action, named))
-    except (KeyError, TypeError, ValueError):  # all actions, a group of actions, or no text
+        bodies = [one["body"] for one in policy.compiled["statements"]]
+        return frozenset(action for body in bodies for action in rules.actions_of(body))
+    except (KeyError, TypeError):
         return frozenset(Action)
 
 

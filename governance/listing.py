@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from governance.bundle import bundle_of
-from governance.domain import Securable, SecurableKind
+from governance.domain import Action, Securable, SecurableKind
 from governance.models import Ownership, TagAssignment
 
 NO_TABLE = UUID(int=0)
@@ -18,7 +18,7 @@ NO_TABLE = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class Distinguished:
-    """The tables of a catalog that have a tag, an owner or a policy, or that a policy names.
+    """The tables that have a tag, an owner or a policy about browsing, or that one names.
 
     By DuckLake's uuid; and by label, in lower case, those that bear a name which a policy was
     written for.
@@ -38,8 +38,8 @@ def distinguished(catalog: Securable) -> Distinguished:
     labels: frozenset[str] = frozenset()
     if catalog.workspace_id:
         held = bundle_of(catalog.workspace_id)
-        keys |= {key for key in held.named_keys if key.startswith(below)}
-        labels = held.labels(SecurableKind.TABLE)
+        keys |= {key for key in held.named_keys(Action.CATALOG_BROWSE) if key.startswith(below)}
+        labels = held.labels(SecurableKind.TABLE, Action.CATALOG_BROWSE)
     return Distinguished(frozenset(UUID(key.removeprefix(below)) for key in keys), labels)
 
 

@@ -203,6 +203,16 @@ def statements(policy: Published) -> Iterable[tuple[str, Statement]]:
         )
 
 
+def actions_of(body: Json) -> frozenset[Action]:
+    """Return the actions that the head of a Cedar policy lets it be about."""
+    head = body["action"]
+    entities = head["entities"] if "entities" in head else [head.get("entity")]
+    try:
+        return frozenset(Action(one["id"]) for one in entities)
+    except (KeyError, TypeError, ValueError):  # all actions, or a group of them
+        return frozenset(Action)
+
+
 def broken_statement(policy: Published) -> Statement:
     """Return what stands for an access policy that cannot be read: all in its scope is denied."""
     body = _refusal({"op": "All"}, _confined(policy))

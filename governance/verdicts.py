@@ -8,7 +8,7 @@ from uuid import UUID
 
 from accounts.domain import Actor
 from governance import engine, entities, obligations, rules, subjects, tags
-from governance.bundle import DEFAULTS, NOTHING, Bundle
+from governance.bundle import DEFAULTS, NOTHING, Bundle, is_of_namesake
 from governance.classes import Lens
 from governance.domain import (
     NO_OBLIGATIONS,
@@ -35,6 +35,10 @@ STAYS = "personal-data-stays-on-the-server"
 
 FEW = 16
 """So many requests are asked as they are: they are mostly about different things."""
+
+
+_Groups = dict[tuple[Bundle, UUID | None, tuple[str, ...]], list[int]]
+"""The positions of requests that the same policies are asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +139,41 @@ def _verdicts(
     batch: _Batch, requests: Sequence[Request], holding: Sequence[Bundle]
 ) -> list[Verdict]:
     parts: list[list[Verdict]] = [[] for _ in requests]
-    groups: dict[tuple[Bundle, UUID | None, tuple[str, ...]], list[int]] = {}
+    groups: _Groups = {}
+    own: _Groups = {}
     for position, (request, bundle) in enumerate(zip(requests, holding, strict=True)):
         securable = request.securable
         workspace = securable.workspace_id
-        above = (DEFAULTS, *bundle.access_above(securable))
+        above = (DEFAULTS, *bundle.access_above(securable, request.action))
         groups.setdefault((bundle, workspace, above), []).append(position)
-        if own := bundle.access_of(securable):
-            groups.setdefault((bundle, workspace, own), []).append(position)
-    for (bundle, workspace, keys), positions in groups.items():
+        if keys := bundle.access_of(securable, request.action):
+            own.setdefault((bundle, workspace, keys), []).append(position)
+    for (bundle, workspace, keys), positions in (groups | _together(own)).items():
         asked = [requests[position] for position in positions]
         answers = batch.ask_each_class(bundle.access(keys), asked, workspace, bundle.lens)
         for position, verdict in zip(positions, answers, strict=True):
             parts[position].append(verdict)
     found = [engine.combine(verdicts) for verdicts in parts]
     return _mendable(batch, requests, holding, found)
+
+
+def _together(own: _Groups) -> _Groups:
+    """Return few groups in place of many: in each, all their policies are asked at once.
+
+    Every policy is confined to its scope, so those of other scopes say nothing: all but those
+    that deny a namesake, which are asked apart.
+    """
+    apart = {key: found for key, found in own.items() if any(map(is_of_namesake, key[2]))}
+    if len(own) - len(apart) <= FEW:
+        return own
+    keys: dict[tuple[Bundle, UUID | None], set[str]] = {}
+    positions: dict[tuple[Bundle, UUID | None], list[int]] = {}
+    for (bundle, workspace, scopes), found in own.items():
+        if (bundle, workspace, scopes) in apart:
+            continue
+        keys.setdefault((bundle, workspace), set()).update(scopes)
+        positions.setdefault((bundle, workspace), []).extend(found)
+    return apart | {(*key, tuple(sorted(keys[key]))): found for key, found in positions.items()}
 
 
 def _mendable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -162,3 +163,19 @@ def test_it_decides_by_another_bundle_for_simulations(company: Company) -> None:
     assert not selectors.decide_many(owner, asked)[0].allowed
     again = without.with_policy(bundle.as_published(ban.versions.get()))
     assert not selectors.decide_many(owner, asked, bundle=again)[0].allowed
+
+
+def test_it_asks_the_policies_of_many_tables_at_once_as_it_would_one_by_one(
+    company: Company,
+) -> None:
+    tables = [company.table(f"t{number}") for number in range(40)]
+    gone = replace(tables[5], key=f"{tables[5].key[:-4]}0000")
+    for number, scope in enumerate([*tables[:30:2], gone, *tables[1:20:2]]):
+        text = FORBID if number % 3 else PERMIT
+        publish(company, f"own-{number}", PolicyKind.ACCESS, scope, access(text, about=scope.key))
+    for name in ("analyst", "member"):
+        actor = company.actors[name]
+        asked = [Request(Action.TABLE_QUERY, table) for table in tables]
+        together = [decision.allowed for decision in governance.decide_many(actor, asked)]
+        assert together == [ask(actor, table).allowed for table in tables]
+        assert len(set(together)) == 2
