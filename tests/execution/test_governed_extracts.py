@@ -7,10 +7,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from accounts.domain import Actor
@@ -19,17 +17,16 @@ from catalog import storage
 from execution import services
 from execution.authorization import PoliciesChanged
 from execution.domain import QueryState
-from execution.engine.domain import Progress
 from execution.models import Extract, Grant, Query
-from execution.services import extract_expiry, extracts, preparing
+from execution.services import extract_expiry
 from execution.services.files import FileRefused
-from execution.services.submit import PlaceRefused
-from governance.domain import Action
+from governance.domain import Action, PolicyKind
 from governance.services import assign_tag
 from tests.cast import Cast
 from tests.catalog.lakes import WrittenLake, written_lake
 from tests.execution import governed
 from tests.execution.governed import Laptop, ask, mask, on_device, on_server, row_filter
+from tests.governance.publishing import access
 from workspaces.models import Workspace
 
 __all__ = ["written_lake"]
@@ -140,6 +137,19 @@ def test_it_reads_a_governed_table_beside_an_open_one(
     rows = on_device(laptop, workspace, sql)
     assert rows == on_server(laptop.actor, workspace, sql)
     assert len(rows) == 4
+
+
+def test_it_stands_for_an_open_table_whose_files_must_stay(
+    written_lake: WrittenLake, workspace: Workspace, laptop: Laptop
+) -> None:
+    written_lake.run("CREATE TABLE names AS SELECT i AS id, 'n' || i AS name FROM range(99) r(i)")
+    governed.in_storage(written_lake)
+    text = 'forbid (principal, action == Action::"table.materialize_locally", resource);'
+    scope = governed.table_of(written_lake, "names")
+    governed.publish(workspace, "files-stay", PolicyKind.ACCESS, scope, access(text))
+    sql = "SELECT name FROM names WHERE id > 90 ORDER BY id"
+    assert on_device(laptop, workspace, sql) == on_server(laptop.actor, workspace, sql)
+    assert states() == ["ready"]
 
 
 # --- Whose it is ------------------------------------------------------------------------------
@@ -262,131 +272,3 @@ def test_it_ends_the_longest_unused_for_want_of_room(
     workspace.refresh_from_db()
     assert extract_expiry.make_room(workspace) == 1
     assert states() == ["expired", "ready"]
-
-
-# --- When it cannot be made -------------------------------------------------------------------
-def test_it_runs_on_the_server_where_an_extract_would_be_too_large(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    Workspace.objects.update(max_extract_bytes=100)
-    workspace.refresh_from_db()
-    query = ask(laptop.actor, workspace, PEOPLE, on="auto")
-    assert query.state == QueryState.PREPARING
-    services.write_extracts("test")
-    query.refresh_from_db()
-    assert (query.place, query.state) == ("server", QueryState.QUEUED)
-    assert "The server runs it." in query.plan["why"]
-    services.run_query(query.id, worker="test")
-    query.refresh_from_db()
-    assert (query.state, query.row_count) == (QueryState.SUCCEEDED, 401)
-    assert keys_of(workspace) == []
-    with pytest.raises(PlaceRefused, match="There is no extract"):
-        ask(laptop.actor, workspace, PEOPLE)
-    assert events().count("extract.failed") == 1
-
-
-def test_it_fails_a_local_query_whose_extract_cannot_be_made(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    Workspace.objects.update(max_extract_bytes=100)
-    workspace.refresh_from_db()
-    query = ask(laptop.actor, workspace, PEOPLE)
-    services.write_extracts("test")
-    query.refresh_from_db()
-    assert query.state == QueryState.FAILED
-    assert query.problem
-    assert query.problem["code"] == "extract-too-large"
-
-
-def test_it_makes_no_extract_of_what_changes_by_itself(
-    written_lake: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    written_lake.run("CREATE TABLE t AS SELECT DATE '2020-01-01' AS day")
-    row_filter(written_lake, "t", "day < current_date")
-    with pytest.raises(PlaceRefused, match="changes by itself"):
-        ask(laptop.actor, workspace, "SELECT * FROM t")
-
-
-def test_it_stops_writing_when_nobody_waits_any_more(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    query = ask(laptop.actor, workspace, PEOPLE)
-    held = extracts.claim("test")
-    assert held
-    assert extracts.is_wanted(held)
-    services.cancel_query(actor=laptop.actor, query=query)
-    assert not extracts.is_wanted(held)
-    preparing.write(held)
-    assert states() == ["failed"]
-    assert keys_of(workspace) == []
-    query.refresh_from_db()
-    assert query.state == QueryState.CANCELLED
-
-
-# --- Writers ----------------------------------------------------------------------------------
-def test_it_is_written_once_for_all_who_wait(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop, cast: Cast
-) -> None:
-    steward = governed.laptop_of(cast, "steward")
-    queries = [ask(one.actor, workspace, PEOPLE) for one in (laptop, steward, laptop)]
-    assert states() == ["preparing"]
-    assert services.write_extracts("test") == 1
-    for query in queries:
-        query.refresh_from_db()
-        assert query.state == QueryState.DELEGATED
-    assert events().count("extract.created") == 1
-
-
-def test_it_shows_its_progress_to_who_waits(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    query = ask(laptop.actor, workspace, PEOPLE)
-    held = extracts.claim("test")
-    assert held
-    extracts.beat(held, Progress(percent=40.0, rows=7))
-    query.refresh_from_db()
-    assert (query.state, query.progress["percent"]) == (QueryState.PREPARING, 40.0)
-
-
-def test_it_is_written_again_where_a_writer_died(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    query = ask(laptop.actor, workspace, PEOPLE)
-    dead = extracts.claim("dead")
-    assert dead
-    assert extracts.claim("other") is None
-    long_ago = timezone.now() - timedelta(seconds=settings.HEARTBEAT_TIMEOUT_SECONDS + 1)
-    Extract.objects.update(heartbeat_at=long_ago)
-    services.sweep()
-    assert services.write_extracts("alive") == 1
-    preparing.write(dead)
-    assert len(keys_of(workspace)) == 1
-    query.refresh_from_db()
-    assert query.state == QueryState.DELEGATED
-    assert Extract.objects.get().key == keys_of(workspace)[0]
-
-
-def test_it_is_given_up_where_its_writers_die_again(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    query = ask(laptop.actor, workspace, PEOPLE, on="auto")
-    long_ago = timezone.now() - timedelta(seconds=settings.HEARTBEAT_TIMEOUT_SECONDS + 1)
-    for _ in range(2):
-        assert extracts.claim("dead")
-        Extract.objects.update(heartbeat_at=long_ago)
-        services.sweep()
-    query.refresh_from_db()
-    assert (states(), query.place, query.state) == (["failed"], "server", QueryState.QUEUED)
-
-
-def test_it_raises_where_a_column_is_read_that_an_extract_does_not_hold(
-    people: WrittenLake, workspace: Workspace, laptop: Laptop
-) -> None:
-    """Never a NULL in place of a value: what is shown and not held is an error, were it read."""
-    query = ask(laptop.actor, workspace, PEOPLE)
-    services.write_extracts("test")
-    query.refresh_from_db()
-    query.execution["tables"][0]["extract"]["columns"] = ["id", "region"]
-    query.save()
-    with pytest.raises(duckdb.InvalidInputException, match="does not hold the column"):
-        governed.rows_of(laptop, query)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from upend import __version__
 from upend.api import Api
 from upend.errors import (
     HandedOver,
@@ -316,6 +315,8 @@ class Runner:
         device = self._api.device
         if device is None:
             return ""
+        from upend.receipt import receipt_claims  # noqa: PLC0415  # brings the engine with it
+
         receipt = device.sign_receipt(receipt_claims(str(document["id"]), run))
         path = f"{self._base}/queries/{document['id']}/receipt"
         try:
@@ -323,41 +324,6 @@ class Runner:
         except UpendError as error:
             return f"The receipt of this run was not accepted: {error.detail}"
         return ""
-
-
-def receipt_claims(query_id: str, run: LocalRun) -> Document:
-    """Return what this device says about a run: no values of the data, only its measures."""
-    import duckdb  # noqa: PLC0415  # slow to import, and only local runs need it
-
-    from upend import machine  # noqa: PLC0415
-
-    outcome = "succeeded"
-    if run.error is not None:
-        outcome = "cancelled" if isinstance(run.error, QueryCancelled) else "failed"
-    claims: Document = {
-        "query_id": query_id,
-        "outcome": outcome,
-        "bytes_read": run.bytes_read,
-        "row_count": run.table.num_rows if run.table is not None else None,
-        "engine_seconds": round(run.engine_seconds, 6),
-        "run_seconds": round(run.run_seconds, 6),
-        "truncated": run.truncated,
-        "columns": [{"name": c.name, "type": c.type} for c in run.columns],
-        "engine": f"duckdb {duckdb.__version__}",
-        "client": f"upend {__version__}",
-        "iat": int(time.time()),
-        "machine": {
-            "memory_bytes": machine.memory_bytes(),
-            "cores": machine.cores(),
-            "cached_bytes": {},  # each run has an engine of its own: nothing fetched stays
-        },
-    }
-    if run.link_bytes_per_second:
-        claims["machine"]["link_bytes_per_second"] = run.link_bytes_per_second
-    if run.error is not None:
-        # The engine's own text may quote values, so only the code leaves the machine.
-        claims["problem"] = {"code": run.error.code}
-    return claims
 
 
 def _file_problem(answer: httpx.Response) -> UpendError | None:
