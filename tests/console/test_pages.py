@@ -76,6 +76,8 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
         f"{W}/catalog/none/main/none/describe",
         (404, 404, 404, 404, 404, 302),
     ),
+    "page-access": ("GET", f"{W}/access", (200, 200, 200, 200, 404, 302)),
+    "page-access-step": ("POST", f"{W}/access/{NONE}/grant", (404, 404, 404, 404, 404, 302)),
     "page-policies": ("GET", f"{W}/policies", (200, 200, 200, 200, 404, 302)),
     "page-policy-new": ("GET", f"{W}/policies/new", (200, 200, 200, 200, 404, 302)),
     "page-policy-scopes": ("GET", f"{W}/policies/new/scopes", (200, 200, 200, 200, 404, 302)),
