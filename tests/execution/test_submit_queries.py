@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
@@ -345,32 +344,6 @@ def test_it_issues_no_manifest_for_a_table_tagged_since(
         submit(actor, workspace, requested=RequestedPlace.LOCAL)
     assert submit(actor, workspace).place == Place.SERVER
     assert not Grant.objects.exists()
-
-
-# --- Saved queries ----------------------------------------------------------------------------
-def test_it_keeps_queries_under_names_that_the_workspace_shares(
-    workspace: Workspace, analyst: Actor, agent: Actor, owner: Actor, signed_in: SignedIn
-) -> None:
-    client = signed_in(analyst)
-    body = {"name": "Delays", "sql": DELAYS, "description": "By carrier"}
-    made = post(client, SAVED, body)
-    assert made.status_code == 201, made.json()
-    assert post(client, SAVED, body).json()["code"] == "saved-query-name-taken"
-    address = f"{SAVED}/{made.json()['id']}"
-    others = signed_in(agent)
-    assert others.get(SAVED).json()["results"][0]["name"] == "Delays"
-    kind = "application/json"
-    assert others.patch(address, '{"name": "Mine"}', content_type=kind).status_code == 403
-    assert client.patch(address, '{"name": "Late"}', content_type=kind).json()["name"] == "Late"
-    assert signed_in(owner).delete(address).status_code == 204
-    assert client.get(address).status_code == 404
-    assert client.get(f"{SAVED}/{uuid4()}").status_code == 404
-    events = AuditRecord.objects.filter(target_kind="saved_query").order_by("id")
-    assert list(events.values_list("event", flat=True)) == [
-        "saved_query.changed",
-        "saved_query.changed",
-        "saved_query.deleted",
-    ]
 
 
 def test_it_keeps_what_a_query_was_asked_with(

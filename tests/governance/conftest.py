@@ -183,3 +183,18 @@ def shelf(company: Company) -> Iterator[Shelf]:
 def hr(company: Company) -> Group:
     """Return a group of the company."""
     return Group.objects.create(organization=company.organization, name="hr")
+
+
+@pytest.fixture
+def crew(company: Company) -> Group:
+    """Return a group with the analyst in it."""
+    group = Group.objects.create(organization=company.organization, name="crew")
+    group.users.add(company.users["analyst"])
+    return group
+
+
+@pytest.fixture
+def second(company: Company) -> Actor:
+    """Return another owner of the workspace."""
+    _person(company, "second", OrganizationRole.MEMBER, WorkspaceRole.OWNER)
+    return company.actors["second"]

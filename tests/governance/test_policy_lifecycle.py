@@ -5,112 +5,36 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts.domain import Actor, OrganizationRole
+from accounts.domain import Actor
 from accounts.models import Group
 from accounts.selectors import actor_for_user
 from audit.domain import Event
-from audit.models import AuditRecord
-from governance import services as governance
-from governance.domain import Action, PolicyKind, Securable, VersionState
+from governance.domain import VersionState
 from governance.examination import PolicyRefused, shown_text
-from governance.models import Ownership, Policy, PolicySet, PolicyVersion
-from governance.policy_selectors import UnknownPolicy, find_policy, is_loud, visible_policies
+from governance.models import Ownership, Policy
+from governance.policy_selectors import UnknownPolicy, find_policy, visible_policies
 from governance.services import AccessDenied, policies
 from governance.services.policies.drafts import PolicyHasOpenVersion, PolicyNameTaken
-from governance.services.policies.publishing import PolicyNeedsApproval
-from governance.services.policies.review import PolicyNeedsSecondPerson
 from governance.services.policies.rows import PolicyChangedMeanwhile, PolicyMovedOn
 from problems import Invalid
-from workspaces.domain import WorkspaceRole
 
-from .conftest import Company, _person, build_company
-
-FORBID = 'forbid (principal in Group::"crew", action == Action::"catalog.browse", resource);\n'
-PERMIT = 'permit (principal in Group::"crew", action == Action::"catalog.browse", resource);\n'
-PASSING = [
-    {
-        "principal": "analyst@air.example",
-        "action": "catalog.browse",
-        "on": "flights",
-        "expect": "deny",
-    }
-]
-
-
-@pytest.fixture
-def crew(company: Company) -> Group:
-    """Return a group with the analyst in it."""
-    group = Group.objects.create(organization=company.organization, name="crew")
-    group.users.add(company.users["analyst"])
-    return group
-
-
-@pytest.fixture
-def second(company: Company) -> Actor:
-    """Return another owner of the workspace."""
-    _person(company, "second", OrganizationRole.MEMBER, WorkspaceRole.OWNER)
-    return company.actors["second"]
-
-
-def draft(
-    company: Company, text: str = FORBID, name: str = "no-crew", **given: object
-) -> PolicyVersion:
-    """Begin a policy on the catalog."""
-    arguments: dict[str, object] = {
-        "actor": company.actors["owner"],
-        "workspace": company.workspace,
-        "name": name,
-        "kind": PolicyKind.ACCESS,
-        "scope": company.catalog.securable,
-        "text": text,
-    }
-    return policies.create_policy(**(arguments | given))  # type: ignore[arg-type]
-
-
-def publish(version: PolicyVersion, actor: Actor, **given: object) -> PolicyVersion:
-    """Publish a version."""
-    return policies.publish_policy(
-        actor=actor,
-        policy=version.policy,
-        number=version.number,
-        **given,  # type: ignore[arg-type]
-    )
-
-
-def submit(version: PolicyVersion, actor: Actor) -> PolicyVersion:
-    """Submit a version as it is."""
-    return policies.submit_version(
-        actor=actor, policy=version.policy, number=version.number, expected=version.etag
-    )
-
-
-def may_browse(company: Company, securable: Securable | None = None) -> bool:
-    """Tell whether the analyst, as they are now, may browse."""
-    analyst = actor_for_user(company.users["analyst"])
-    where = securable or company.catalog.securable
-    return governance.decide(analyst, Action.CATALOG_BROWSE, where).allowed
-
-
-def set_version(company: Company) -> int:
-    """Return the number of what holds in the workspace."""
-    held = PolicySet.objects.filter(workspace=company.workspace).first()
-    return held.version if held else 0
-
-
-def records(*events: Event) -> list[Any]:
-    return list(AuditRecord.objects.filter(event__in=events).order_by("id"))
-
-
-def ask_for_two(company: Company) -> None:
-    policies.set_requires_approval(
-        actor=company.actors["owner"], workspace=company.workspace, required=True
-    )
+from .conftest import Company, build_company
+from .drafting import (
+    FORBID,
+    PASSING,
+    PERMIT,
+    draft,
+    may_browse,
+    publish,
+    records,
+    set_version,
+    submit,
+)
 
 
 def test_it_holds_from_the_moment_it_is_published(company: Company, crew: Group) -> None:
@@ -178,51 +102,6 @@ def test_it_refuses_to_lock_out_every_owner(company: Company, second: Actor) -> 
     publish(draft(company, one, name="only-one"), company.actors["owner"])
 
 
-def test_it_needs_a_second_person_where_the_workspace_asks_for_one(
-    company: Company, crew: Group, second: Actor
-) -> None:
-    owner, steward = company.actors["owner"], company.actors["steward"]
-    ask_for_two(company)
-    version = draft(company, actor=steward)
-    policy = version.policy
-    with pytest.raises(PolicyNeedsApproval):
-        publish(version, owner)
-    submit(version, owner)
-    with pytest.raises(PolicyNeedsApproval):
-        publish(version, owner)
-    for actor, problem in (
-        (owner, PolicyNeedsSecondPerson),  # who submitted it
-        (steward, AccessDenied),  # who wrote it, and may not publish
-        (company.actors["agent"], AccessDenied),
-    ):
-        with pytest.raises(problem):
-            policies.approve_version(actor=actor, policy=policy, number=1, reason="fine")
-    with pytest.raises(Invalid, match="say why"):
-        policies.approve_version(actor=second, policy=policy, number=1, reason=" ")
-    approved = policies.approve_version(actor=second, policy=policy, number=1, reason="fine")
-    assert approved.is_approved
-    assert may_browse(company)
-    publish(approved, owner)
-    assert not may_browse(company)
-    (record,) = records(Event.POLICY_APPROVED)
-    assert record.actor_id == second.id
-    assert record.after["decision_reason"] == "fine"
-
-
-def test_it_counts_everyone_who_had_a_hand_in_the_text(
-    company: Company, crew: Group, second: Actor
-) -> None:
-    owner = company.actors["owner"]
-    version = draft(company, "unfinished", actor=second)
-    changed = policies.change_draft(
-        actor=owner, policy=version.policy, number=1, expected=version.etag, text=FORBID
-    )
-    submit(changed, owner)
-    for actor in (owner, second):
-        with pytest.raises(PolicyNeedsSecondPerson):
-            policies.approve_version(actor=actor, policy=version.policy, number=1, reason="mine")
-
-
 def test_it_never_changes_a_text_that_was_submitted(company: Company, crew: Group) -> None:
     owner = company.actors["owner"]
     version = submit(draft(company), owner)
@@ -242,36 +121,6 @@ def test_it_never_changes_a_text_that_was_submitted(company: Company, crew: Grou
     assert (again.number, again.text) == (2, FORBID)
 
 
-def test_it_breaks_the_glass_loudly_and_only_with_a_reason(company: Company, crew: Group) -> None:
-    owner = company.actors["owner"]
-    version = draft(company)
-    with pytest.raises(Invalid, match="no second person"):
-        publish(version, owner, break_glass=True, reason="now")
-    ask_for_two(company)
-    with pytest.raises(Invalid, match="say why"):
-        publish(version, owner, break_glass=True)
-    with pytest.raises(AccessDenied):
-        publish(version, company.actors["steward"], break_glass=True, reason="now")
-    published = publish(version, owner, break_glass=True, reason="A leak.")
-    assert published.is_break_glass
-    assert is_loud(published)
-    published.published_at = timezone.now() - timedelta(days=8)
-    assert not is_loud(published)
-    (record,) = records(Event.POLICY_BREAK_GLASS)
-    assert record.after["why"] == "A leak."
-    assert not may_browse(company)
-
-
-def test_it_breaks_no_glass_for_a_text_that_is_not_fit(company: Company) -> None:
-    ask_for_two(company)
-    version = draft(company, "permit (")
-    with pytest.raises(PolicyRefused):
-        publish(version, company.actors["owner"], break_glass=True, reason="now")
-    version.refresh_from_db()
-    assert not version.is_break_glass
-    assert records(Event.POLICY_BREAK_GLASS) == []
-
-
 def test_it_rolls_back_in_one_step_with_the_names_of_today(company: Company, crew: Group) -> None:
     owner = company.actors["owner"]
     policy = publish(draft(company), owner).policy
@@ -286,25 +135,6 @@ def test_it_rolls_back_in_one_step_with_the_names_of_today(company: Company, cre
     assert (record.before["version"], record.after["to"]) == (2, 1)
     with pytest.raises(PolicyMovedOn, match="no version 3"):
         policies.roll_back_policy(actor=owner, policy=policy, reason="again", to=3)
-
-
-def test_it_rolls_back_without_a_second_person_only_to_what_one_approved(
-    company: Company, crew: Group, second: Actor
-) -> None:
-    owner = company.actors["owner"]
-    policy = publish(draft(company), owner).policy
-    ask_for_two(company)
-    for text in (PERMIT, FORBID):
-        version = submit(policies.draft_version(actor=owner, policy=policy, text=text), owner)
-        policies.approve_version(
-            actor=second, policy=policy, number=version.number, reason="Discussed."
-        )
-        publish(version, owner)
-    with pytest.raises(PolicyNeedsApproval):
-        policies.roll_back_policy(actor=owner, policy=policy, reason="why not", to=1)
-    back = policies.roll_back_policy(actor=owner, policy=policy, reason="Too narrow.", to=2)
-    assert back.decided_by_id == second.id
-    assert may_browse(company)
 
 
 def test_it_refuses_a_draft_that_something_newer_overtook(company: Company, crew: Group) -> None:
@@ -334,24 +164,6 @@ def test_it_ends_when_it_is_retired(company: Company, crew: Group) -> None:
         policies.delete_policy(actor=owner, policy=policy)
     policies.roll_back_policy(actor=owner, policy=policy, reason="Needed after all.")
     assert not may_browse(company)
-
-
-def test_it_takes_two_to_end_what_took_two_to_begin(
-    company: Company, crew: Group, second: Actor
-) -> None:
-    owner = company.actors["owner"]
-    policy = publish(draft(company), owner).policy
-    ask_for_two(company)
-    asked = policies.retire_policy(actor=owner, policy=policy, reason="Not needed.")
-    assert (asked.state, asked.is_retirement) == (VersionState.IN_REVIEW, True)
-    assert not may_browse(company)
-    with pytest.raises(PolicyNeedsSecondPerson):
-        policies.approve_version(actor=owner, policy=policy, number=2, reason="mine")
-    policies.approve_version(actor=second, policy=policy, number=2, reason="Agreed.")
-    publish(asked, owner)
-    assert may_browse(company)
-    states = set(policy.versions.values_list("state", flat=True))
-    assert states == {VersionState.RETIRED}
 
 
 def test_it_loses_neither_text_when_two_change_a_draft(

@@ -29,6 +29,7 @@ CANARIES = [
     sys.executable, "-m", "pytest", "-q", "-p", "no:django", "-p", "no:cacheprovider",
     "-c", "/dev/null", f"--rootdir={HERE.parents[1]}", "--noconftest", "--import-mode=importlib",
     str(HERE / "test_canaries.py"),
+    str(HERE / "test_canaries_of_sql.py"),
 ]  # fmt: skip
 
 

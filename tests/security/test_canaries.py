@@ -12,8 +12,8 @@ can run them under another version. Each line marked ⚑ in the engine facts, an
 | A 307 is followed without `Authorization`, and what it led to is kept | `test_it_follows_a_redirect_without_the_bearer` |
 | Without the fence a row filter leaks, with it it does not | `test_it_leaks_filtered_rows_without_the_fence`, `test_it_keeps_filtered_rows_behind_the_fence` |
 | Masks are projections that nothing looks behind | `test_it_never_looks_behind_a_mask`; in the engine process: `tests/security/test_policy_corpus.py` |
-| A mask reads the table's columns, its fields by function, and the macro of HMAC wherever it is used | `test_it_reads_columns_and_not_other_masks_in_a_mask`, `test_it_takes_a_struct_for_a_table_of_its_name`, `test_it_finds_the_macro_of_masks_from_every_database_of_the_engine` |
-| `TRY` turns a calculation out of range into NULL | `test_it_turns_errors_of_a_row_into_null` |
+| A mask reads the table's columns, its fields by function, and the macro of HMAC wherever it is used | `test_it_reads_columns_and_not_other_masks_in_a_mask`, `test_it_finds_the_macro_of_masks_from_every_database_of_the_engine` |
+| `TRY` turns a calculation out of range into NULL | `tests/security/test_canaries_of_sql.py` |
 | `stats()` sees through the fence, and is refused | `test_it_sees_through_the_fence_by_stats_alone` |
 | EXPLAIN's scan node: unqualified table, projections, filters, cardinality | `test_it_explains_scans_in_the_shape_that_planning_reads`; every filter text: `tests/execution/test_bind.py` |
 | EXPLAIN ANALYZE says how many files were read | `test_it_counts_the_files_it_read` |
@@ -235,14 +235,6 @@ def test_it_reads_columns_and_not_other_masks_in_a_mask(plain: slices.Slice) -> 
     assert shown == [("***", "EU!"), ("***", "US!")]
 
 
-def test_it_takes_a_struct_for_a_table_of_its_name() -> None:
-    """⚑ Which is why masks extract fields by function: `t.a` may be a column of the table `t`."""
-    con = duckdb.connect()
-    con.execute("CREATE TABLE t AS SELECT {'a': 'of the struct'} AS t, 'of the table' AS a")
-    found = con.execute("SELECT t.a, struct_extract(t, 'a') FROM t").fetchall()
-    assert found == [("of the table", "of the struct")]
-
-
 def test_it_finds_the_macro_of_masks_from_every_database_of_the_engine(
     plain: slices.Slice,
 ) -> None:
@@ -262,13 +254,6 @@ def test_it_finds_the_macro_of_masks_from_every_database_of_the_engine(
             other.execute("SELECT mask_hmac('x')")
     plan = str(con.execute("EXPLAIN SELECT 1 FROM plain WHERE email = 'x'").fetchall())
     assert "sha256" in plan  # the binder shows this to nobody, and engines explain nothing
-
-
-def test_it_turns_errors_of_a_row_into_null() -> None:
-    """⚑ Masks by bucket rely on it at the ends of a type: an error would print a value."""
-    con = duckdb.connect()
-    sql = "SELECT TRY(CAST(CAST(x AS HUGEINT) - 100 AS TINYINT)) FROM (SELECT (-128)::TINYINT AS x)"
-    assert con.execute(sql).fetchall() == [(None,)]
 
 
 def test_it_sees_through_the_fence_by_stats_alone(plain: slices.Slice) -> None:
