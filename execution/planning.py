@@ -71,6 +71,8 @@ class _Answers:
     workspace: Decision
     catalogs: frozenset[str]
     tables: dict[str, tuple[Decision, ...]]
+    known: governance.Known
+    """What it was answered from: the second asking of a plan is about the same moment."""
 
     def is_visible(self, candidate: Candidate) -> bool:
         """Tell whether the actor may know of the table."""
@@ -125,7 +127,7 @@ def plan(
     if cost.scan_bytes > workspace.max_scan_bytes:
         raise _too_large(cost.scan_bytes, workspace.max_scan_bytes)
     with steps.plan("decide"):
-        decided = _decide(actor, answers.workspace, resolution, cost, purpose)
+        decided = _decide(actor, answers, resolution, cost, purpose)
     asked = offers.Asked(
         workspace, sql, query.functions, resolution.search_path, principal=str(actor.id)
     )
@@ -214,12 +216,13 @@ def _ask(
             Request(Action.CATALOG_BROWSE, table),
             Request(Action.TABLE_QUERY, table, server),
         ]
-    first, *others = governance.decide_many(actor, asked)
+    known = governance.know(actor, asked)
+    first, *others = governance.decide_many(actor, asked, known=known)
     browse, of_tables = others[: len(catalogs)], others[len(catalogs) :]
     seen = (c.name for c, decision in zip(catalogs, browse, strict=True) if decision.allowed)
     per_table = zip(*[iter(of_tables)] * 2, strict=True)
     by_key = {c.table.key: both for c, both in zip(found, per_table, strict=True)}
-    return _Answers(first, frozenset(seen), by_key)
+    return _Answers(first, frozenset(seen), by_key, known)
 
 
 def _allowed(
@@ -234,7 +237,7 @@ def _allowed(
 
 
 def _decide(
-    actor: Actor, workspace: Decision, resolution: Resolution, cost: Estimate, purpose: str
+    actor: Actor, before: _Answers, resolution: Resolution, cost: Estimate, purpose: str
 ) -> _Decided:
     """Ask again with what would be read known, and what of it may be on the person's machine.
 
@@ -248,13 +251,13 @@ def _decide(
         local = replace(LOCAL, scan_bytes=size, purpose=purpose)
         asked += [Request(Action.TABLE_QUERY, table, server)]
         asked += materialization.requests(table, local)
-    answers = governance.decide_many(actor, asked)
+    answers = governance.decide_many(actor, asked, known=before.known)
     step = 1 + len(materialization.ASKED)
     queries = answers[::step]
     _refuse_first(actor, resolution, queries)
     local_answers = [d for number, d in enumerate(answers) if number % step]
     return _Decided(
-        workspace,
+        before.workspace,
         queries,
         _local_decisions(local_answers),
         materialization.outcomes(local_answers),

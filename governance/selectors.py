@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Exists
@@ -20,15 +21,25 @@ from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
 
 __all__ = [
+    "Known",
     "assigned_tags_of",
     "column_tags_of",
     "contact_of",
     "decide",
     "decide_many",
+    "know",
     "own_column_tags",
     "owners_of",
     "tags_of",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database knew, at one moment, of an actor and of some securables."""
+
+    facts: Facts
+    bundles: Mapping[UUID, Bundle]
 
 
 def decide(
@@ -47,12 +58,15 @@ def decide_many(
     context: DecisionContext | None = None,
     *,
     bundle: Bundle | None = None,
+    known: Known | None = None,
 ) -> tuple[Decision, ...]:
     """Answer many questions, in order, with a number of SQL queries that does not grow with them.
 
-    `bundle` stands for what holds in its workspace, for drafts and simulations.
+    `bundle` stands for what holds in its workspace, for drafts and simulations. `known` is what
+    `know` returned for these securables a moment ago, where one request asks twice.
     """
-    facts, bundles = _known(actor, requests)
+    known = known or know(actor, requests)
+    facts, bundles = known.facts, known.bundles
     if bundle is not None and bundle.workspace_id is not None:
         bundles = {**bundles, bundle.workspace_id: bundle}
     answers = verdicts.answers(actor, requests, context or DecisionContext(), facts, bundles)
@@ -85,8 +99,8 @@ def facts_about(workspace: Workspace, securables: Sequence[Securable]) -> Facts:
     )
 
 
-def _known(actor: Actor, requests: Sequence[Request]) -> tuple[Facts, Mapping[UUID, Bundle]]:
-    """Return what the database knows, and the policies that hold, by workspace."""
+def know(actor: Actor, requests: Sequence[Request]) -> Known:
+    """Return what the database knows now of all that the requests are about."""
     securables = [request.securable for request in requests]
     tables_read = any(r.action in GUARDED and r.securable.columns for r in requests)
     local_mode_enabled, stamps = _situation(actor, securables)
@@ -96,7 +110,7 @@ def _known(actor: Actor, requests: Sequence[Request]) -> tuple[Facts, Mapping[UU
         owners=owners_of(securables),
         local_mode_enabled=local_mode_enabled,
     )
-    return facts, {workspace: bundle_at(workspace, stamp) for workspace, stamp in stamps.items()}
+    return Known(facts, {where: bundle_at(where, stamp) for where, stamp in stamps.items()})
 
 
 def _situation(actor: Actor, securables: Sequence[Securable]) -> tuple[bool, Mapping[UUID, Stamp]]:

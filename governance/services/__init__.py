@@ -1,6 +1,6 @@
 """Writes of governance: decisions that refuse, tags, owners; policies are in `policies`."""
 
-from governance.selectors import decide, decide_many, tags_of
+from governance.selectors import Known, decide, decide_many, know, tags_of
 from governance.services.authorization import AccessDenied, authorize, denied
 from governance.services.details import describe
 from governance.services.owners import set_owner
@@ -14,6 +14,7 @@ from governance.services.tags import assign_tag, remove_tag
 
 __all__ = [
     "AccessDenied",
+    "Known",
     "TagInUse",
     "assign_tag",
     "authorize",
@@ -24,6 +25,7 @@ __all__ = [
     "delete_tag_definition",
     "denied",
     "describe",
+    "know",
     "remove_tag",
     "set_owner",
     "tags_of",
