@@ -42,7 +42,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Govern",
         (
             Entry("page-policies", "Policies", "shield-check", "p"),
-            Entry("page-access", "Access", "users", "a"),
+            Entry("page-access", "Access", "user", "a"),
             Entry("page-devices", "Devices", "laptop", "d", in_workspace=False),
             Entry("page-settings", "Settings", "toggle-left", "w"),
             Entry("page-organization", "Organization", "users", "o", in_workspace=False),
