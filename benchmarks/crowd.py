@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import cedarpy
+from django.db import connection
 from psycopg import sql
+
+from benchmarks.stage import Stage, save, stage
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -33,6 +38,19 @@ FROM {schema}.ducklake_table AS t,
      unnest(%(columns)s::text[]) WITH ORDINALITY AS c (name, number)
 WHERE t.table_id > 100000
 """
+
+
+def measured(name: str, tables: int, measure: Callable[[Stage], dict[str, Any]]) -> None:
+    """Measure over a lake of so many tables; print the figures, or keep them with `--save`."""
+    with stage() as here:
+        document = here.catalog("big")
+        with connection.cursor() as cursor:
+            fill(cursor, schema=document["lakes"]["big"]["schema"], tables=tables)
+        figures = measure(here)
+    if "--save" in sys.argv:
+        save(name, figures)
+    else:
+        sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
 
 def fill(cursor: CursorWrapper, *, schema: str, tables: int) -> None:

@@ -8,15 +8,11 @@ the same page read from the lake without any decision.
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import replace
 from typing import Any
 
-from django.db import connection
-
 from benchmarks import crowd
-from benchmarks.stage import Stage, milliseconds, percentiles, save, stage
+from benchmarks.stage import Stage, milliseconds, percentiles
 
 TABLES = 10_000
 POLICIES = 1_000
@@ -26,15 +22,7 @@ RUNS = 200
 
 def main() -> None:
     """Measure, print, and save if asked to."""
-    with stage() as here:
-        document = here.catalog("big")
-        with connection.cursor() as cursor:
-            crowd.fill(cursor, schema=document["lakes"]["big"]["schema"], tables=TABLES)
-        figures = measure(here)
-    if "--save" in sys.argv:
-        save("governance", figures)
-    else:
-        sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    crowd.measured("governance", TABLES, measure)
 
 
 def measure(here: Stage) -> dict[str, Any]:

@@ -7,8 +7,6 @@ Baseline, in the same run: reading those rows' plans alone. Done when: 60 s on t
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from benchmarks import crowd
-from benchmarks.stage import Stage, save, stage
+from benchmarks.stage import Stage
 
 QUERIES = 100_000
 PEOPLE = 50
@@ -29,15 +27,7 @@ GOAL_SECONDS = 60
 
 def main() -> None:
     """Measure, print, and save if asked to."""
-    with stage() as here:
-        document = here.catalog("big")
-        with connection.cursor() as cursor:
-            crowd.fill(cursor, schema=document["lakes"]["big"]["schema"], tables=TABLES)
-        figures = measure(here)
-    if "--save" in sys.argv:
-        save("replay", figures)
-    else:
-        sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    crowd.measured("replay", TABLES, measure)
 
 
 def measure(here: Stage) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Scope
+from api.bodies import valid
 from api.pagination import CursorPagination
 from api.permissions import RequiredScopes, actor_of
 from governance.domain import Action, RequestState
@@ -158,9 +159,7 @@ class AccessRequestsView(generics.ListAPIView[AccessRequest]):
         """Ask for access to a table; who publishes policies for it decides."""
         actor = actor_of(request)
         place = find_workspace(actor, workspace)
-        body = NewAccessRequestSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        wanted = body.validated_data
+        wanted = valid(NewAccessRequestSerializer, request)
         made = access_requests.request_access(
             actor=actor,
             workspace=place,
@@ -207,12 +206,11 @@ class GrantAccessView(_OneRequestView):
     )
     def post(self, request: Request, workspace: str, identifier: UUID) -> Response:
         """Publish what was drafted, or submit it where a second person must approve."""
-        body = GrantSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = valid(GrantSerializer, request)
         granted = access_requests.grant_request(
             actor=actor_of(request),
             request=self.found(request, workspace, identifier),
-            **body.validated_data,
+            **body,
         )
         return Response(_detail(granted))
 
@@ -230,12 +228,11 @@ class DeclineAccessView(_OneRequestView):
     )
     def post(self, request: Request, workspace: str, identifier: UUID) -> Response:
         """Say no, with the reason that who asked will read."""
-        body = DeclineSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = valid(DeclineSerializer, request)
         declined = access_requests.decline_request(
             actor=actor_of(request),
             request=self.found(request, workspace, identifier),
-            reason=body.validated_data["reason"],
+            reason=body["reason"],
         )
         return Response(_detail(declined))
 

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.bodies import valid
 from api.permissions import RequiredScopes, actor_of
 from governance import examination
 from governance import services as governance
@@ -18,7 +19,7 @@ from governance.api.requests import (
     PolicyCheckSerializer,
     PolicyExaminationSerializer,
 )
-from governance.api.steps import WRITING, open_number, valid
+from governance.api.steps import WRITING, open_number
 from governance.domain import Action, PolicyKind
 from governance.models import Policy, PolicyVersion
 from governance.policy_selectors import find_version

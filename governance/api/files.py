@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Scope
+from api.bodies import valid
 from api.permissions import RequiredScopes, actor_of
 from governance import policy_files
 from governance.api.policies import TAGS
@@ -98,9 +99,7 @@ class ApplyView(APIView):
         """Make what is in force as the files say, all or nothing; a dry run says what would be."""
         actor = actor_of(request)
         where = find_workspace(actor, workspace)
-        given = PolicyFilesRequestSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        facts = given.validated_data
+        facts = valid(PolicyFilesRequestSerializer, request)
         changes = policies.apply_files(
             actor=actor,
             workspace=where,

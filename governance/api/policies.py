@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
+from api.bodies import valid
 from api.pagination import CursorPagination
 from api.permissions import RequiredScopes, actor_of
 from governance import examination
@@ -89,9 +90,7 @@ class PoliciesView(generics.ListAPIView[Policy]):
         """Begin a policy with a draft; it may be unfinished, and holds nothing yet."""
         actor = actor_of(request)
         where = find_workspace(actor, workspace)
-        given = NewPolicySerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        facts = given.validated_data
+        facts = valid(NewPolicySerializer, request)
         version = policies.create_policy(
             actor=actor,
             workspace=where,
@@ -126,9 +125,7 @@ class PolicyView(APIView):
     def patch(self, request: Request, workspace: str, policy: str) -> Response:
         """Change its name, description or end; the text is changed in its draft."""
         actor, where, found = policy_of(request, workspace, policy)
-        given = PolicyChangeSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        facts = dict(given.validated_data)
+        facts = valid(PolicyChangeSerializer, request)
         never = "expires_at" in facts and facts["expires_at"] is None
         changed = policies.change_policy(actor=actor, policy=found, never_expires=never, **facts)
         return detail(actor, where, changed)
@@ -241,10 +238,9 @@ class SettingsView(APIView):
         """Say whether a second person must approve each policy; recorded."""
         actor = actor_of(request)
         where = find_workspace(actor, workspace)
-        given = PolicySettingsSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = valid(PolicySettingsSerializer, request)
         held = policies.set_requires_approval(
-            actor=actor, workspace=where, required=given.validated_data["requires_approval"]
+            actor=actor, workspace=where, required=given["requires_approval"]
         )
         return Response(PolicySettingsSerializer(held).data)
 

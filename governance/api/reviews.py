@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Scope
+from api.bodies import valid
 from api.pagination import CursorPagination
 from api.permissions import RequiredScopes, actor_of
 from audit.export import without_formulas
@@ -110,9 +111,8 @@ class AccessReviewsView(generics.ListAPIView[AccessReview]):
         """Write down every role and every permitting policy, to be confirmed or taken away."""
         actor = actor_of(request)
         place = find_workspace(actor, workspace)
-        body = NewAccessReviewSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        made = access_reviews.start_review(actor=actor, workspace=place, **body.validated_data)
+        body = valid(NewAccessReviewSerializer, request)
+        made = access_reviews.start_review(actor=actor, workspace=place, **body)
         shown = access_reviews.find_review(actor, place, made.id)
         return Response(AccessReviewSerializer(shown).data, status=status.HTTP_201_CREATED)
 
@@ -134,10 +134,21 @@ class AccessReviewItemsView(generics.ListAPIView[AccessReviewItem]):
         return super().get(request, *args, **kwargs)
 
 
-class ConfirmRightView(APIView):
-    """Keeping a right."""
+class _OneRightView(APIView):
+    """What is decided of one right."""
 
     required_scopes: ClassVar[RequiredScopes] = {"POST": Scope.ADMIN}
+
+    def asked(
+        self, request: Request, workspace: str, identifier: UUID, item: UUID
+    ) -> tuple[dict[str, Any], AccessReviewItem]:
+        """Return the reason as given, and the right that the address names."""
+        found = access_reviews.find_item(_review(request, workspace, identifier), item)
+        return valid(ReviewReasonSerializer, request), found
+
+
+class ConfirmRightView(_OneRightView):
+    """Keeping a right."""
 
     @extend_schema(
         operation_id="confirm_access",
@@ -147,19 +158,13 @@ class ConfirmRightView(APIView):
     )
     def post(self, request: Request, workspace: str, identifier: UUID, item: UUID) -> Response:
         """Say that the right should stay."""
-        found = access_reviews.find_item(_review(request, workspace, identifier), item)
-        body = ReviewReasonSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        done = access_reviews.confirm_right(
-            actor=actor_of(request), item=found, **body.validated_data
-        )
+        given, found = self.asked(request, workspace, identifier, item)
+        done = access_reviews.confirm_right(actor=actor_of(request), item=found, **given)
         return Response(AccessReviewItemSerializer(done).data)
 
 
-class RevokeRightView(APIView):
+class RevokeRightView(_OneRightView):
     """Taking a right away."""
-
-    required_scopes: ClassVar[RequiredScopes] = {"POST": Scope.ADMIN}
 
     @extend_schema(
         operation_id="revoke_access",
@@ -169,12 +174,8 @@ class RevokeRightView(APIView):
     )
     def post(self, request: Request, workspace: str, identifier: UUID, item: UUID) -> Response:
         """Revoke the role, or retire the policy."""
-        found = access_reviews.find_item(_review(request, workspace, identifier), item)
-        body = ReviewReasonSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        done = access_reviews.revoke_right(
-            actor=actor_of(request), item=found, **body.validated_data
-        )
+        given, found = self.asked(request, workspace, identifier, item)
+        done = access_reviews.revoke_right(actor=actor_of(request), item=found, **given)
         return Response(AccessReviewItemSerializer(done).data)
 
 

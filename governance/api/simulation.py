@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
+from api.bodies import valid
 from api.permissions import RequiredScopes
 from governance import inventory, proposals
 from governance.api.policies import TAGS, policy_of
@@ -136,9 +137,7 @@ class ImpactView(APIView):
     def post(self, request: Request, workspace: str, policy: str) -> Response:
         """Say who would gain or lose what, and for whom data would look different."""
         actor, _, found = policy_of(request, workspace, policy)
-        given = ImpactRequestSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = dict(given.validated_data)
+        asked = valid(ImpactRequestSerializer, request)
         offset, limit = asked.pop("offset"), asked.pop("limit")
         proposal = proposals.proposed(actor=actor, policy=found, **asked)
         impact = proposals.impact_of(actor=actor, proposal=proposal)
@@ -254,9 +253,8 @@ class ReplayStartView(APIView):
     def post(self, request: Request, workspace: str, policy: str) -> Response:
         """Ask what was recorded again under a proposal; a large one is run by a worker."""
         actor, _, found = policy_of(request, workspace, policy)
-        given = ReplayRequestSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        replay = replays.replay_policy(actor=actor, policy=found, **given.validated_data)
+        given = valid(ReplayRequestSerializer, request)
+        replay = replays.replay_policy(actor=actor, policy=found, **given)
         return Response(replay_document(actor, replay), status=status.HTTP_201_CREATED)
 
 

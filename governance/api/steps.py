@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.domain import Scope
+from api.bodies import valid
 from api.permissions import RequiredScopes
 from governance.api.policies import TAGS, policy_of, version_detail
 from governance.api.requests import (
@@ -249,13 +250,6 @@ class RollBackView(APIView):
             actor=actor, policy=found, **valid(PolicyRollBackSerializer, request)
         )
         return version_detail(actor, version)
-
-
-def valid(shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Return the body of a request in its shape. Raises `ValidationError`."""
-    given = shape(data=request.data)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
 
 
 def _if_match(request: Request) -> str:

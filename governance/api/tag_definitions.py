@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.api.organization import own_organization
 from accounts.domain import Actor, Scope
+from api.bodies import valid
 from api.permissions import RequiredScopes, actor_of
 from governance import securables, selectors
 from governance import services as governance
@@ -94,10 +95,9 @@ class TagDefinitionsView(APIView):
     def post(self, request: Request) -> Response:
         """Say what a tag means and which values it may have (administrators)."""
         actor = actor_of(request)
-        given = NewTagDefinitionSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = valid(NewTagDefinitionSerializer, request)
         definition = governance.define_tag(
-            actor=actor, organization=own_organization(actor), **given.validated_data
+            actor=actor, organization=own_organization(actor), **given
         )
         return Response(TagDefinitionSerializer(definition).data, status=status.HTTP_201_CREATED)
 
@@ -116,10 +116,9 @@ class TagDefinitionView(APIView):
     def patch(self, request: Request, tag: str) -> Response:
         """Change what the tag means; a value that is in use stays allowed (administrators)."""
         actor = actor_of(request)
-        given = TagDefinitionChangeSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = valid(TagDefinitionChangeSerializer, request)
         definition = governance.change_tag_definition(
-            actor=actor, definition=find_definition(actor, tag), **given.validated_data
+            actor=actor, definition=find_definition(actor, tag), **given
         )
         return Response(TagDefinitionSerializer(definition).data)
 
@@ -148,12 +147,9 @@ class WorkspaceTagView(APIView):
     def put(self, request: Request, workspace: str, tag: str) -> Response:
         """Put a tag on the workspace; every catalog, table and column in it inherits the tag."""
         actor = actor_of(request)
-        given = WorkspaceTagValueSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = valid(WorkspaceTagValueSerializer, request)
         securable = securables.workspace(find_workspace(actor, workspace))
-        governance.assign_tag(
-            actor=actor, securable=securable, tag=tag, value=given.validated_data["value"]
-        )
+        governance.assign_tag(actor=actor, securable=securable, tag=tag, value=given["value"])
         return Response(_tags(securable))
 
     @extend_schema(

@@ -30,10 +30,10 @@ from governance.domain import (
     VersionState,
 )
 from governance.models import AccessRequest, Policy, PolicyVersion
-from governance.scopes import scopes_of
 from governance.selectors import decide, decide_many
 from governance.services import policies
 from governance.services.authorization import authorize
+from governance.services.policies.limits import check_expiry
 from problems import Conflict, Invalid, NotFound
 from workspaces.models import Workspace
 
@@ -162,7 +162,7 @@ def grant_request(
     if request.requester_id == actor.id:
         raise Invalid("Nobody grants their own request.", hint="Ask someone else who may publish.")
     request.ends_at = ends_at or request.ends_at
-    _check_end(request.ends_at)
+    check_expiry(request.ends_at)
     versions = [_publish(actor, request, securable, one) for one in drafts_of(request)]
     request.policies = [version.policy.name for version in versions]
     if all(version.state == VersionState.PUBLISHED for version in versions):
@@ -315,14 +315,7 @@ def _check_askable(
         raise Invalid(
             "Say what you need it for.", hint=f"In at most {MAX_REASON_LENGTH:,} characters."
         )
-    _check_end(ends_at)
-
-
-def _check_end(ends_at: datetime | None) -> None:
-    if ends_at is not None and ends_at <= timezone.now():
-        raise Invalid(
-            f"{ends_at:%Y-%m-%d %H:%M} UTC has passed.", hint="Choose a time in the future."
-        )
+    check_expiry(ends_at)
 
 
 def _person_of(request: AccessRequest) -> Actor:
@@ -377,9 +370,9 @@ def _record(actor: Actor, event: Event, request: AccessRequest) -> None:
 
 
 def labels_of(requests: Sequence[AccessRequest]) -> dict[str, str]:
-    """Return today's names of what requests of one workspace are about, by key."""
+    """Return today's names, by key, of what requests of one workspace are about and is there."""
     if not requests:
         return {}
-    stand_ins = [Policy(scope_key=r.securable_key, scope_label=r.securable_label) for r in requests]
-    found = scopes_of(requests[0].workspace, stand_ins)
+    keys = {request.securable_key for request in requests}
+    found = inventory.keyed(requests[0].workspace, keys, with_columns=False)
     return {key: securable.label for key, securable in found.items()}

@@ -109,7 +109,6 @@ def _page(
         "to_decide": [_offer(row) for row in others if row.state == RequestState.OPEN],
         "own": own,
         "decided": [row for row in others if row.state != RequestState.OPEN],
-        "labels": access_requests.labels_of(rows),
         "actions": ACTIONS,
         "asked": {"actions": [], "ends": _in_days(DAYS)} | wanted,
         "today": _in_days(0),

@@ -171,11 +171,7 @@ class DisableServiceAccountView(APIView):
     def post(self, request: Request, account_id: UUID) -> Response:
         """Stop the program at once (administrators)."""
         actor = actor_of(request)
-        rows = ServiceAccount.objects.filter(organization=own_organization(actor), id=account_id)
-        account = rows.select_related("created_by").first()
-        if account is None:
-            message = "There is no such service account in your organization."
-            raise NotFound(message)
+        account = _account(actor, account_id)
         account = accounts.disable_service_account(actor=actor, account=account)
         return Response(ServiceAccountSerializer(account).data)
 
@@ -219,15 +215,20 @@ class ServiceAccountAttributesView(APIView):
     def put(self, request: Request, account_id: UUID) -> Response:
         """Replace the program's attributes (administrators)."""
         actor = actor_of(request)
-        rows = ServiceAccount.objects.filter(organization=own_organization(actor), id=account_id)
-        account = rows.select_related("created_by").first()
-        if account is None:
-            message = "There is no such service account in your organization."
-            raise NotFound(message)
+        account = _account(actor, account_id)
         account = accounts.set_attributes(
             actor=actor, principal=account, attributes=_given_attributes(request)
         )
         return Response(ServiceAccountSerializer(account).data)
+
+
+def _account(actor: Actor, account_id: UUID) -> ServiceAccount:
+    rows = ServiceAccount.objects.filter(organization=own_organization(actor), id=account_id)
+    account = rows.select_related("created_by").first()
+    if account is None:
+        message = "There is no such service account in your organization."
+        raise NotFound(message)
+    return account
 
 
 def _given_attributes(request: Request) -> dict[str, str]:
