@@ -187,6 +187,9 @@ def _access(actor: Actor, securable: Securable) -> tuple[Access, ...]:
     labels = {
         Action.TABLE_QUERY: "Query",
         Action.TABLE_APPEND: "Append",
+        Action.TABLE_MODIFY: "Update and delete rows",
+        Action.TABLE_ALTER: "Change its definition",
+        Action.TABLE_MAINTAIN: "Maintain it",
         Action.TABLE_TAG: "Tag, classify and describe",
     }
     asked = [Request(action, securable) for action in labels]

@@ -21,7 +21,7 @@ from governance.domain import PolicyReference
 
 logger = structlog.get_logger(__name__)
 
-ROLE_DEFAULTS_VERSION = 4
+ROLE_DEFAULTS_VERSION = 5
 """The version of `cedar/role_defaults.cedar` that decisions name; a test pins the text to it."""
 
 Json = dict[str, object]

@@ -36,6 +36,7 @@ ABOUT_TABLES = frozenset(
         Action.TABLE_APPEND,
         Action.TABLE_MATERIALIZE_EXTRACT,
         Action.TABLE_MATERIALIZE_LOCALLY,
+        Action.TABLE_MODIFY,
         Action.TABLE_QUERY,
     }
 )

@@ -9,6 +9,7 @@ from governance.verdicts import Answer
 
 VERBS = {
     Action.AUDIT_READ: "read the ledger of",
+    Action.BUCKET_MANAGE: "manage the buckets of",
     Action.CATALOG_BROWSE: "browse",
     Action.CATALOG_CREATE: "create a catalog in",
     Action.CATALOG_MANAGE: "manage",
@@ -18,10 +19,13 @@ VERBS = {
     Action.POLICY_PUBLISH: "publish policies for",
     Action.POLICY_VIEW_AS: "see what others see in",
     Action.QUERY_MANAGE: "manage other people's queries in",
+    Action.TABLE_ALTER: "change the definition of",
     Action.TABLE_APPEND: "append to",
     Action.TABLE_CREATE: "create a table in",
+    Action.TABLE_MAINTAIN: "maintain",
     Action.TABLE_MATERIALIZE_EXTRACT: "take an extract of",
     Action.TABLE_MATERIALIZE_LOCALLY: "run locally on",
+    Action.TABLE_MODIFY: "change rows of",
     Action.TABLE_QUERY: "query",
     Action.TABLE_TAG: "tag",
     Action.TAG_DEFINE: "define the tags of",

@@ -22,8 +22,11 @@ from workspaces.selectors import find_workspace
 TABLE_ACTIONS = (
     (Action.CATALOG_BROWSE, ""),
     (Action.CATALOG_MANAGE, ""),
+    (Action.TABLE_ALTER, ""),
     (Action.TABLE_APPEND, "server"),
+    (Action.TABLE_MAINTAIN, ""),
     (Action.TABLE_MATERIALIZE_LOCALLY, "local"),
+    (Action.TABLE_MODIFY, "server"),
     (Action.TABLE_QUERY, "server"),
     (Action.TABLE_TAG, ""),
 )

@@ -29,6 +29,7 @@ ALL_ON = {
     ],
     "workspace": [
         Action.AUDIT_READ,
+        Action.BUCKET_MANAGE,
         Action.CATALOG_BROWSE,
         Action.CATALOG_CREATE,
         Action.MEMBER_MANAGE,
@@ -45,7 +46,9 @@ ALL_ON = {
         Action.CATALOG_MANAGE,
         Action.POLICY_AUTHOR,
         Action.POLICY_PUBLISH,
+        Action.TABLE_ALTER,
         Action.TABLE_CREATE,
+        Action.TABLE_MAINTAIN,
         Action.TABLE_TAG,
     ],
     "table": [
@@ -53,9 +56,12 @@ ALL_ON = {
         Action.CATALOG_MANAGE,
         Action.POLICY_AUTHOR,
         Action.POLICY_PUBLISH,
+        Action.TABLE_ALTER,
         Action.TABLE_APPEND,
+        Action.TABLE_MAINTAIN,
         Action.TABLE_MATERIALIZE_EXTRACT,
         Action.TABLE_MATERIALIZE_LOCALLY,
+        Action.TABLE_MODIFY,
         Action.TABLE_QUERY,
         Action.TABLE_TAG,
     ],
@@ -68,17 +74,22 @@ LOCAL = {Action.TABLE_MATERIALIZE_EXTRACT, Action.TABLE_MATERIALIZE_LOCALLY}
 CURATION = {
     Action.AUDIT_READ,
     Action.POLICY_AUTHOR,
+    Action.TABLE_ALTER,
     Action.TABLE_APPEND,
     Action.TABLE_CREATE,
+    Action.TABLE_MAINTAIN,
+    Action.TABLE_MODIFY,
     Action.TABLE_TAG,
 }
 INSPECTION = {Action.AUDIT_READ, Action.CATALOG_BROWSE}
 ADMINISTRATION = INSPECTION | {
+    Action.BUCKET_MANAGE,
     Action.CATALOG_CREATE,
     Action.CATALOG_MANAGE,
     Action.DEVICE_MANAGE,
     Action.MEMBER_MANAGE,
     Action.QUERY_MANAGE,
+    Action.TABLE_MAINTAIN,
     Action.TAG_DEFINE,
     Action.WORKSPACE_MANAGE,
 }

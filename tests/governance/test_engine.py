@@ -24,6 +24,7 @@ TEXT_OF_VERSION = {
     2: "114aec09d78adf52",
     3: "10ecfe6bc229295a",
     4: "7ac92c3063d24c7d",
+    5: "77c2d2e7f0fc68a0",
 }
 
 

@@ -1,0 +1,11 @@
+"""The state of what exists: buckets, catalogs, and the jobs of the one writer per catalog.
+
+Tables, columns, files and snapshots are never mirrored here: `catalog.lake` reads them from
+DuckLake's own metadata tables.
+"""
+
+from catalog.models.buckets import Bucket
+from catalog.models.catalogs import Catalog, CatalogQuerySet
+from catalog.models.jobs import Job, JobQuerySet
+
+__all__ = ["Bucket", "Catalog", "CatalogQuerySet", "Job", "JobQuerySet"]

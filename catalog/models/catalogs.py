@@ -1,0 +1,67 @@
+"""Lakes: each one a schema of metadata and a prefix of files."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import User
+from catalog.models.buckets import Bucket
+from governance import securables
+from governance.domain import Securable, SecurableKind
+from workspaces.models import Workspace
+
+
+class CatalogQuerySet(models.QuerySet["Catalog"]):
+    """Reads of catalogs; `visible_to` is in `catalog.selectors`, it needs a decision."""
+
+    def live(self) -> CatalogQuerySet:
+        """Leave out what was dropped."""
+        return self.filter(dropped_at__isnull=True)
+
+
+class Catalog(models.Model):
+    """One DuckLake: a PostgreSQL schema for its metadata, a bucket prefix for its Parquet."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="catalogs")
+    bucket = models.ForeignKey(Bucket, on_delete=models.PROTECT, related_name="catalogs")
+    name = models.CharField(max_length=63, help_text="The name SQL uses.")
+    description = models.TextField(blank=True)
+    metadata_schema = models.CharField(max_length=63, unique=True)
+    prefix = models.CharField(
+        max_length=400, unique=True, help_text="Key prefix in the bucket; ends with a slash."
+    )
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    dropped_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CatalogQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "name"],
+                condition=models.Q(dropped_at__isnull=True),
+                name="catalog_name_unique_in_workspace",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def securable(self) -> Securable:
+        """Return the catalog as something a policy can name."""
+        parent = securables.workspace(self.workspace)
+        return Securable(
+            SecurableKind.CATALOG,
+            f"catalog:{self.id}",
+            self.name,
+            parent.organization_id,
+            parent.workspace_id,
+            parent,
+        )
