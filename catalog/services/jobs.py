@@ -236,7 +236,7 @@ def _committed(job: Job, step: int) -> int | None:
 
 
 def _initialized(job: Job) -> Outcome:
-    storage.ensure_bucket()
+    storage.hosted().ensure_bucket()
     outcome = process.run(job, lambda progress: _heard(job, progress))
     if outcome.problem is None:
         lake.create_indexes(job.catalog)
@@ -245,7 +245,7 @@ def _initialized(job: Job) -> Outcome:
 
 def _dropped(catalog: Catalog) -> Outcome:
     lake.drop(catalog)
-    return Outcome({"objects_removed": storage.delete_prefix(catalog.prefix)})
+    return Outcome({"objects_removed": storage.of(catalog.bucket).delete_prefix(catalog.prefix)})
 
 
 def _heard(job: Job, progress: dict[str, Any]) -> None:
@@ -255,7 +255,7 @@ def _heard(job: Job, progress: dict[str, Any]) -> None:
 
 def _forget(staged_key: str) -> None:
     try:
-        storage.delete(staged_key)
+        storage.hosted().delete(staged_key)
     except storage.StorageUnreachable as problem:
         logger.warning("staged_file_left", key=staged_key, detail=problem.detail)
 

@@ -82,11 +82,11 @@ def upload_table(
     if earlier is not None:
         return earlier
     staged = f"staging/{catalog.id}/{uuid.uuid4()}.{format.value}"
-    storage.put(staged, file)
-    arguments |= {"staged_key": staged, "url": f"s3://{storage.bucket()}/{staged}"}
+    storage.hosted().put(staged, file)
+    arguments |= {"staged_key": staged, "url": f"s3://{storage.hosted().bucket}/{staged}"}
     job = _queue(actor=actor, catalog=catalog, mode=mode, arguments=arguments, key=idempotency_key)
     if job.arguments.get("staged_key") != staged:  # another call with this key was faster
-        storage.delete(staged)
+        storage.hosted().delete(staged)
     return job
 
 

@@ -76,7 +76,7 @@ def _equal(query: Query, key: str) -> QuerySet[Query]:
 def _is_whole(source: Query) -> bool:
     """Tell whether the object is there in its full size; what is not is never tried again."""
     try:
-        size = storage.size(source.result_key)
+        size = storage.hosted().size(source.result_key)
     except storage.ObjectMissing:
         size = None
     except Problem:  # the storage does not answer: the query runs, or fails, on its own

@@ -69,10 +69,10 @@ def sweep_orphans() -> int:
     Only what is older than any result may be: a younger object may be about to get its row.
     """
     before = timezone.now() - timedelta(seconds=settings.RESULT_TTL_SECONDS)
-    found = [key for key in storage.keys_before(PREFIX, before) if not _is_held(key)]
+    found = [key for key in storage.hosted().keys_before(PREFIX, before) if not _is_held(key)]
     for key in found:
-        storage.delete(key)
-    return len(found) + storage.abort_uploads_before(PREFIX, before)
+        storage.hosted().delete(key)
+    return len(found) + storage.hosted().abort_uploads_before(PREFIX, before)
 
 
 def _let_go(query_id: UUID, key: str) -> int:
@@ -107,8 +107,8 @@ def _iso(query: Query) -> str:
 def _delete(key: str) -> None:
     """Delete a result and every other format of it."""
     for form in (ResultFormat.CSV, ResultFormat.PARQUET):
-        storage.delete(export_key(key, form))
-    storage.delete(key)
+        storage.hosted().delete(export_key(key, form))
+    storage.hosted().delete(key)
 
 
 def _is_held(key: str) -> bool:

@@ -117,7 +117,7 @@ def _delete_objects() -> int:
     count = 0
     for row in Extract.objects.filter(state=ExtractState.EXPIRED).exclude(key=""):
         if not _is_held(row):
-            storage.delete(row.key)
+            storage.hosted().delete(row.key)
             count += Extract.objects.filter(id=row.id).update(key="")
     return count
 
@@ -134,10 +134,10 @@ def _is_held(row: Extract) -> bool:
 def sweep_orphans() -> int:
     """Delete what a crash left in the bucket; return how many objects and unfinished uploads."""
     before = timezone.now() - timedelta(seconds=settings.EXTRACT_TTL_SECONDS)
-    found = [key for key in storage.keys_before(PREFIX, before) if not _is_known(key)]
+    found = [key for key in storage.hosted().keys_before(PREFIX, before) if not _is_known(key)]
     for key in found:
-        storage.delete(key)
-    return len(found) + storage.abort_uploads_before(PREFIX, before)
+        storage.hosted().delete(key)
+    return len(found) + storage.hosted().abort_uploads_before(PREFIX, before)
 
 
 def _is_known(key: str) -> bool:

@@ -137,7 +137,7 @@ def _read(row: Extract) -> Json:
     """Return all that a slice must know of an extract."""
     return {
         "id": str(row.id),
-        "bucket_name": storage.bucket(),
+        "bucket_name": storage.hosted().bucket,
         "key": row.key,
         "size_bytes": row.size_bytes,
         "rows": row.row_count,

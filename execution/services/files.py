@@ -93,7 +93,9 @@ def authorize_file(request: FileRequest) -> str:
     decision = _decide(file, actor) if file.extract is None else _decide_extract(file, actor)
     if file.first_fetched_at is None:
         _record_first(file, actor, decision)
-    return storage.presign(file.key, valid_seconds=URL_SECONDS, public=True, method=request.method)
+    return storage.hosted().presign(
+        file.key, valid_seconds=URL_SECONDS, public=True, method=request.method
+    )
 
 
 def _check_bearer(file: GrantedFile, request: FileRequest) -> None:

@@ -97,7 +97,7 @@ def write(held: Writing) -> None:
         extracts.fail(held=held, problem=problem)
         return
     if not extracts.succeed(held=held, written=written):
-        storage.delete(held.key)
+        storage.hosted().delete(held.key)
 
 
 def _check_rights(held: Writing) -> None:
@@ -123,15 +123,15 @@ def _write(held: Writing) -> Written:
     extract, workspace = held.extract, held.extract.workspace
     table = _table(extract.job["table"])
     file = ParquetFile(
-        storage.client(),
-        storage.bucket(),
+        storage.hosted().client,
+        storage.hosted().bucket,
         held.key,
         columns=table.columns,
         max_bytes=workspace.max_extract_bytes,
     )
     pulse = _Pulse(held)
     try:
-        with storage.translated():
+        with storage.hosted().translated():
             outcome = run_engine(
                 _spec(held),
                 sink=file,
@@ -162,7 +162,9 @@ def _spec(held: Writing) -> EngineSpec:
     seconds = workspace.query_timeout_seconds + URL_GRACE_SECONDS
 
     def locate(file: slices.SliceFile) -> str:
-        return storage.presign(file.key, valid_seconds=seconds, window_seconds=URL_WINDOW_SECONDS)
+        return storage.hosted().presign(
+            file.key, valid_seconds=seconds, window_seconds=URL_WINDOW_SECONDS
+        )
 
     record = {"tables": [extract.job["table"]]}
     threads = threads_of_this_machine()

@@ -94,8 +94,8 @@ def read_page(*, actor: Actor, query: Query, offset: int = 0, limit: int = PAGE_
     authorize_again(actor, query, ON_SERVER, SERVER)
     check_readable(query)
     limit = min(limit, PAGE_ROWS)
-    with storage.translated():
-        reader = open_file(storage.client(), storage.bucket(), query.result_key)
+    with storage.hosted().translated():
+        reader = open_file(storage.hosted().client, storage.hosted().bucket, query.result_key)
         table = read_rows(reader, offset, limit)
     _record_read(actor, query, {"format": ResultFormat.JSON, "offset": offset})
     return Page(
@@ -154,10 +154,10 @@ def run_export(export_id: int) -> None:
         return
     held = ResultExport.objects.filter(id=row.id, state=ExportState.RUNNING, attempts=row.attempts)
     try:
-        with storage.translated():
+        with storage.hosted().translated():
             size = export(
-                storage.client(),
-                storage.bucket(),
+                storage.hosted().client,
+                storage.hosted().bucket,
                 source=row.query.result_key,
                 key=row.key,
                 form=ResultFormat(row.format),
@@ -192,7 +192,7 @@ def _hand_out(*, actor: Actor, query: Query, form: ResultFormat, key: str) -> st
 
 def _url(query: Query, form: ResultFormat, key: str) -> str:
     name = f"upend-{str(query.id)[:8]}{'-truncated' if query.truncated else ''}.{form}"
-    return storage.presign(key, valid_seconds=URL_SECONDS, public=True, file_name=name)
+    return storage.hosted().presign(key, valid_seconds=URL_SECONDS, public=True, file_name=name)
 
 
 def _record_read(actor: Actor, query: Query, what: dict[str, Any]) -> None:

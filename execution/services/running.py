@@ -126,7 +126,7 @@ def carry_out(held: Claim) -> None:
 
 
 def _carry_out(held: Claim) -> None:
-    file = ArrowFile(storage.client(), storage.bucket(), result_key(held.query))
+    file = ArrowFile(storage.hosted().client, storage.hosted().bucket, result_key(held.query))
     try:
         _run(held, file)
     except Problem as problem:
@@ -153,7 +153,7 @@ def result_key(query: Query) -> str:
 
 def _run(held: Claim, file: ArrowFile) -> None:
     authorize_again(held.principal, held.query, ON_SERVER, SERVER)
-    with changes().follow(held.query.id) as follower, storage.translated():
+    with changes().follow(held.query.id) as follower, storage.hosted().translated():
         pulse = Pulse(held, follower)
         with steps.run("engine"):
             outcome = run_in_session(
@@ -178,7 +178,7 @@ def _forget_unless_another_runs(query: Query) -> None:
     """Delete the rows of a run that lost its claim, where no later attempt wrote them."""
     ended = Query.objects.filter(id=query.id, state__in=[QueryState.CANCELLED, QueryState.FAILED])
     if ended.exists():
-        storage.delete(result_key(query))
+        storage.hosted().delete(result_key(query))
 
 
 def session_need(query: Query) -> Need:
@@ -224,4 +224,4 @@ def _sealed_slices(query: Query) -> list[dict[str, Any]]:
 def sealed_url(query: Query, key: str) -> str:
     """Return a URL that outlives the run and is the same for everyone within the hour."""
     seconds = query.workspace.query_timeout_seconds + URL_GRACE_SECONDS
-    return storage.presign(key, valid_seconds=seconds, window_seconds=URL_WINDOW_SECONDS)
+    return storage.hosted().presign(key, valid_seconds=seconds, window_seconds=URL_WINDOW_SECONDS)

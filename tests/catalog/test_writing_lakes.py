@@ -107,7 +107,7 @@ def test_it_creates_and_appends_from_a_file(
     assert [c.name for c in table.top_columns] == ["id", "when", "name"]
     assert table.top_columns[1].duckdb_type == "DATE"
     with pytest.raises(storage.ObjectMissing):
-        storage.size(job.arguments["staged_key"])
+        storage.hosted().size(job.arguments["staged_key"])
 
 
 @pytest.mark.parametrize(
@@ -267,9 +267,9 @@ def test_it_publishes_what_a_dead_worker_left(
 def test_it_drops_everything_of_a_catalog(flights: Catalog, owner: Actor) -> None:
     upload(owner, flights, b"a\n" + b"1\n" * 1000)
     finished(flights)
-    assert storage.keys(flights.prefix)
+    assert storage.hosted().keys(flights.prefix)
     catalogs.drop_catalog(actor=owner, catalog=flights)
     assert finished(flights).state == JobState.SUCCEEDED
-    assert not storage.keys(flights.prefix)
+    assert not storage.hosted().keys(flights.prefix)
     with pytest.raises(lake.CatalogNotReady):
         lake.latest_snapshot(flights)

@@ -115,15 +115,15 @@ class Bench:
         if file.key not in self.urls:
             path = self.lake.directory / file.key.removeprefix(self.lake.catalog.prefix)
             key = f"tests/{file.key}"
-            storage.put_bytes(key, path.read_bytes())
-            self.urls[file.key] = storage.presign(key, valid_seconds=600)
+            storage.hosted().put_bytes(key, path.read_bytes())
+            self.urls[file.key] = storage.hosted().presign(key, valid_seconds=600)
         return self.urls[file.key]
 
     def extract_or_url(self, file: slices.SliceFile) -> str:
         """Return where a device finds a file or an extract."""
         if file.extract_id is None:
             return self.url(file)
-        return storage.presign(file.key, valid_seconds=600)
+        return storage.hosted().presign(file.key, valid_seconds=600)
 
 
 def on_the_server(bench: Bench, who: Actor, plan: Plan) -> pa.Table:

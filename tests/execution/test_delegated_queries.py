@@ -84,7 +84,7 @@ def granted(workspace: Workspace, query: Query, laptop: Laptop) -> Granted:
         workspace=workspace,
         name="hosted",
         kind=BucketKind.HOSTED,
-        bucket_name=storage.bucket(),
+        bucket_name=storage.hosted().bucket,
         prefix="tests/",
     )
     catalog = Catalog.objects.create(
@@ -95,7 +95,7 @@ def granted(workspace: Workspace, query: Query, laptop: Laptop) -> Granted:
         prefix=f"tests/{uuid4()}/",
     )
     key = f"{catalog.prefix}a.parquet"
-    storage.put_bytes(key, CONTENT)
+    storage.hosted().put_bytes(key, CONTENT)
     bearer = "a-bearer-of-this-test"
     grant = Grant.objects.create(
         query=query,
@@ -109,7 +109,7 @@ def granted(workspace: Workspace, query: Query, laptop: Laptop) -> Granted:
         ordinal=0,
         catalog_id=catalog.id,
         table_key=table_key,
-        bucket_name=storage.bucket(),
+        bucket_name=storage.hosted().bucket,
         key=key,
         size_bytes=len(CONTENT),
     )

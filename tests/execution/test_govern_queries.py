@@ -149,7 +149,7 @@ def test_it_does_not_run_what_was_planned_under_other_policies(
     assert query.problem is not None
     assert query.problem["code"] == "policies-changed"
     assert "lake.main.people" in query.problem["detail"]
-    assert not storage.keys(f"results/{query.workspace_id}/{query.id}")
+    assert not storage.hosted().keys(f"results/{query.workspace_id}/{query.id}")
 
 
 @pytest.mark.parametrize("form", [ResultFormat.JSON, ResultFormat.ARROW, ResultFormat.CSV])

@@ -67,7 +67,7 @@ def states() -> list[str]:
 
 
 def keys_of(workspace: Workspace) -> list[str]:
-    return storage.keys(f"extracts/{workspace.id}/")
+    return storage.hosted().keys(f"extracts/{workspace.id}/")
 
 
 # --- From submission to rows ------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_it_hands_out_one_file_that_holds_nothing_hidden(
     assert "row_filter" not in one["views"][0]
     assert not SECRET.search(str(one).replace("USE", ""))
     (key,) = keys_of(workspace)
-    content = storage.read(key)
+    content = storage.hosted().read(key)
     assert not re.search(rb"p\d+@|late@|SSN|US", content)
     file = pq.ParquetFile(io.BytesIO(content))
     assert file.schema_arrow.names == ["id", "region", "email"]

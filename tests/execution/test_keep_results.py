@@ -35,7 +35,7 @@ def ran(workspace: Workspace, actor: Actor, sql: str = "SELECT 1 AS one", **memb
 
 
 def stored(workspace: Workspace) -> list[str]:
-    return storage.keys(f"results/{workspace.id}/")
+    return storage.hosted().keys(f"results/{workspace.id}/")
 
 
 def limit(workspace: Workspace, **limits: int) -> None:
@@ -87,7 +87,7 @@ def test_it_counts_an_object_once_and_its_other_formats_too(
         "state": QueryState.SUCCEEDED,
     }
     make_query(workspace, analyst, **shared)
-    expected = sum(map(storage.size, stored(workspace)))
+    expected = sum(map(storage.hosted().size, stored(workspace)))
     assert selectors.stored_bytes(workspace) == expected > before
 
 
@@ -126,8 +126,10 @@ def test_it_sweeps_objects_and_uploads_that_no_query_names(
     services.run_export(query.exports.get().id)
     kept = stored(workspace)
     orphan = f"results/{workspace.id}/00000000-0000-0000-0000-000000000001.arrow"
-    storage.put_bytes(orphan, b"of a worker that was killed")
-    upload = Upload(storage.client(), storage.bucket(), f"{orphan}.part", "text/plain")
+    storage.hosted().put_bytes(orphan, b"of a worker that was killed")
+    upload = Upload(
+        storage.hosted().client, storage.hosted().bucket, f"{orphan}.part", "text/plain"
+    )
     upload.write(b"x" * PART_BYTES)
     upload.write(b"x" * PART_BYTES)  # the first part has arrived
     services.sweep_orphans()
@@ -136,7 +138,9 @@ def test_it_sweeps_objects_and_uploads_that_no_query_names(
     assert services.sweep_orphans() >= 2
     assert stored(workspace) == kept
     prefix = f"results/{workspace.id}/"
-    listed = storage.client().list_multipart_uploads(Bucket=storage.bucket(), Prefix=prefix)
+    listed = storage.hosted().client.list_multipart_uploads(
+        Bucket=storage.hosted().bucket, Prefix=prefix
+    )
     assert not listed.get("Uploads")
     assert services.read_page(actor=analyst, query=query).rows == [[1]]
 

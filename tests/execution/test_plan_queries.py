@@ -212,8 +212,8 @@ def test_it_reads_sealed_urls_of_the_bucket(
 
     def sealed(file: slices.SliceFile) -> str:
         path = changed.directory / file.key.removeprefix(changed.catalog.prefix)
-        storage.put_bytes(file.key, path.read_bytes())
-        return storage.presign(file.key, valid_seconds=60)
+        storage.hosted().put_bytes(file.key, path.read_bytes())
+        return storage.hosted().presign(file.key, valid_seconds=60)
 
     made = slices.build(record, locate=sealed)
     assert {file.key.rpartition(".")[2] for file in made.files} == {"parquet"}

@@ -89,7 +89,9 @@ def rows(actor: Actor, query: Query) -> list[list[Any]]:
 
 
 def exists(query: Query) -> bool:
-    return bool(storage.keys(f"results/{query.workspace_id}/{query.cached_from_id or query.id}"))
+    return bool(
+        storage.hosted().keys(f"results/{query.workspace_id}/{query.cached_from_id or query.id}")
+    )
 
 
 # --- Hits -------------------------------------------------------------------------------------
@@ -220,9 +222,9 @@ def test_it_runs_anew_where_the_object_is_gone_or_another(
     flights: Catalog, analyst: Actor, workspace: Workspace, damage: bytes
 ) -> None:
     first = ask(analyst, workspace)
-    storage.delete(first.result_key)
+    storage.hosted().delete(first.result_key)
     if damage:
-        storage.put_bytes(first.result_key, damage)
+        storage.hosted().put_bytes(first.result_key, damage)
     again = ask(analyst, workspace)
     assert again.cached_from is None
     assert rows(analyst, again) == ROWS

@@ -57,7 +57,7 @@ def test_it_runs_a_query_and_keeps_its_result(workspace: Workspace, analyst: Act
     assert query.columns == [{"name": "i", "type": "BIGINT"}]
     assert (query.row_count, query.truncated, query.attempts) == (5000, False, 1)
     assert query.result_expires_at is not None
-    assert query.result_bytes == storage.size(query.result_key)
+    assert query.result_bytes == storage.hosted().size(query.result_key)
     assert events_of(query) == ["query.started", "query.succeeded"]
 
 
@@ -71,7 +71,7 @@ def test_it_keeps_the_problem_of_a_failed_query_and_no_object(
     assert "tom" not in str(query.problem)
     assert events_of(query) == ["query.started", "query.failed"]
     with pytest.raises(storage.ObjectMissing):
-        storage.size(f"results/{workspace.id}/{query.id}.arrow")
+        storage.hosted().size(f"results/{workspace.id}/{query.id}.arrow")
 
 
 def test_it_keeps_no_more_than_the_workspace_allows(workspace: Workspace, analyst: Actor) -> None:
@@ -289,7 +289,7 @@ def test_it_says_why_there_are_no_rows(
     assert get(client, finished).status_code == 410
     assert services.expire_results() == 1
     with pytest.raises(storage.ObjectMissing):
-        storage.size(key)
+        storage.hosted().size(key)
     answer = get(client, finished, format="csv")
     assert (answer.status_code, answer.json()["code"]) == (410, "result-expired")
 

@@ -175,8 +175,9 @@ Query.objects.exclude(result_key="").update(result_expires_at=timezone.now())
 while expiry.expire_results():
     pass
 expiry.sweep_orphans()
-found = [f"object {key}" for key in storage.keys("results/")]
-parts = storage.client().list_multipart_uploads(Bucket=storage.bucket(), Prefix="results/")
+store = storage.hosted()
+found = [f"object {key}" for key in store.keys("results/")]
+parts = store.client.list_multipart_uploads(Bucket=store.bucket, Prefix="results/")
 found += [f"upload {part['Key']}" for part in parts.get("Uploads", [])]
 print(json.dumps(found))
 """

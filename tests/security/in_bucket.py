@@ -17,5 +17,5 @@ def in_bucket(slices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _uploaded(file: dict[str, Any]) -> dict[str, Any]:
     key = f"tests/{secrets.token_hex(8)}.parquet"
-    storage.put_bytes(key, Path(file["path"]).read_bytes())
-    return file | {"path": storage.presign(key, valid_seconds=600)}
+    storage.hosted().put_bytes(key, Path(file["path"]).read_bytes())
+    return file | {"path": storage.hosted().presign(key, valid_seconds=600)}

@@ -135,7 +135,7 @@ def load(workspace: Workspace, owner: User, statements: list[str]) -> Catalog:
 
 def spoil(catalog: Catalog, table: str) -> None:
     """Overwrite a table's files by as many bytes that only look like Parquet."""
-    client, bucket = storage.client(), storage.bucket()
+    client, bucket = storage.hosted().client, storage.hosted().bucket
     prefix = f"{catalog.prefix}main/{table}/"
     for found in client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:
         garbage = b"PAR1" + b"\xff" * (found["Size"] - 12) + b"\xf0\xff\x00\x00PAR1"

@@ -65,8 +65,8 @@ def device(
 
 def _search_file(workspace: Workspace) -> None:
     """Search the extract byte by byte, and its values and statistics once more unpacked."""
-    (key,) = storage.keys(f"extracts/{workspace.id}/")
-    content = storage.read(key)
+    (key,) = storage.hosted().keys(f"extracts/{workspace.id}/")
+    content = storage.hosted().read(key)
     file = pq.ParquetFile(io.BytesIO(content))
     shown = [content.decode("latin-1"), json.dumps(file.read().to_pylist()), str(file.schema)]
     for group in range(file.num_row_groups):

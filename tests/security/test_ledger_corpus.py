@@ -139,8 +139,8 @@ def test_it_opens_a_backup_with_the_key_of_its_time(
 def test_it_vends_an_address_for_one_object_only(attack: Attack) -> None:
     granted, other = "corpus/granted.parquet", "corpus/other.parquet"
     for key in (granted, other):
-        storage.put_bytes(key, b"PAR1 of a kind")
-    url = storage.presign(granted, valid_seconds=60)
+        storage.hosted().put_bytes(key, b"PAR1 of a kind")
+    url = storage.hosted().presign(granted, valid_seconds=60)
     assert httpx.get(url).status_code == 200
     for forged in (
         url.replace("granted.parquet", "other.parquet"),

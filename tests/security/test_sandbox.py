@@ -169,9 +169,9 @@ answer = [attempt(lambda: s.bind(("127.0.0.1", 0))), attempt(lambda: s.listen())
 
 
 def test_it_fetches_from_the_object_store(confined: Confined) -> None:
-    storage.ensure_bucket()
-    storage.put_bytes("sandbox/object", b"x" * 300_000)
-    url = urlsplit(storage.presign("sandbox/object", valid_seconds=60))
+    storage.hosted().ensure_bucket()
+    storage.hosted().put_bytes("sandbox/object", b"x" * 300_000)
+    url = urlsplit(storage.hosted().presign("sandbox/object", valid_seconds=60))
     assert (url.hostname, url.port) == (
         confined.egress.endpoints[0].host,
         confined.egress.endpoints[0].port,

@@ -1,0 +1,42 @@
+"""Where objects are kept and the keys that reach them, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class AddressingStyle(StrEnum):
+    """Where a bucket's name goes in a URL: into the path, or before the host."""
+
+    PATH = "path"
+    VIRTUAL = "virtual"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One bucket of one S3-compatible service.
+
+    `endpoint` and `public_endpoint` are URLs without a path; the second is the one that clients
+    reach, where it differs.
+    """
+
+    endpoint: str
+    region: str
+    bucket: str
+    public_endpoint: str
+    style: AddressingStyle = AddressingStyle.PATH
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Keys of an S3-compatible service. Nothing that prints one shows its secrets.
+
+    `session_token` and `expires_at` belong to keys that a security token service lent.
+    """
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+    expires_at: datetime | None = None

@@ -1,0 +1,196 @@
+"""One bucket as trusted services use it: reads, writes, lists, and signs for others.
+
+Only trusted services hold a store, because it holds keys; engines and clients get URLs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Literal
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from catalog.storage.location import Credentials, Location
+from catalog.storage.problems import MISSING, code_of, translated
+from catalog.storage.signing import presigned
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+HINT = "Does the storage run, and are the bucket's endpoint and keys right? Check the bucket."
+
+
+class Store:
+    """One bucket with the keys that reach it. Thread-safe; make one and keep it."""
+
+    def __init__(
+        self, location: Location, credentials: Callable[[], Credentials], hint: str = HINT
+    ) -> None:
+        self.location = location
+        self._credentials = credentials
+        self._hint = hint
+
+    def __repr__(self) -> str:
+        return f"Store({self.location})"
+
+    @property
+    def bucket(self) -> str:
+        """Return the bucket's name."""
+        return self.location.bucket
+
+    @property
+    def credentials(self) -> Credentials:
+        """Return keys that hold now; borrowed ones are renewed before they expire."""
+        return self._credentials()
+
+    @cached_property
+    def client(self) -> S3Client:
+        """Return the client; thread-safe, so one is enough while its keys hold."""
+        keys = self.credentials
+        return boto3.client(
+            "s3",
+            endpoint_url=self.location.endpoint,
+            region_name=self.location.region,
+            aws_access_key_id=keys.access_key_id,
+            aws_secret_access_key=keys.secret_access_key,
+            aws_session_token=keys.session_token or None,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": self.location.style.value},
+                connect_timeout=3,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 3},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Turn the client's errors into problems: for callers that use `client` themselves."""
+        return translated(self.location.endpoint, self._hint)
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket where it is missing. Safe to repeat."""
+        with self.translated():
+            try:
+                self.client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if code_of(error) not in MISSING | {"NoSuchBucket"}:
+                    raise
+                self.client.create_bucket(Bucket=self.bucket)
+
+    def put(
+        self, key: str, stream: IO[bytes], content_type: str = "application/octet-stream"
+    ) -> int:
+        """Store everything that `stream` gives, in parts; return the number of bytes."""
+        with self.translated():
+            self.client.upload_fileobj(
+                stream, self.bucket, key, ExtraArgs={"ContentType": content_type}
+            )
+        return self.size(key)
+
+    def put_bytes(
+        self, key: str, content: bytes, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Store a small object."""
+        with self.translated():
+            self.client.put_object(
+                Bucket=self.bucket, Key=key, Body=content, ContentType=content_type
+            )
+
+    def size(self, key: str) -> int:
+        """Return an object's size in bytes. Raises `ObjectMissing`."""
+        with self.translated():
+            return self.client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return `length` bytes from `start` (all from there if None). Raises `ObjectMissing`."""
+        with self.translated():
+            answer = self.client.get_object(
+                Bucket=self.bucket, Key=key, Range=_range(start, length)
+            )
+            return answer["Body"].read()
+
+    def stream(self, key: str, chunk_bytes: int = 2**20) -> Iterator[bytes]:
+        """Yield an object's content piece by piece. Raises `ObjectMissing` before the first."""
+        with self.translated():
+            body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        return body.iter_chunks(chunk_bytes)
+
+    def delete(self, key: str) -> None:
+        """Remove one object; one that is not there is no error."""
+        with self.translated():
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove every object below `prefix`, which ends with a slash; return how many."""
+        if not prefix.endswith("/"):
+            message = f"not a directory: {prefix!r}"
+            raise ValueError(message)
+        found = self.keys(prefix)
+        for key in found:
+            self.delete(key)
+        return len(found)
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of every object below `prefix`."""
+        return [key for key, _ in self._listed(prefix)]
+
+    def keys_before(self, prefix: str, moment: datetime) -> list[str]:
+        """Return the keys of the objects below `prefix` that were last written before `moment`."""
+        return [key for key, written in self._listed(prefix) if written < moment]
+
+    def abort_uploads_before(self, prefix: str, moment: datetime) -> int:
+        """Forget the multipart uploads below `prefix` begun before `moment`; return how many."""
+        with self.translated():
+            listed = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
+            left = [found for found in listed.get("Uploads", []) if found["Initiated"] < moment]
+            for found in left:
+                self.client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=found["Key"], UploadId=found["UploadId"]
+                )
+        return len(left)
+
+    def presign(
+        self,
+        key: str,
+        *,
+        valid_seconds: int,
+        window_seconds: int = 0,
+        public: bool = False,
+        method: Literal["GET", "HEAD"] = "GET",
+        file_name: str = "",
+        now: datetime | None = None,
+    ) -> str:
+        """Return a URL that reads `key`; see `catalog.storage.signing.presigned`."""
+        return presigned(
+            self.location,
+            self.credentials,
+            key,
+            valid_seconds=valid_seconds,
+            window_seconds=window_seconds,
+            public=public,
+            method=method,
+            file_name=file_name,
+            now=now,
+        )
+
+    def _listed(self, prefix: str) -> list[tuple[str, datetime]]:
+        with self.translated():
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            return [
+                (found["Key"], found["LastModified"])
+                for page in pages
+                for found in page.get("Contents", [])
+            ]
+
+
+def _range(start: int, length: int | None) -> str:
+    return f"bytes={start}-" + ("" if length is None else str(start + length - 1))
