@@ -89,9 +89,8 @@ def rows(actor: Actor, query: Query) -> list[list[Any]]:
 
 
 def exists(query: Query) -> bool:
-    return bool(
-        storage.hosted().keys(f"results/{query.workspace_id}/{query.cached_from_id or query.id}")
-    )
+    source = query.cached_from_id or query.id
+    return bool(storage.hosted().keys(f"results/{query.workspace_id}/{source}"))
 
 
 # --- Hits -------------------------------------------------------------------------------------
