@@ -19,12 +19,12 @@ from django.utils import timezone
 from accounts.domain import Actor
 from audit.models import AuditRecord
 from catalog import services as catalogs
-from catalog import storage
 from catalog.domain import UploadFormat, UploadMode
 from catalog.lake.changes import touched_tables
 from catalog.models import Catalog
 from catalog.selectors import UnknownTable
 from catalog.services import jobs
+from catalog.storage import hosted
 from execution import planning, reuse, services
 from execution.bind import HiddenTable
 from execution.domain import Place, Plan, QueryState, RequestedPlace, ResultFormat
@@ -89,8 +89,7 @@ def rows(actor: Actor, query: Query) -> list[list[Any]]:
 
 
 def exists(query: Query) -> bool:
-    source = query.cached_from_id or query.id
-    return bool(storage.hosted().keys(f"results/{query.workspace_id}/{source}"))
+    return bool(hosted().keys(f"results/{query.workspace_id}/{query.cached_from_id or query.id}"))
 
 
 # --- Hits -------------------------------------------------------------------------------------
@@ -221,9 +220,9 @@ def test_it_runs_anew_where_the_object_is_gone_or_another(
     flights: Catalog, analyst: Actor, workspace: Workspace, damage: bytes
 ) -> None:
     first = ask(analyst, workspace)
-    storage.hosted().delete(first.result_key)
+    hosted().delete(first.result_key)
     if damage:
-        storage.hosted().put_bytes(first.result_key, damage)
+        hosted().put_bytes(first.result_key, damage)
     again = ask(analyst, workspace)
     assert again.cached_from is None
     assert rows(analyst, again) == ROWS
