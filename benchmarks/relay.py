@@ -67,11 +67,11 @@ def read(endpoint: Endpoint) -> dict[str, float]:
 
 def confined(endpoint: Endpoint, relay: sandbox.Egress, *, reading: bool) -> dict[str, float]:
     """Enter in a copy of this process, and read there."""
-    channel = relay.open()
+    channel = relay.open((endpoint,))
     with tempfile.TemporaryDirectory() as scratch:
 
         def work(write_end: int) -> dict[str, float]:
-            policy = Policy(scratch=scratch, endpoints=relay.endpoints, descriptors=(write_end,))
+            policy = Policy(scratch=scratch, endpoints=(endpoint,), descriptors=(write_end,))
             wall, cpu = time.perf_counter(), time.process_time()
             sandbox.enter(policy, channel.inner)
             found = {
@@ -88,7 +88,7 @@ def confined(endpoint: Endpoint, relay: sandbox.Egress, *, reading: bool) -> dic
 def main() -> None:
     """Measure, and print medians."""
     endpoint = serve()
-    relay = sandbox.Egress((endpoint,))
+    relay = sandbox.Egress()
     plain, relayed = [], []
     for _ in range(ROUNDS):
         plain.append(in_copy(lambda _: read(endpoint))["bytes_per_second"])

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.domain import Actor, PrincipalKind
 from accounts.models import Device, ServiceAccount, User
+from catalog.models import Catalog
 from execution.domain import ExportState, Place, QueryState, ResultFormat
 from execution.extracts.domain import ExtractState
 from workspaces.domain import WorkspaceRole
@@ -315,7 +316,9 @@ class GrantedFile(models.Model):
 
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, related_name="files")
     ordinal = models.PositiveIntegerField()
-    catalog_id = models.UUIDField()
+    catalog = models.ForeignKey(
+        Catalog, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
     table_key = models.CharField(max_length=200)
     bucket_name = models.CharField(max_length=120)
     key = models.CharField(max_length=1024)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from catalog import lake
+from catalog import lake, storage
 from catalog.domain import Snapshot, Table
 from catalog.models import Catalog
 from catalog.selectors import UnknownCatalog, UnknownTable
@@ -50,7 +50,10 @@ def _with_every_column(entry: Json) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class SliceFile:
-    """One object that the slices of a query name; `ordinal` counts across all of them."""
+    """One object that the slices of a query name, and the store it is in.
+
+    `ordinal` counts across all slices of the query.
+    """
 
     ordinal: int
     catalog_id: UUID
@@ -58,6 +61,7 @@ class SliceFile:
     bucket_name: str
     key: str
     size_bytes: int
+    store: storage.Store
     extract_id: UUID | None = None
 
 
@@ -82,7 +86,8 @@ def build(record: Mapping[str, Any], *, locate: Callable[[SliceFile], str]) -> B
     built = Built([], [])
     for catalog_id, entries in by_catalog.items():
         catalog = _catalog(UUID(catalog_id))
-        built.slices.append(_Builder(catalog, entries, built.files, locate).slice())
+        store = storage.of(catalog.bucket)
+        built.slices.append(_Builder(catalog, entries, built.files, locate, store).slice())
     return built
 
 
@@ -94,6 +99,7 @@ class _Builder:
     entries: list[Json]
     files: list[SliceFile]
     locate: Callable[[SliceFile], str]
+    store: storage.Store
     tables: dict[int, tuple[Table, Json]] = field(default_factory=dict)
     listed: list[Json] = field(default_factory=list)
 
@@ -161,6 +167,7 @@ class _Builder:
                 bucket_name=extract["bucket_name"],
                 key=extract["key"],
                 size_bytes=extract["size_bytes"],
+                store=storage.hosted(),
                 extract_id=UUID(extract["id"]),
             )
         )
@@ -204,6 +211,7 @@ class _Builder:
                 bucket_name=self.catalog.bucket.bucket_name,
                 key=row["path"],
                 size_bytes=row["file_size_bytes"],
+                store=self.store,
             )
         )
 

@@ -20,6 +20,7 @@ from execution.engine import messages, reach, scratch, start
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied
 from execution.engine.watch import Watch
+from execution.sandbox import Endpoint
 from observability import metrics
 
 SHORT_SECONDS = 1.0
@@ -39,22 +40,27 @@ class Sink(Protocol):
 
 
 class Engine:
-    """One engine process, started without a job. The first job brings the slice of all."""
+    """One engine process, started without a job. The first job brings the slice of all.
+
+    It reaches `endpoints`, for good: those of Upend's own store unless others are named.
+    """
 
     _ended_by = "unneeded"
 
-    def __init__(self) -> None:
+    def __init__(self, endpoints: tuple[Endpoint, ...] | None = None) -> None:
+        self.endpoints = reach.hosted() if endpoints is None else endpoints
         self._scratch = scratch.create()
         pipes = [os.pipe() for _ in range(4)]
         jobs, data, control, errors = pipes
-        self._channel = reach.egress().open()
+        self._channel = reach.egress().open(self.endpoints)
         handover = self._channel.inner.detach()
         theirs = start.Pipes(jobs[0], data[1], control[1], errors[1], handover)
         self._jobs: BinaryIO = os.fdopen(jobs[1], "wb")
         self._data: BinaryIO = os.fdopen(data[0], "rb")
         self._control, self._errors = control[0], errors[0]
         try:
-            self._process = start.start(theirs, reach.policy(scratch=str(self._scratch)))
+            policy = reach.policy(scratch=str(self._scratch), endpoints=self.endpoints)
+            self._process = start.start(theirs, policy)
         except BaseException:
             self._close_pipes()
             scratch.remove(self._scratch)

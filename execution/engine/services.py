@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from execution.engine import start
+from execution.engine import reach, start
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied, QueryOutOfMemory
 from execution.engine.process import Engine, Sink
@@ -79,7 +79,7 @@ def run_in_session(
             _sessions.keep(session)
             return outcome
     job, now = spec(True), time.monotonic()
-    session = Session(need, take(), born_at=now, idle_since=now)
+    session = Session(need, _taken_for(job), born_at=now, idle_since=now)
     outcome = run(session.engine, job)
     _sessions.keep(session)
     return outcome
@@ -100,7 +100,7 @@ def run_engine(
     `QueryFailed`, `StorageUnreachable`, `EngineDied`, or what the sink raised. The process and
     all it started are gone when this returns.
     """
-    engine = take()
+    engine = _taken_for(spec)
     try:
         return engine.run(
             spec, sink=sink, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
@@ -120,6 +120,15 @@ def keep_spare() -> None:
         while len(_spare) < SPARES:
             _spare.append(Engine())
         metrics.ENGINES_SPARE.set(len(_spare))
+
+
+def _taken_for(spec: EngineSpec) -> Engine:
+    """Return an engine that reaches what the job's slices name, and no more than that.
+
+    What waits reaches Upend's own store; for another's a new one is forked.
+    """
+    endpoints = reach.endpoints_of(spec.slices)
+    return take() if endpoints == reach.hosted() else Engine(endpoints)
 
 
 def take() -> Engine:

@@ -6,8 +6,8 @@ the worker holds one `Egress`, which carries bytes between the processes and the
 
 For whoever starts such processes (by fork or cold, the sandbox does not mind which):
 
-- `channel = egress.open()` before the start; give `channel.inner` to the child (inherit it or send
-  it with SCM_RIGHTS), call `channel.started()` in the parent once the child has it, and
+- `channel = egress.open(endpoints)` before the start; give `channel.inner` to the child (inherit it
+  or send it with SCM_RIGHTS), call `channel.started()` in the parent once the child has it, and
   `channel.close()` when the child is gone. The relay listens for the child from then on.
 - The child calls `enter` from its only thread: `alone()` makes a copy with one thread where
   libraries have started some. Everything it will import must be imported by then: in the sandbox

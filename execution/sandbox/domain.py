@@ -57,10 +57,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A host and port that confined processes may reach by TCP."""
+    """A host and port that confined processes may reach by TCP.
+
+    The relay dials `addresses` where there are some, and asks no resolver: the host was looked up,
+    and found to be fit, before.
+    """
 
     host: str
     port: int
+    addresses: tuple[str, ...] = ()
 
     @classmethod
     def of_url(cls, url: str) -> Endpoint:
@@ -70,6 +75,11 @@ class Endpoint:
             message = f"no host in {url!r}"
             raise ValueError(message)
         return cls(parts.hostname, parts.port or PORTS[parts.scheme])
+
+    @classmethod
+    def of_dict(cls, data: dict[str, Any]) -> Endpoint:
+        """Read what `asdict` wrote."""
+        return cls(data["host"], data["port"], tuple(data["addresses"]))
 
     @property
     def is_address(self) -> bool:
@@ -108,7 +118,7 @@ class Policy:
         kept = data["descriptors"]
         return cls(
             scratch=data["scratch"],
-            endpoints=tuple(Endpoint(**one) for one in data["endpoints"]),
+            endpoints=tuple(map(Endpoint.of_dict, data["endpoints"])),
             readable=tuple(data["readable"]),
             descriptors=None if kept is None else tuple(kept),
             without=tuple(data["without"]),

@@ -44,8 +44,7 @@ class Channel:
 class Egress:
     """The relay of this process, started when first needed; threads may share it."""
 
-    def __init__(self, endpoints: tuple[Endpoint, ...]) -> None:
-        self.endpoints = endpoints
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -55,12 +54,15 @@ class Egress:
         """Return the relay's process id, None before the first channel."""
         return None if self._process is None else self._process.pid
 
-    def open(self) -> Channel:
-        """Return a channel through which one process will reach the endpoints, and only them."""
+    def open(self, endpoints: tuple[Endpoint, ...]) -> Channel:
+        """Return a channel through which one process will reach `endpoints`, and only them.
+
+        In the order in which the process's own policy lists them.
+        """
         outer, inner = socket.socketpair()
         theirs, ours = socket.socketpair()
         with outer, theirs:
-            message = json.dumps([asdict(endpoint) for endpoint in self.endpoints]).encode()
+            message = json.dumps([asdict(endpoint) for endpoint in endpoints]).encode()
             self._send(message, [outer.fileno(), theirs.fileno()])
         return Channel(inner, ours)
 
@@ -113,14 +115,12 @@ _shared: dict[int, Egress] = {}
 _shared_lock = threading.Lock()
 
 
-def shared_egress(endpoints: tuple[Endpoint, ...]) -> Egress:
-    """Return this process's relay to `endpoints`; a forked process makes its own."""
+def shared_egress() -> Egress:
+    """Return this process's relay; a forked process makes its own."""
     with _shared_lock:
         found = _shared.get(os.getpid())
-        if found is None or found.endpoints != endpoints:
-            if found is not None:
-                found.close()
-            found = _shared[os.getpid()] = Egress(endpoints)
+        if found is None:
+            found = _shared[os.getpid()] = Egress()
             atexit.register(_close, os.getpid(), found)
         return found
 

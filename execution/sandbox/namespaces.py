@@ -111,7 +111,8 @@ def _own(address: str, family: socket.AddressFamily) -> None:
 def _tell_names(names: dict[str, str], scratch: str) -> None:
     """Put a hosts file with only `names` where the system's is, for this process alone."""
     own = Path(scratch) / "hosts"
-    own.write_bytes("".join(f"{ip} {name}\n" for name, ip in names.items()).encode())
+    told = {"localhost": "127.0.0.1"} | names
+    own.write_bytes("".join(f"{ip} {name}\n" for name, ip in told.items()).encode())
     own.chmod(0o444)
     kernel.mount("none", "/", None, MS_REC | MS_PRIVATE)
     kernel.mount(str(own), HOSTS, None, MS_BIND)

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 from execution.sandbox import handover
 
@@ -29,6 +30,8 @@ CONNECT_SECONDS = 10.0
 CONNECTIONS_PER_PROCESS = 128
 DIALLING_THREADS = 8
 MESSAGE_BYTES = 65536
+Dialled = list[tuple[str, int]]
+"""Where an endpoint really is: what to try, in order."""
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
@@ -124,7 +127,7 @@ class Link:
     def __init__(
         self,
         loop: Relay,
-        endpoints: list[tuple[str, int]],
+        endpoints: list[Dialled],
         outer: socket.socket,
         life: socket.socket,
     ) -> None:
@@ -147,7 +150,7 @@ class Link:
             listener.setblocking(False)
             self.loop.watch(listener, 0, READ, partial(self.accept, listener, endpoint))
 
-    def accept(self, listener: socket.socket, endpoint: tuple[str, int]) -> None:
+    def accept(self, listener: socket.socket, endpoint: Dialled) -> None:
         """Take one connection and dial the endpoint for it, elsewhere: names may take time."""
         try:
             inside, _ = listener.accept()
@@ -226,16 +229,13 @@ class Relay:
         if not text:
             os._exit(0)
         outer, life = (socket.socket(fileno=one) for one in descriptors)
-        Link(self, [(one["host"], one["port"]) for one in json.loads(text)], outer, life)
+        Link(self, [_dialled(one) for one in json.loads(text)], outer, life)
 
-    def dial(self, endpoint: tuple[str, int], then: Callable[[socket.socket | None], None]) -> None:
+    def dial(self, endpoint: Dialled, then: Callable[[socket.socket | None], None]) -> None:
         """Connect in a thread, and call `then` in the loop."""
 
         def connect() -> None:
-            try:
-                found = socket.create_connection(endpoint, timeout=CONNECT_SECONDS)
-            except OSError:
-                found = None
+            found = _connected(endpoint)
             self.dialled.append(lambda: then(found))
             os.write(self.waker, b"!")
 
@@ -247,6 +247,19 @@ class Relay:
             os.read(self.woken, MESSAGE_BYTES)
         while self.dialled:
             self.dialled.popleft()()
+
+
+def _dialled(one: dict[str, Any]) -> Dialled:
+    """Return what stands for an endpoint: its pinned addresses, or its name to look up."""
+    return [(host, one["port"]) for host in one["addresses"] or [one["host"]]]
+
+
+def _connected(endpoint: Dialled) -> socket.socket | None:
+    """Return a connection to the first that answers."""
+    for one in endpoint:
+        with contextlib.suppress(OSError):
+            return socket.create_connection(one, timeout=CONNECT_SECONDS)
+    return None
 
 
 def main(control: int) -> None:

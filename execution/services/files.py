@@ -14,8 +14,7 @@ from accounts.selectors import actor_for_user, digest_of
 from audit import services as audit
 from audit.domain import Event
 from audit.services import Denial
-from catalog import storage
-from execution import asked, footing, ledger, selectors
+from execution import asked, footing, ledger, selectors, stores
 from execution.authorization import LOCAL, ON_DEVICE
 from execution.domain import QueryState
 from execution.extracts import rights
@@ -23,9 +22,6 @@ from execution.models import GrantedFile
 from governance.domain import Decision, Request
 from governance.selectors import decide_many
 from problems import NotFound, Problem
-
-URL_SECONDS = 60
-
 
 LARGE = [f"grant__query__{name}" for name in ("plan", "execution", "columns", "receipt")]
 """Not read for a file: with many data files they are megabytes."""
@@ -76,7 +72,7 @@ def authorize_file(request: FileRequest) -> str:
     `BearerRefused`, `GrantOver`, `FileRefused`.
     """
     rows = GrantedFile.objects.select_related(
-        "grant__device__user", "grant__query__workspace", "extract__workspace"
+        "grant__device__user", "grant__query__workspace", "extract__workspace", "catalog__bucket"
     )
     file = rows.defer(*LARGE).filter(grant_id=request.grant_id, ordinal=request.ordinal).first()
     if file is None:
@@ -93,9 +89,7 @@ def authorize_file(request: FileRequest) -> str:
     decision = _decide(file, actor) if file.extract is None else _decide_extract(file, actor)
     if file.first_fetched_at is None:
         _record_first(file, actor, decision)
-    return storage.hosted().presign(
-        file.key, valid_seconds=URL_SECONDS, public=True, method=request.method
-    )
+    return stores.redirect(file, request.method)
 
 
 def _check_bearer(file: GrantedFile, request: FileRequest) -> None:

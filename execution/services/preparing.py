@@ -12,7 +12,7 @@ import structlog
 from catalog import lake, storage
 from catalog.domain import Table
 from catalog.models import Catalog
-from execution import ledger, masking, slices
+from execution import ledger, masking, slices, stores
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import QueryCancelled
 from execution.engine.services import run_engine, threads_of_this_machine
@@ -21,7 +21,7 @@ from execution.extracts.parquet_file import ParquetFile, Written, too_large
 from execution.models import Extract
 from execution.services import extracts
 from execution.services.extracts import Writing
-from execution.services.running import SCRATCH_PER_MEMORY, URL_GRACE_SECONDS, URL_WINDOW_SECONDS
+from execution.services.running import SCRATCH_PER_MEMORY, URL_GRACE_SECONDS
 from execution.weight import SLOT_BYTES
 from problems import Problem
 
@@ -160,17 +160,11 @@ def _spec(held: Writing) -> EngineSpec:
     """Return the engine's job: one table's slice, and the SELECT that makes the extract."""
     extract, workspace = held.extract, held.extract.workspace
     seconds = workspace.query_timeout_seconds + URL_GRACE_SECONDS
-
-    def locate(file: slices.SliceFile) -> str:
-        return storage.hosted().presign(
-            file.key, valid_seconds=seconds, window_seconds=URL_WINDOW_SECONDS
-        )
-
     record = {"tables": [extract.job["table"]]}
     threads = threads_of_this_machine()
     return EngineSpec(
         sql=extract.job["sql"],
-        slices=slices.build(record, locate=locate).slices,
+        slices=slices.build(record, locate=stores.sealed(seconds=seconds)).slices,
         search_path=[],
         max_rows=MAX_ROWS,
         max_bytes=max(workspace.max_extract_bytes, 1) * ARROW_PER_PARQUET,

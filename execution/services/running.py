@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from catalog import storage
-from execution import masking, observed, slices
+from execution import masking, observed, slices, stores
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Progress
@@ -34,7 +34,6 @@ LOOK_DEAF_SECONDS = 0.2
 TELL_SECONDS = 0.2
 SCRATCH_PER_MEMORY = 4
 URL_GRACE_SECONDS = 60
-URL_WINDOW_SECONDS = 3600
 
 log = structlog.get_logger(__name__)
 
@@ -217,11 +216,5 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
 def _sealed_slices(query: Query) -> list[dict[str, Any]]:
     record = slices.with_every_column(query.execution)
     with steps.run("slice"):
-        built = slices.build(record, locate=lambda file: sealed_url(query, file.key))
-    return built.slices
-
-
-def sealed_url(query: Query, key: str) -> str:
-    """Return a URL that outlives the run and is the same for everyone within the hour."""
-    seconds = query.workspace.query_timeout_seconds + URL_GRACE_SECONDS
-    return storage.hosted().presign(key, valid_seconds=seconds, window_seconds=URL_WINDOW_SECONDS)
+        seconds = query.workspace.query_timeout_seconds + URL_GRACE_SECONDS
+        return slices.build(record, locate=stores.sealed(seconds=seconds)).slices

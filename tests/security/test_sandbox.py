@@ -39,9 +39,10 @@ class Confined:
     uid: int | None
     scratch: Path
     egress: sandbox.Egress
+    endpoints: tuple[sandbox.Endpoint, ...]
 
     def start(self, code: str, policy: Policy, behind: bool = False) -> subprocess.Popen[bytes]:
-        channel = self.egress.open()
+        channel = self.egress.open(self.endpoints)
         job = {
             "uid": self.uid,
             "policy": policy.as_dict(),
@@ -66,7 +67,7 @@ class Confined:
 
     def document(self, code: str, **changes: Any) -> dict[str, Any]:
         policy = Policy(
-            scratch=str(self.scratch), endpoints=self.egress.endpoints, descriptors=(), **changes
+            scratch=str(self.scratch), endpoints=self.endpoints, descriptors=(), **changes
         )
         process = self.start(code, policy)
         output, _ = process.communicate(timeout=60)
@@ -81,7 +82,7 @@ class Confined:
 
 @pytest.fixture
 def egress() -> Generator[sandbox.Egress]:
-    relay = sandbox.Egress(reach.endpoints())
+    relay = sandbox.Egress()
     yield relay
     relay.close()
 
@@ -95,7 +96,7 @@ def confined(request: pytest.FixtureRequest, egress: sandbox.Egress) -> Generato
     directory = Path(tempfile.mkdtemp(prefix="upend-sandbox-"))
     if uid is not None:
         os.chown(directory, uid, uid)
-    yield Confined(uid, directory, egress)
+    yield Confined(uid, directory, egress, reach.hosted())
     shutil.rmtree(directory)
 
 
@@ -146,7 +147,7 @@ def test_it_reaches_no_host_but_the_object_store(confined: Confined) -> None:
         ("127.0.0.1", 22),
         ("169.254.169.254", 80),  # where clouds keep a machine's credentials
         ("1.1.1.1", 53),
-        ("10.0.0.1", confined.egress.endpoints[0].port),  # the store's port elsewhere
+        ("10.0.0.1", confined.endpoints[0].port),  # the store's port elsewhere
     ]
     code = f"""
 answer = [attempt(lambda: socket.create_connection(tuple(t), timeout=3)) for t in {targets!r}]
@@ -173,8 +174,8 @@ def test_it_fetches_from_the_object_store(confined: Confined) -> None:
     storage.hosted().put_bytes("sandbox/object", b"x" * 300_000)
     url = urlsplit(storage.hosted().presign("sandbox/object", valid_seconds=60))
     assert (url.hostname, url.port) == (
-        confined.egress.endpoints[0].host,
-        confined.egress.endpoints[0].port,
+        confined.endpoints[0].host,
+        confined.endpoints[0].port,
     )
     path = f"{url.path}?{url.query}"
     code = f"answer = fetch({url.hostname!r}, {url.port!r}, {path!r}, {url.netloc!r})"
@@ -184,8 +185,7 @@ def test_it_fetches_from_the_object_store(confined: Confined) -> None:
 
 
 def test_it_finds_named_endpoints_without_a_resolver(confined: Confined) -> None:
-    confined.egress.close()
-    confined.egress = sandbox.Egress((sandbox.Endpoint("store.invalid", 443),))
+    confined.endpoints = (sandbox.Endpoint("store.invalid", 443),)
     code = """
 found = socket.getaddrinfo(b"store.invalid", 443, type=socket.SOCK_STREAM)
 answer = [found[0][4][0], attempt(lambda: socket.getaddrinfo(b"elsewhere.invalid", 443)),
@@ -193,7 +193,6 @@ answer = [found[0][4][0], attempt(lambda: socket.getaddrinfo(b"elsewhere.invalid
           attempt(lambda: open("/etc/hosts", "w"))]
 """
     address, other, received, hosts = confined.run(code)
-    confined.egress.close()
     assert address == "127.77.0.1"
     assert other != "allowed"
     assert received == ""  # the relay could not find it outside either
@@ -268,7 +267,7 @@ answer = [attempt(lambda: bytearray(4 * 2**30)),
 
 
 def test_it_dies_with_its_parent(confined: Confined) -> None:
-    policy = Policy(scratch=str(confined.scratch), endpoints=confined.egress.endpoints)
+    policy = Policy(scratch=str(confined.scratch), endpoints=confined.endpoints)
     parent = confined.start("answer = os.getpid()", policy, behind=True)
     assert parent.stdout is not None
     child = psutil.Process(json.loads(parent.stdout.readline())["answer"])
@@ -295,7 +294,7 @@ def test_it_narrows_the_hosts_network_to_one_port_where_it_has_no_other(
     confined: Confined,
 ) -> None:
     broker = urlsplit(settings.BROKER_URL)
-    endpoint = confined.egress.endpoints[0]
+    endpoint = confined.endpoints[0]
     code = f"""
 broker, store = {(broker.hostname, broker.port)!r}, {(endpoint.host, endpoint.port)!r}
 answer = [attempt(lambda: socket.create_connection(broker, timeout=3)),
@@ -343,7 +342,7 @@ def test_it_replaces_a_relay_that_died(confined: Confined) -> None:
     assert confined.egress.pid is not None
     relay = psutil.Process(confined.egress.pid)
     relay.kill()
-    endpoint = confined.egress.endpoints[0]
+    endpoint = confined.endpoints[0]
     psutil.wait_procs([relay], timeout=0.2)
     code = f"""
 store = {(endpoint.host, endpoint.port)!r}
