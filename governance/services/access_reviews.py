@@ -120,10 +120,14 @@ def close_review(*, actor: Actor, review: AccessReview) -> AccessReview:
 
 def visible_reviews(actor: Actor, workspace: Workspace) -> QuerySet[AccessReview]:
     """Return the workspace's reviews, for those who manage its members or read its ledger."""
-    place = securables.workspace(workspace)
     rows = AccessReview.objects.filter(workspace=workspace).select_related("started_by")
-    allowed = (decide(actor, action, place).allowed for action in READERS)
-    return with_counts(rows) if any(allowed) else rows.none()
+    return with_counts(rows) if may_read(actor, workspace) else rows.none()
+
+
+def may_read(actor: Actor, workspace: Workspace) -> bool:
+    """Tell whether the actor may read the workspace's reviews."""
+    place = securables.workspace(workspace)
+    return any(decide(actor, action, place).allowed for action in READERS)
 
 
 READERS = (Action.MEMBER_MANAGE, Action.AUDIT_READ)

@@ -2,13 +2,35 @@
 
 from django.urls import path
 
-from governance.views import access, editing, listing, replaying, simulating, steps, viewing
+from governance.views import (
+    access,
+    editing,
+    listing,
+    replaying,
+    reviews,
+    simulating,
+    steps,
+    viewing,
+)
 
 PLACE = "w/<slug:workspace>/policies"
+REVIEWS = "w/<slug:workspace>/access/reviews"
 POLICY = f"{PLACE}/<slug:policy>"
 
 urlpatterns = [
     path("w/<slug:workspace>/access", access.access, name="page-access"),
+    path(REVIEWS, reviews.reviews, name="page-access-reviews"),
+    path(f"{REVIEWS}/<uuid:identifier>", reviews.review, name="page-access-review"),
+    path(
+        f"{REVIEWS}/<uuid:identifier>/evidence.csv",
+        reviews.evidence,
+        name="page-access-review-evidence",
+    ),
+    path(
+        f"{REVIEWS}/<uuid:identifier>/<uuid:item>/<slug:step>",
+        reviews.decide_right,
+        name="page-access-review-step",
+    ),
     path(
         "w/<slug:workspace>/access/<uuid:identifier>/<slug:step>",
         access.decide_access,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.domain import Actor
@@ -19,8 +18,9 @@ from console.access import actor_of, signed_in, workspace_of
 from governance.domain import Action, RequestState
 from governance.models import AccessRequest
 from governance.scopes import named_scope
-from governance.services import access_requests
-from problems import Invalid, NotFound, Problem
+from governance.services import access_requests, access_reviews
+from governance.views.days import end_of
+from problems import NotFound, Problem
 from workspaces.models import Workspace
 
 DAYS = 30
@@ -59,7 +59,7 @@ def access(request: HttpRequest, workspace: str) -> HttpResponseBase:
             securable=named_scope(actor, place, asked["on"] or "?"),
             actions=[Action(name) for name in asked["actions"] if name in set(Action)],
             reason=asked["reason"],
-            ends_at=_end_of(asked["ends"]),
+            ends_at=end_of(asked["ends"]),
         )
     except Problem as problem:
         record_denial(problem)
@@ -112,6 +112,7 @@ def _page(
         "actions": ACTIONS,
         "asked": {"actions": [], "ends": _in_days(DAYS)} | wanted,
         "today": _in_days(0),
+        "may_read_reviews": access_reviews.may_read(actor, place),
         "problem": problem,
     }
     return render(
@@ -129,16 +130,3 @@ def _offer(row: AccessRequest) -> dict[str, Any]:
 
 def _in_days(days: int) -> str:
     return (timezone.now() + timedelta(days=days)).date().isoformat()
-
-
-def _end_of(written: str) -> datetime | None:
-    """Return the last moment of a day in UTC; None where no day is given."""
-    if not written:
-        return None
-    try:
-        day = parse_date(written)
-    except ValueError:
-        day = None
-    if day is None:
-        raise Invalid(f"{written!r} is not a day.", hint="Write it as 2026-12-31.")
-    return datetime.combine(day, time(23, 59, 59), UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,3 +42,36 @@ def test_it_keeps_what_was_typed_when_it_says_no(visit: Opener) -> None:
     assert page.get_by_role("checkbox", name="Query it").is_checked()
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 820
+
+
+def test_it_reviews_everyones_rights(visit: Opener) -> None:
+    page: Any = visit("access", as_="owner")
+    page.get_by_role("link", name="Reviews").click()
+    page.get_by_label("Title").fill("Q4 2026")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("heading", name="Q4 2026").wait_for()
+    assert page.get_by_role("button", name="Close the review").is_disabled()
+
+    kept = page.get_by_role("row", name="user analyst@console.example")
+    kept.get_by_role("button", name="Keep").click()
+    page.get_by_text("analyst@console.example: kept.").wait_for()
+
+    mine = page.get_by_role("row", name="user owner@console.example")
+    mine.get_by_label("Reason for").fill("To see what happens.")
+    mine.get_by_role("button", name="Take away").click()
+    assert page.get_by_role("alert").get_by_text("Nobody takes their own role away.").is_visible()
+
+    page.get_by_role("link", name="confirmed").click()
+    assert page.get_by_role("row").filter(has_text="confirmed").count() == 1
+    page.set_viewport_size({"width": 820, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 820
+    with page.expect_download() as held:
+        page.get_by_role("link", name="Evidence (CSV)").click()
+    lines = Path(held.value.path()).read_text().splitlines()
+    assert lines[0].startswith("holder,right,")
+    assert any("analyst@console.example" in line and "confirmed" in line for line in lines)
+
+
+def test_it_shows_no_review_to_who_may_not_read_it(visit: Opener) -> None:
+    page: Any = visit("access/reviews", as_="analyst")
+    assert page.get_by_text("There is no review of access that you may read.").is_visible()
