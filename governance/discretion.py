@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +45,12 @@ class Discretion:
         return replace(
             found, findings=tuple(sorted(findings)), summary=found.summary if is_told else ""
         )
+
+    def findings(self, found: Iterable[tuple[str, Finding]]) -> Iterator[Finding]:
+        """Return what was found about labels, without what is about hidden ones."""
+        for label, one in found:
+            if not self._names_hidden(f"{label} {one.message}"):
+                yield one
 
     def tests(self, results: Iterable[TestResult]) -> tuple[TestResult, ...]:
         """Return results in which a test on what is hidden has no answer."""

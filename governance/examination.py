@@ -14,6 +14,7 @@ from governance.domain import PolicyKind
 from governance.findings import Finding
 from governance.lockout import locks_out
 from governance.models import PolicyVersion
+from governance.neighbours import contradicted
 from governance.policy_tests import TestResult, run_tests
 from governance.scopes import scope_of
 from problems import Problem
@@ -76,6 +77,7 @@ def examine(version: PolicyVersion, *, actor: Actor) -> Examination:
     now = bundle_of(version.policy.workspace_id)
     then = now.with_policy(replace(as_published(version), broken_because=""))
     findings += tuple(_locked_out(version, now, then))
+    findings += tuple(told.findings(contradicted(version.policy, now, then)))
     tests = run_tests(version.policy.workspace, version.tests, bundle=then)
     return Examination(checked, findings, told.tests(tests))
 

@@ -15,7 +15,7 @@ from accounts.models import Group
 from accounts.selectors import actor_for_user
 from audit.domain import Event
 from governance.domain import VersionState
-from governance.examination import PolicyRefused, shown_text
+from governance.examination import PolicyRefused, examine, shown_text
 from governance.models import Ownership, Policy
 from governance.policy_selectors import UnknownPolicy, find_policy, visible_policies
 from governance.services import AccessDenied, policies
@@ -91,6 +91,21 @@ def test_it_refuses_what_its_own_tests_contradict(company: Company, crew: Group)
     assert may_browse(company)
     with pytest.raises(PolicyRefused):
         submit(version, company.actors["owner"])
+
+
+def test_it_warns_of_the_tests_of_others_that_it_would_fail(company: Company, crew: Group) -> None:
+    owner = company.actors["owner"]
+    open_ = [dict(test, expect="allow") for test in PASSING]
+    publish(draft(company, PERMIT, name="open-house", tests=open_), owner)
+    closing = draft(company, FORBID, name="closed-house", tests=PASSING)
+    found = [one for one in examine(closing, actor=owner).findings if "open-house" in one.message]
+    assert [(one.severity, "Expected allow, decided deny" in one.message) for one in found] == [
+        ("warning", True)
+    ]
+    assert publish(closing, owner).state == VersionState.PUBLISHED
+    again = policies.draft_version(actor=owner, policy=closing.policy, text=FORBID)
+    findings = examine(again, actor=owner).findings
+    assert not any("open-house" in one.message for one in findings)  # it fails already
 
 
 def test_it_refuses_to_lock_out_every_owner(company: Company, second: Actor) -> None:
