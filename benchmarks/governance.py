@@ -2,7 +2,8 @@
 
 A decision is the whole of `governance.decide`, in this process: facts from the database, policies
 from the process's memory, Cedar, obligations, the reason. Baseline of the page, in the same run:
-the same page read from the lake without any decision.
+the same page read from the lake without any decision. The floor of a decision is the round trip of
+an empty statement.
 `python -m benchmarks.governance --save` keeps the figures.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+
+from django.db import connection
 
 from benchmarks import crowd
 from benchmarks.stage import Stage, milliseconds, percentiles
@@ -67,6 +70,8 @@ def _measure(actor: Any, catalog: Any, newest: int, tables: list[Any]) -> dict[s
     decision = milliseconds(
         lambda: governance.decide(actor, Action.TABLE_QUERY, table, server), runs=RUNS
     )
+    empty = milliseconds(_empty_statement, runs=RUNS)
+    facts_only = milliseconds(lambda: governance.know(actor, request), runs=RUNS)
     pure = milliseconds(lambda: verdicts.answers(actor, request, server, facts, held), runs=RUNS)
     plain = milliseconds(lambda: lake.page(catalog, newest, limit=PAGE), runs=RUNS // 4)
     page = milliseconds(
@@ -75,6 +80,8 @@ def _measure(actor: Any, catalog: Any, newest: int, tables: list[Any]) -> dict[s
     whole = milliseconds(lambda: lake.tables(catalog, newest, with_columns=False), runs=10)
     every = milliseconds(lambda: selectors.visible_tables(actor, catalog, newest), runs=10)
     found = {
+        "empty_statement": percentiles(empty),
+        "facts": percentiles(facts_only),
         "decision": percentiles(decision),
         "decision_without_database": percentiles(pure),
         "page_without_decisions": percentiles(plain),
@@ -85,6 +92,12 @@ def _measure(actor: Any, catalog: Any, newest: int, tables: list[Any]) -> dict[s
     ratio = found["page_with_decisions"]["p50_ms"] / found["page_without_decisions"]["p50_ms"]
     of_all = found["all_with_decisions"]["p50_ms"] / found["all_without_decisions"]["p50_ms"]
     return found | {"page_ratio": round(ratio, 2), "all_ratio": round(of_all, 2)}
+
+
+def _empty_statement() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchall()
 
 
 if __name__ == "__main__":

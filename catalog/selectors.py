@@ -103,15 +103,15 @@ def visible_tables(
 def _visibility(actor: Actor, catalog: Catalog, snapshot_id: int) -> tuple[bool, frozenset[UUID]]:
     """Return whether tables may be browsed by default, and for which it is the other way."""
     parent = catalog.securable
-    known = listing.distinguished(parent)
+    standing = Request(Action.CATALOG_BROWSE, listing.others(parent))
+    known = governance.know(actor, [standing], tables_of=parent)
+    apart = listing.distinguished(parent, known)
     prefix = f"{catalog.name.lower()}."
-    names = frozenset(n.removeprefix(prefix) for n in known.labels if n.startswith(prefix))
-    choice = lake.Choice(known.uuids, names)
-    special = lake.page(catalog, snapshot_id, only=choice) if choice else []
-    asked = [listing.others(parent), *(table.securable(parent) for table in special)]
-    default, *decisions = governance.decide_many(
-        actor, [Request(Action.CATALOG_BROWSE, one) for one in asked]
-    )
+    names = frozenset(n.removeprefix(prefix) for n in apart.labels if n.startswith(prefix))
+    choice = lake.Choice(apart.uuids, names)
+    special = lake.page(catalog, snapshot_id, only=choice, with_sizes=False) if choice else []
+    asked = [Request(Action.CATALOG_BROWSE, table.securable(parent)) for table in special]
+    default, *decisions = governance.decide_many(actor, [standing, *asked], known=known)
     return default.allowed, frozenset(
         table.table_uuid
         for table, decision in zip(special, decisions, strict=True)

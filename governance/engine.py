@@ -47,6 +47,9 @@ class Verdict:
     is_evaluated: bool = True
 
 
+KEPT_CHARACTERS = 8192
+"""Entities with longer text are not kept in memory: lists of tables are seldom asked for twice."""
+
 NOT_EVALUATED = Verdict(allowed=False, determined_by=(), is_evaluated=False)
 
 
@@ -105,12 +108,27 @@ def evaluate(
         return []
     try:
         answers = cedarpy.is_authorized_batch(
-            list(requests), bundle.policies, json.dumps(list(entities)), bundle.schema
+            list(requests), bundle.policies, _parsed(json.dumps(list(entities))), bundle.schema
         )
     except (ValueError, TypeError) as error:
         logger.exception("policies could not be evaluated", version=bundle.version, error=error)
         return [NOT_EVALUATED] * len(requests)
     return [_verdict(bundle, answer) for answer in answers]
+
+
+def _parsed(entities: str) -> cedarpy.Entities:
+    """Return entities as Cedar holds them; of a few, which are asked about again, only once.
+
+    Raises `ValueError` where they do not fit the schema.
+    """
+    return _kept(entities) if len(entities) <= KEPT_CHARACTERS else _parsed_anew(entities)
+
+
+def _parsed_anew(entities: str) -> cedarpy.Entities:
+    return cedarpy.Entities.from_json_str(entities, schema())
+
+
+_kept = lru_cache(maxsize=1024)(_parsed_anew)
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from governance.bundle import bundle_of
 from governance.domain import Action, Securable, SecurableKind
-from governance.models import Ownership, TagAssignment
+from governance.knowledge import Known, below
 
 NO_TABLE = UUID(int=0)
 """Stands for all tables that nothing is known of and nothing is said about."""
@@ -28,27 +27,26 @@ class Distinguished:
     labels: frozenset[str]
 
 
-def distinguished(catalog: Securable) -> Distinguished:
-    """Return which tables of a catalog must be asked about one by one, in two statements."""
-    below = f"{catalog.key.replace('catalog:', 'table:', 1)}/"
-    tagged = TagAssignment.objects.filter(securable_key__startswith=below)
-    owned = Ownership.objects.filter(securable_key__startswith=below)
-    keys = {key for (key,) in tagged.values_list("securable_key").union(
-        owned.values_list("securable_key"))}  # fmt: skip
+def distinguished(catalog: Securable, known: Known) -> Distinguished:
+    """Return which tables of a catalog must be asked about one by one.
+
+    `known` is what `know` returned with the catalog in `tables_of`.
+    """
+    start = below(catalog)
+    keys = {key for key in (*known.facts.tags, *known.facts.owners) if key.startswith(start)}
     labels: frozenset[str] = frozenset()
-    if catalog.workspace_id:
-        held = bundle_of(catalog.workspace_id)
-        keys |= {key for key in held.named_keys(Action.CATALOG_BROWSE) if key.startswith(below)}
+    held = known.bundles.get(catalog.workspace_id) if catalog.workspace_id else None
+    if held is not None:
+        keys |= {key for key in held.named_keys(Action.CATALOG_BROWSE) if key.startswith(start)}
         labels = held.labels(SecurableKind.TABLE, Action.CATALOG_BROWSE)
-    return Distinguished(frozenset(UUID(key.removeprefix(below)) for key in keys), labels)
+    return Distinguished(frozenset(UUID(key.removeprefix(start)) for key in keys), labels)
 
 
 def others(catalog: Securable) -> Securable:
     """Return a table that stands for all of a catalog's that are not distinguished."""
-    below = catalog.key.replace("catalog:", "table:", 1)
     return Securable(
         SecurableKind.TABLE,
-        f"{below}/{NO_TABLE}",
+        f"{below(catalog)}{NO_TABLE}",
         f"{catalog.label}..",
         catalog.organization_id,
         catalog.workspace_id,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from django.db.models import Exists
-
 from accounts.domain import Actor
-from accounts.models import Organization
 from governance import reasons, verdicts
-from governance.bundle import WRITTEN_BY, Bundle, Stamp, bundle_at
+from governance.bundle import Bundle
 from governance.domain import Action, Decision, DecisionContext, Request, Securable
 from governance.entities import Facts, Owner
+from governance.knowledge import Known, know
 from governance.models import Ownership
-from governance.rules import GUARDED
 from governance.tags import assigned_tags_of, assignments, column_tags_of, own_column_tags, tags_of
 from workspaces.domain import WorkspaceRole
 from workspaces.models import Membership, Workspace
@@ -32,14 +28,6 @@ __all__ = [
     "owners_of",
     "tags_of",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the database knew, at one moment, of an actor and of some securables."""
-
-    facts: Facts
-    bundles: Mapping[UUID, Bundle]
 
 
 def decide(
@@ -97,48 +85,6 @@ def facts_about(workspace: Workspace, securables: Sequence[Securable]) -> Facts:
         owners=owners_of(securables),
         local_mode_enabled=workspace.organization.local_mode_enabled,
     )
-
-
-def know(actor: Actor, requests: Sequence[Request]) -> Known:
-    """Return what the database knows now of all that the requests are about."""
-    securables = [request.securable for request in requests]
-    tables_read = any(r.action in GUARDED and r.securable.columns for r in requests)
-    local_mode_enabled, stamps = _situation(actor, securables)
-    facts = Facts(
-        roles=_roles(actor, securables),
-        tags=assignments(securables, with_columns=tables_read),
-        owners=owners_of(securables),
-        local_mode_enabled=local_mode_enabled,
-    )
-    return Known(facts, {where: bundle_at(where, stamp) for where, stamp in stamps.items()})
-
-
-def _situation(actor: Actor, securables: Sequence[Securable]) -> tuple[bool, Mapping[UUID, Stamp]]:
-    """Return whether the actor's organization runs locally, and the versions of what holds.
-
-    One statement for both: a row for each workspace, with what is the same for all of them.
-    """
-    own = filter(None, [actor.organization_id])
-    organization = Organization.objects.filter(id__in=own, local_mode_enabled=True)
-    wanted = {s.workspace_id for s in securables if s.workspace_id}
-    if not wanted:
-        return organization.exists(), {}
-    rows = list(
-        Workspace.objects.filter(id__in=wanted)
-        .order_by()
-        .values_list("id", "policyset__version", WRITTEN_BY, Exists(organization))
-    )
-    stamps = {workspace: (version, by) for workspace, version, by, _ in rows if version}
-    return any(is_local for *_, is_local in rows), stamps
-
-
-def _roles(actor: Actor, securables: Sequence[Securable]) -> dict[UUID, frozenset[WorkspaceRole]]:
-    wanted = {s.workspace_id for s in securables if s.workspace_id}
-    rows = Membership.objects.of(actor).filter(workspace_id__in=wanted)
-    found: dict[UUID, set[WorkspaceRole]] = {}
-    for workspace_id, role in rows.values_list("workspace_id", "role"):
-        found.setdefault(workspace_id, set()).add(WorkspaceRole(role))
-    return {workspace_id: frozenset(roles) for workspace_id, roles in found.items()}
 
 
 def owners_of(securables: Iterable[Securable]) -> dict[str, Owner]:

@@ -56,6 +56,7 @@ def page(
     after: tuple[str, str] | None = None,
     limit: int | None = None,
     with_columns: bool = False,
+    with_sizes: bool = True,
 ) -> list[Table]:
     """Return live tables, sorted by schema and name, in a constant number of queries.
 
@@ -83,7 +84,8 @@ def page(
     }
     found = _headers(catalog, snapshot_id, condition, parameters)
     ids = None if limit is None and only is None else [row[0] for row in found]
-    sizes = _sizes(catalog, snapshot_id, ids) if ids is None or ids else {}
+    wants_sizes = with_sizes and (ids is None or bool(ids))
+    sizes = _sizes(catalog, snapshot_id, ids) if wants_sizes else {}
     columns = columns_of(catalog, snapshot_id, ids) if with_columns else {}
     return [_table(catalog, row, columns.get(row[0], ()), sizes.get(row[0])) for row in found]
 

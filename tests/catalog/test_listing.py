@@ -117,11 +117,11 @@ def test_it_takes_as_many_statements_for_many_as_for_few(
             assert selectors.visible_tables(analyst, written_lake.catalog, newest, limit=3)
         return len(sent.captured_queries)
 
-    assert statements() == 8
+    assert statements() == 3
     tag(cast, tables["t1"])
-    assert statements() == 10  # those that differ are read by name
+    assert statements() == 4  # those that differ are read by name
     tag(cast, *(tables[f"t{number}"] for number in range(2, 12)))
-    assert statements() == 10
+    assert statements() == 4
 
 
 def test_it_is_paged_over_the_api(

@@ -310,7 +310,7 @@ def test_it_asks_the_database_as_often_for_a_thousand_tables_as_for_one(
             requests = [Request(Action.TABLE_QUERY, table) for table in wanted]
             governance.decide_many(company.actors[role], requests)
         counts.append(len(captured))
-    assert counts[0] == counts[1] <= 5
+    assert counts == [1, 1] if role == "analyst" else [2, 2]  # a refusal names whom to ask
 
 
 def test_it_answers_nothing_to_no_question(company: Company) -> None:

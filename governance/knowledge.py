@@ -1,0 +1,127 @@
+"""What the database knows that decisions need, all of it at one moment and in one statement.
+
+A decision is asked for at every request, and each statement is a round trip and Python beside it:
+four of them cost more than Cedar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.domain import Actor, PrincipalKind
+from governance.bundle import Bundle, bundle_at
+from governance.domain import Request, Securable
+from governance.entities import Facts, Owner
+from governance.rules import GUARDED
+from governance.tags import NO_TAGS, spelled
+from workspaces.domain import WorkspaceRole
+
+
+class Part(StrEnum):
+    """What a row says."""
+
+    LOCAL_MODE = "local_mode"
+    OWNER = "owner"
+    POLICIES = "policies"
+    ROLE = "role"
+    TAG = "tag"
+
+
+STATEMENT = """
+SELECT 'role', m.workspace_id::text, m.role, '', '' FROM workspaces_membership m
+WHERE m.workspace_id = ANY(%(workspaces)s::uuid[]) AND (m.user_id = %(user)s
+      OR m.service_account_id = %(service_account)s OR m.group_id = ANY(%(groups)s::uuid[]))
+UNION ALL
+SELECT 'tag', t.securable_key, t.tag, t.value, '' FROM governance_tagassignment t
+WHERE t.securable_key = ANY(%(keys)s::text[]) {tags}
+UNION ALL
+SELECT 'owner', o.securable_key, u.id::text,
+       coalesce(nullif(trim(u.first_name || ' ' || u.last_name), ''), u.email), u.email
+FROM governance_ownership o JOIN accounts_user u ON u.id = o.owner_id
+WHERE o.securable_key = ANY(%(keys)s::text[]) {owners}
+UNION ALL
+SELECT 'policies', p.workspace_id::text, p.version::text, p.xmin::text, ''
+FROM governance_policyset p WHERE p.workspace_id = ANY(%(workspaces)s::uuid[])
+UNION ALL
+SELECT 'local_mode', '', '', '', '' FROM accounts_organization g
+WHERE g.id = %(organization)s AND g.local_mode_enabled
+"""
+
+OF_COLUMNS = " OR t.table_key = ANY(%(tables)s::text[])"
+TAGS_BELOW = " OR t.securable_key LIKE %(below)s"
+OWNERS_BELOW = " OR o.securable_key LIKE %(below)s"
+
+_Value = str | UUID | list[UUID] | list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database knew, at one moment, of an actor and of some securables."""
+
+    facts: Facts
+    bundles: Mapping[UUID, Bundle]
+
+
+def know(actor: Actor, requests: Sequence[Request], *, tables_of: Securable | None = None) -> Known:
+    """Return what the database knows now of all that the requests are about, in one statement.
+
+    With a catalog in `tables_of`, the tags and owners of all its tables as well.
+    """
+    securables = [request.securable for request in requests]
+    reads_columns = any(r.action in GUARDED and r.securable.columns for r in requests)
+    text = STATEMENT.format(
+        tags=(OF_COLUMNS if reads_columns else "") + (TAGS_BELOW if tables_of else ""),
+        owners=OWNERS_BELOW if tables_of else "",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(text, _parameters(actor, securables, tables_of))
+        return _known(cursor.fetchall())
+
+
+def below(catalog: Securable) -> str:
+    """Return what the keys of a catalog's tables begin with."""
+    return f"{catalog.key.replace('catalog:', 'table:', 1)}/"
+
+
+def _parameters(
+    actor: Actor, securables: Sequence[Securable], tables_of: Securable | None
+) -> dict[str, _Value]:
+    is_user = actor.kind is PrincipalKind.USER
+    is_service_account = actor.kind is PrincipalKind.SERVICE_ACCOUNT
+    return {
+        "workspaces": list({s.workspace_id for s in securables if s.workspace_id}),
+        "user": actor.id if is_user else None,
+        "service_account": actor.id if is_service_account else None,
+        "groups": list(actor.group_ids) if is_user or is_service_account else [],
+        "organization": actor.organization_id,
+        "keys": list({node.key for s in securables for node in (s, *s.ancestors)}),
+        "tables": list({s.key for s in securables}),
+        "below": f"{below(tables_of)}%" if tables_of else "",
+    }
+
+
+def _known(rows: Sequence[tuple[str, str, str, str, str]]) -> Known:
+    roles: dict[UUID, set[WorkspaceRole]] = {}
+    tags: dict[str, frozenset[str]] = {}
+    owners: dict[str, Owner] = {}
+    bundles: dict[UUID, Bundle] = {}
+    is_local = False
+    for part, key, first, second, third in rows:
+        match Part(part):
+            case Part.ROLE:
+                roles.setdefault(UUID(key), set()).add(WorkspaceRole(first))
+            case Part.TAG:
+                tags[key] = tags.get(key, NO_TAGS) | spelled(first, second)
+            case Part.OWNER:
+                owners[key] = Owner(UUID(first), second, third)
+            case Part.POLICIES:
+                bundles[UUID(key)] = bundle_at(UUID(key), (int(first), second))
+            case Part.LOCAL_MODE:
+                is_local = True
+    held = {where: frozenset(found) for where, found in roles.items()}
+    return Known(Facts(held, tags, owners, is_local), bundles)
