@@ -31,7 +31,7 @@ from catalog.writer import process
 from catalog.writer.marks import marker
 from catalog.writer.process import Outcome
 from governance import broken, securables
-from problems import Conflict
+from problems import Conflict, Problem
 
 logger = structlog.get_logger(__name__)
 
@@ -224,8 +224,9 @@ def _carried_out(job: Job) -> Outcome:
                 return _initialized(job)
             case _:
                 return process.run(job, lambda progress: _heard(job, progress))
-    except storage.StorageUnreachable as problem:
-        return Outcome(None, problem.as_dict(), retryable=True)
+    except Problem as problem:
+        is_passing = isinstance(problem, storage.StorageUnreachable)
+        return Outcome(None, problem.as_dict(), retryable=is_passing)
 
 
 def _committed(job: Job, step: int) -> int | None:
@@ -236,7 +237,7 @@ def _committed(job: Job, step: int) -> int | None:
 
 
 def _initialized(job: Job) -> Outcome:
-    storage.hosted().ensure_bucket()
+    storage.hosted().ensure_bucket()  # what is staged goes there, whosever bucket the lake is in
     outcome = process.run(job, lambda progress: _heard(job, progress))
     if outcome.problem is None:
         lake.create_indexes(job.catalog)

@@ -18,6 +18,7 @@ from catalog.models import Catalog, Job
 from catalog.names import check_schema_name, check_table_name
 from catalog.selectors import find_table
 from catalog.services.jobs import earlier_job, enqueue_job
+from catalog.writer.process import staging_prefix
 from governance import securables
 from governance import services as governance
 from governance.domain import Action
@@ -81,7 +82,7 @@ def upload_table(
     )
     if earlier is not None:
         return earlier
-    staged = f"staging/{catalog.id}/{uuid.uuid4()}.{format.value}"
+    staged = f"{staging_prefix(catalog)}{uuid.uuid4()}.{format.value}"
     storage.hosted().put(staged, file)
     arguments |= {"staged_key": staged, "url": f"s3://{storage.hosted().bucket}/{staged}"}
     job = _queue(actor=actor, catalog=catalog, mode=mode, arguments=arguments, key=idempotency_key)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from threading import Timer
 from typing import Any
 
-from django.conf import settings
 from django.db import connection
 
+from catalog import storage
 from catalog.models import Catalog, Job
+from catalog.writer import keys
 
 DEADLINE_SECONDS = 6 * 3600.0
 MEMORY_BYTES = 2 * 2**30
@@ -71,12 +72,20 @@ def spec_of(job: Job, temp_directory: str) -> dict[str, Any]:
         "metadata_schema": catalog.metadata_schema,
         "data_path": data_path(catalog),
         "database": database(),
-        "storage": settings.S3,
+        "storage": {
+            "lake": keys.given(storage.of(catalog.bucket), catalog.prefix),
+            "staged": keys.given(storage.hosted(), staging_prefix(catalog)),
+        },
         "lock_key": int.from_bytes(catalog.id.bytes[8:], signed=True),
         "extensions": job.arguments.get("extensions", []),
         "memory_bytes": MEMORY_BYTES,
         "temp_directory": temp_directory,
     }
+
+
+def staging_prefix(catalog: Catalog) -> str:
+    """Return where files wait, in Upend's own bucket, until the catalog's writer takes them."""
+    return f"staging/{catalog.id}/"
 
 
 def data_path(catalog: Catalog) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 from psycopg.conninfo import make_conninfo
 
+from catalog.writer import keys
 from catalog.writer.marks import marker
 from catalog.writer.quoting import quoted_name, quoted_text
 
@@ -29,7 +30,10 @@ IN_SECRET = {
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What the parent asks for. `database` are libpq parameters, `storage` is `settings.S3`."""
+    """What the parent asks for. `database` are libpq parameters, `storage` as `keys.given` has it.
+
+    `storage` names the prefixes that the engine reaches: the lake's, and where files are staged.
+    """
 
     job_id: str
     kind: str
@@ -39,7 +43,7 @@ class Spec:
     metadata_schema: str
     data_path: str
     database: dict[str, Any]
-    storage: dict[str, str]
+    storage: dict[str, keys.Given]
     lock_key: int
     extensions: tuple[str, ...] = ()
     memory_bytes: int = 2 * 2**30
@@ -54,9 +58,8 @@ class Spec:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must never be repeated."""
-        return tuple(
-            filter(None, (self.database.get("password"), self.storage["secret_access_key"]))
-        )
+        of_storage = (text for one in self.storage.values() for text in keys.secrets_in(one))
+        return tuple(filter(None, (self.database.get("password"), *of_storage)))
 
     def marker(self, step: int = 0) -> str:
         """Return the mark of one commit of this job."""
@@ -88,7 +91,8 @@ class Lake:
             con.execute(f"LOAD {quoted_text(str(_extension(extension)))}")
         con.execute("SET TimeZone = 'UTC'")
         con.execute(_metadata_secret(spec))
-        con.execute(_storage_secret(spec))
+        for name, given in spec.storage.items():
+            con.execute(keys.secret(name, given))
         others = {k: v for k, v in spec.database.items() if k not in IN_SECRET}
         target = f"ducklake:postgres:{make_conninfo(**others)}"
         con.execute(
@@ -172,15 +176,3 @@ def _metadata_secret(spec: Spec) -> str:
         if key in IN_SECRET and value not in {None, ""}
     )
     return f"CREATE SECRET metadata (TYPE postgres, {members})"
-
-
-def _storage_secret(spec: Spec) -> str:
-    scheme, _, host = spec.storage["endpoint"].partition("://")
-    return (
-        "CREATE SECRET storage (TYPE s3, URL_STYLE 'path',"
-        f" KEY_ID {quoted_text(spec.storage['access_key_id'])},"
-        f" SECRET {quoted_text(spec.storage['secret_access_key'])},"
-        f" REGION {quoted_text(spec.storage['region'])}, ENDPOINT {quoted_text(host)},"
-        f" USE_SSL {'true' if scheme == 'https' else 'false'},"
-        f" SCOPE {quoted_text('s3://' + spec.storage['bucket'] + '/')})"
-    )
