@@ -14,11 +14,39 @@ from uuid import UUID
 from governance.domain import Securable, SecurableColumn, SecurableKind
 
 
+class AddressingStyle(StrEnum):
+    """Where a bucket's name goes in a URL: into the path, or before the host."""
+
+    PATH = "path"
+    VIRTUAL = "virtual"
+
+
 class BucketKind(StrEnum):
     """Whose storage it is."""
 
     CUSTOMER = "customer"
     HOSTED = "hosted"
+
+
+class CredentialKind(StrEnum):
+    """How Upend comes by the keys of a bucket.
+
+    `upend`: the settings of its own storage. `static`: a key that the customer made. `assume_role`:
+    a role of the customer's, lent for an hour. `ambient`: the identity of Upend's own host.
+    """
+
+    AMBIENT = "ambient"
+    ASSUME_ROLE = "assume_role"
+    STATIC = "static"
+    UPEND = "upend"
+
+
+class Encryption(StrEnum):
+    """What a bucket is asked to encrypt new objects with; empty leaves it to the bucket."""
+
+    DEFAULT = ""
+    KMS = "aws:kms"
+    SSE_S3 = "AES256"
 
 
 class JobKind(StrEnum):

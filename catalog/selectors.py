@@ -9,12 +9,19 @@ from uuid import UUID
 from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import Snapshot, Table
-from catalog.models import Catalog, Job
+from catalog.models import Bucket, Catalog, Job
 from governance import listing
 from governance import services as governance
 from governance.domain import Action, Request
 from problems import NotFound
 from workspaces.models import Workspace
+
+
+class UnknownBucket(NotFound):
+    """No bucket of the workspace has this name."""
+
+    code = "unknown-bucket"
+    title = "No such bucket"
 
 
 class UnknownCatalog(NotFound):
@@ -43,6 +50,27 @@ class UnknownJob(NotFound):
 
     code = "unknown-job"
     title = "There is no such job"
+
+
+def visible_buckets(actor: Actor, workspace: Workspace) -> list[Bucket]:
+    """Return the connected buckets of the workspace, by name; its members may see them."""
+    found = Bucket.objects.visible_to(actor).connected().filter(workspace=workspace)
+    return list(found.select_related("workspace__organization").prefetch_related("keys"))
+
+
+def find_bucket(actor: Actor, workspace: Workspace, reference: str) -> Bucket:
+    """Return the bucket that `reference`, a name or an id, names to `actor`.
+
+    Raises `UnknownBucket` with the nearest name where there is none.
+    """
+    visible = visible_buckets(actor, workspace)
+    for bucket in visible:
+        if reference in {bucket.name, str(bucket.id)}:
+            return bucket
+    raise UnknownBucket(
+        f"There is no bucket {reference!r} in {workspace.name}.",
+        hint=did_you_mean(reference, [bucket.name for bucket in visible]),
+    )
 
 
 def visible_catalogs(actor: Actor, workspace: Workspace) -> list[Catalog]:

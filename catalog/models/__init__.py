@@ -4,8 +4,8 @@ Tables, columns, files and snapshots are never mirrored here: `catalog.lake` rea
 DuckLake's own metadata tables.
 """
 
-from catalog.models.buckets import Bucket
+from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
 from catalog.models.jobs import Job, JobQuerySet
 
-__all__ = ["Bucket", "Catalog", "CatalogQuerySet", "Job", "JobQuerySet"]
+__all__ = ["Bucket", "BucketKey", "Catalog", "CatalogQuerySet", "Job", "JobQuerySet"]

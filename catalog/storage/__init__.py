@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from catalog.domain import BucketKind
-from catalog.storage.location import AddressingStyle, Credentials, Location
-from catalog.storage.problems import ObjectMissing, StorageUnreachable
+from catalog.domain import AddressingStyle, BucketKind
+from catalog.models import Bucket
+from catalog.storage.customer import CredentialsMissing, store_of
+from catalog.storage.location import Credentials, Location
+from catalog.storage.problems import BucketReadOnly, ObjectMissing, StorageUnreachable
 from catalog.storage.store import Store
-
-if TYPE_CHECKING:
-    from catalog.models import Bucket
 
 __all__ = [
     "AddressingStyle",
+    "BucketReadOnly",
     "Credentials",
+    "CredentialsMissing",
     "Location",
     "ObjectMissing",
     "StorageUnreachable",
@@ -48,9 +48,10 @@ def hosted() -> Store:
     )
 
 
-def of(bucket: Bucket) -> Store:
-    """Return the store of a registered bucket."""
-    if bucket.kind == BucketKind.HOSTED:
-        return hosted()
-    message = f"{bucket.kind} buckets cannot be used yet"
-    raise NotImplementedError(message)
+def of(bucket: Bucket, prefix: str = "") -> Store:
+    """Return the store of a registered bucket.
+
+    Keys that a role lends reach no further than `prefix`, the bucket's own where it is empty:
+    pass a catalog's. Raises `CredentialsMissing` where the bucket has no key.
+    """
+    return hosted() if bucket.kind == BucketKind.HOSTED else store_of(bucket, prefix)

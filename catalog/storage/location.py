@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-
-class AddressingStyle(StrEnum):
-    """Where a bucket's name goes in a URL: into the path, or before the host."""
-
-    PATH = "path"
-    VIRTUAL = "virtual"
+from catalog.domain import AddressingStyle, Encryption
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +13,7 @@ class Location:
     """One bucket of one S3-compatible service.
 
     `endpoint` and `public_endpoint` are URLs without a path; the second is the one that clients
-    reach, where it differs.
+    reach, where it differs. New objects are written with `encryption`.
     """
 
     endpoint: str
@@ -27,6 +21,8 @@ class Location:
     bucket: str
     public_endpoint: str
     style: AddressingStyle = AddressingStyle.PATH
+    encryption: Encryption = Encryption.DEFAULT
+    kms_key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from problems import NotFound, Problem
+from problems import Conflict, NotFound, Problem
 
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
@@ -25,6 +25,13 @@ class ObjectMissing(NotFound):
 
     code = "object-missing"
     title = "The object is not there"
+
+
+class BucketReadOnly(Conflict):
+    """The bucket was connected to be read; nothing is written to it or removed from it."""
+
+    code = "bucket-read-only"
+    title = "The bucket is read only"
 
 
 def code_of(error: ClientError) -> str:

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from catalog.storage.location import AddressingStyle, Credentials, Location
+from catalog.domain import AddressingStyle
+from catalog.storage.location import Credentials, Location
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 

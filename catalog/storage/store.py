@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from catalog.storage.location import Credentials, Location
-from catalog.storage.problems import MISSING, code_of, translated
+from catalog.storage.problems import MISSING, BucketReadOnly, code_of, translated
+from catalog.storage.session import session_of
 from catalog.storage.signing import presigned
 
 if TYPE_CHECKING:
@@ -29,9 +29,15 @@ class Store:
     """One bucket with the keys that reach it. Thread-safe; make one and keep it."""
 
     def __init__(
-        self, location: Location, credentials: Callable[[], Credentials], hint: str = HINT
+        self,
+        location: Location,
+        credentials: Callable[[], Credentials],
+        hint: str = HINT,
+        *,
+        is_read_only: bool = False,
     ) -> None:
         self.location = location
+        self.is_read_only = is_read_only
         self._credentials = credentials
         self._hint = hint
 
@@ -50,15 +56,14 @@ class Store:
 
     @cached_property
     def client(self) -> S3Client:
-        """Return the client; thread-safe, so one is enough while its keys hold."""
-        keys = self.credentials
-        return boto3.client(
+        """Return the client; thread-safe, and it renews borrowed keys by itself.
+
+        Who writes by it asks `refuse_read_only` first, and passes `encryption`.
+        """
+        return session_of(self._credentials).client(
             "s3",
             endpoint_url=self.location.endpoint,
             region_name=self.location.region,
-            aws_access_key_id=keys.access_key_id,
-            aws_secret_access_key=keys.secret_access_key,
-            aws_session_token=keys.session_token or None,
             config=Config(
                 signature_version="s3v4",
                 s3={"addressing_style": self.location.style.value},
@@ -74,6 +79,20 @@ class Store:
         """Turn the client's errors into problems: for callers that use `client` themselves."""
         return translated(self.location.endpoint, self._hint)
 
+    @property
+    def encryption(self) -> dict[str, Any]:
+        """Return the arguments by which the client writes encrypted objects, often none."""
+        if not self.location.encryption:
+            return {}
+        key = {"SSEKMSKeyId": self.location.kms_key_id} if self.location.kms_key_id else {}
+        return {"ServerSideEncryption": self.location.encryption.value, **key}
+
+    def refuse_read_only(self) -> None:
+        """Raise `BucketReadOnly` where nothing may be written or removed."""
+        if self.is_read_only:
+            message = f"{self.bucket} was connected to be read only."
+            raise BucketReadOnly(message, hint="Its owners can change that on the page Buckets.")
+
     def ensure_bucket(self) -> None:
         """Create the bucket where it is missing. Safe to repeat."""
         with self.translated():
@@ -88,20 +107,20 @@ class Store:
         self, key: str, stream: IO[bytes], content_type: str = "application/octet-stream"
     ) -> int:
         """Store everything that `stream` gives, in parts; return the number of bytes."""
+        self.refuse_read_only()
+        given = {"ContentType": content_type, **self.encryption}
         with self.translated():
-            self.client.upload_fileobj(
-                stream, self.bucket, key, ExtraArgs={"ContentType": content_type}
-            )
+            self.client.upload_fileobj(stream, self.bucket, key, ExtraArgs=given)
         return self.size(key)
 
     def put_bytes(
         self, key: str, content: bytes, content_type: str = "application/octet-stream"
     ) -> None:
         """Store a small object."""
+        self.refuse_read_only()
+        given = {"ContentType": content_type, **self.encryption}
         with self.translated():
-            self.client.put_object(
-                Bucket=self.bucket, Key=key, Body=content, ContentType=content_type
-            )
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=content, **given)
 
     def size(self, key: str) -> int:
         """Return an object's size in bytes. Raises `ObjectMissing`."""
@@ -124,6 +143,7 @@ class Store:
 
     def delete(self, key: str) -> None:
         """Remove one object; one that is not there is no error."""
+        self.refuse_read_only()
         with self.translated():
             self.client.delete_object(Bucket=self.bucket, Key=key)
 
@@ -147,6 +167,7 @@ class Store:
 
     def abort_uploads_before(self, prefix: str, moment: datetime) -> int:
         """Forget the multipart uploads below `prefix` begun before `moment`; return how many."""
+        self.refuse_read_only()
         with self.translated():
             listed = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
             left = [found for found in listed.get("Uploads", []) if found["Initiated"] < moment]

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from catalog.api.buckets import BucketsView, BucketView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.governance import TableDecisionsView
@@ -9,11 +10,14 @@ from catalog.api.tables import TablesView, TableView
 from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
 from catalog.api.uploads import JobView, UploadsView
 
+BUCKETS = "workspaces/<str:workspace>/buckets"
 CATALOGS = "workspaces/<str:workspace>/catalogs"
 CATALOG = f"{CATALOGS}/<str:catalog>"
 TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
 
 urlpatterns: list[URLPattern] = [
+    path(BUCKETS, BucketsView.as_view(), name="api-buckets"),
+    path(f"{BUCKETS}/<str:bucket>", BucketView.as_view(), name="api-bucket"),
     path(CATALOGS, CatalogsView.as_view(), name="api-catalogs"),
     path(CATALOG, CatalogView.as_view(), name="api-catalog"),
     path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),

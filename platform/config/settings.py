@@ -146,6 +146,9 @@ S3 = {
 }
 """Upend's own storage: hosted catalogs and results. `public_endpoint` is what clients can reach."""
 
+HOST_IDENTITY = env.flag("HOST_IDENTITY")
+"""Let workspaces connect buckets by the identity of this host (web identity, instance profile)."""
+
 # --- Who acts -------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
