@@ -51,10 +51,14 @@ class CatalogLine:
 
 
 def catalog_lines(
-    actor: Actor, workspace: Workspace, *, with_columns: bool = False
+    actor: Actor,
+    workspace: Workspace,
+    *,
+    with_columns: bool = False,
+    with_archived: bool = False,
 ) -> list[CatalogLine]:
     """Return the catalogs that `actor` may browse, each with its tables."""
-    found = selectors.visible_catalogs(actor, workspace)
+    found = selectors.visible_catalogs(actor, workspace, with_archived=with_archived)
     return [catalog_line(actor, catalog, with_columns=with_columns) for catalog in found]
 
 

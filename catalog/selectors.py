@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from accounts.domain import Actor
 from catalog import lake
-from catalog.domain import Snapshot, Table
+from catalog.domain import JobKind, Snapshot, Table
 from catalog.models import Bucket, Catalog, Job
 from governance import listing
 from governance import services as governance
@@ -73,14 +75,44 @@ def find_bucket(actor: Actor, workspace: Workspace, reference: str) -> Bucket:
     )
 
 
-def visible_catalogs(actor: Actor, workspace: Workspace) -> list[Catalog]:
+def visible_catalogs(
+    actor: Actor, workspace: Workspace, *, with_archived: bool = True
+) -> list[Catalog]:
     """Return the workspace's catalogs that `actor` may browse, by name."""
-    found = list(
-        Catalog.objects.live()
-        .filter(workspace=workspace)
-        .select_related("bucket", "workspace__organization")
+    rows = Catalog.objects.live().filter(workspace=workspace)
+    if not with_archived:
+        rows = rows.filter(archived_at__isnull=True)
+    return _browsable(actor, rows)
+
+
+def dropped_catalogs(actor: Actor, workspace: Workspace) -> list[Catalog]:
+    """Return what was dropped and can be restored by `actor`, the first to go first."""
+    rows = Catalog.objects.restorable().filter(workspace=workspace).order_by("remove_after")
+    rows = rows.exclude(jobs__kind=JobKind.DROP_CATALOG)
+    return _browsable(actor, rows, Action.CATALOG_MANAGE)
+
+
+def find_dropped_catalog(actor: Actor, workspace: Workspace, reference: str) -> Catalog:
+    """Return the dropped catalog of that id, or the one dropped last of that name.
+
+    Raises `UnknownCatalog`.
+    """
+    found = dropped_catalogs(actor, workspace)
+    for catalog in sorted(found, key=lambda c: c.dropped_at or c.created_at, reverse=True):
+        if reference.lower() in {catalog.name.lower(), str(catalog.id)}:
+            return catalog
+    raise UnknownCatalog(
+        f"No catalog {reference!r} was dropped from {workspace.name} that you may restore.",
+        hint=did_you_mean(reference, [catalog.name for catalog in found]),
     )
-    requests = [Request(Action.CATALOG_BROWSE, catalog.securable) for catalog in found]
+
+
+def _browsable(
+    actor: Actor, rows: QuerySet[Catalog], action: Action = Action.CATALOG_BROWSE
+) -> list[Catalog]:
+    """Return those of `rows` on which `actor` may do `action`."""
+    found = list(rows.select_related("bucket", "workspace__organization"))
+    requests = [Request(action, catalog.securable) for catalog in found]
     decisions = governance.decide_many(actor, requests)
     return [c for c, decision in zip(found, decisions, strict=True) if decision.allowed]
 

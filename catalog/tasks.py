@@ -15,6 +15,12 @@ def run_jobs(catalog_id: str) -> int:
     return services.run_jobs(UUID(catalog_id))
 
 
+@shared_task(name="catalog.remove_dropped")
+def remove_dropped() -> int:
+    """Remove for good what was dropped and can no longer be restored."""
+    return services.remove_dropped()
+
+
 @shared_task(name="catalog.sweep_jobs")
 def sweep_jobs() -> int:
     """Find work whose message was lost, or whose worker was."""

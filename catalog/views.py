@@ -28,9 +28,12 @@ from workspaces.models import Workspace
 def catalogs(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """List the catalogs one may browse."""
     actor, place = actor_of(request), workspace_of(request, workspace)
+    with_archived = "archived" in request.GET
     context = {
         "workspace": place,
-        "catalogs": overview.catalog_lines(actor, place),
+        "catalogs": overview.catalog_lines(actor, place, with_archived=with_archived),
+        "with_archived": with_archived,
+        "dropped": selectors.dropped_catalogs(actor, place),
         "may_create": decide(actor, Action.CATALOG_CREATE, securables.workspace(place)).allowed,
     }
     return render(request, "catalog/index.html", context)
@@ -65,7 +68,8 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
         if line.snapshot_id is not None
         else (),
         "jobs": found.jobs.order_by("-created_at")[:5],
-        "may_upload": decide(actor, Action.TABLE_CREATE, found.securable).allowed,
+        "may_upload": found.archived_at is None
+        and decide(actor, Action.TABLE_CREATE, found.securable).allowed,
         **_upload_addresses(place, found.name),
     }
     return render(request, "catalog/catalog.html", context)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -15,15 +14,17 @@ from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog import lake
 from catalog import services as catalogs
+from catalog.api.lifecycle import DroppedCatalogSerializer
 from catalog.api.serializers import (
+    CatalogListingSerializer,
     CatalogListSerializer,
     CatalogSerializer,
+    ChangedCatalogSerializer,
     ChangeListSerializer,
-    JobSerializer,
     NewCatalogSerializer,
     PageSerializer,
+    shown_catalogs,
 )
-from catalog.models import Catalog
 from catalog.selectors import find_catalog, visible_catalogs
 from workspaces.selectors import find_workspace
 
@@ -36,12 +37,23 @@ class CatalogsView(APIView):
         "POST": Scope.CATALOG_WRITE,
     }
 
-    @extend_schema(operation_id="list_catalogs", responses=CatalogListSerializer, tags=["catalog"])
+    @extend_schema(
+        operation_id="list_catalogs",
+        parameters=[CatalogListingSerializer],
+        responses=CatalogListSerializer,
+        tags=["catalog"],
+    )
     def get(self, request: Request, workspace: str) -> Response:
         """List the catalogs that the actor may browse, by name."""
         actor = actor_of(request)
-        found = visible_catalogs(actor, find_workspace(actor, workspace))
-        return Response({"results": _shown(found)})
+        asked = CatalogListingSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        found = visible_catalogs(
+            actor,
+            find_workspace(actor, workspace),
+            with_archived=asked.validated_data["archived"],
+        )
+        return Response({"results": shown_catalogs(found)})
 
     @extend_schema(
         operation_id="create_catalog",
@@ -57,7 +69,7 @@ class CatalogsView(APIView):
         catalog = catalogs.create_catalog(
             actor=actor, workspace=find_workspace(actor, workspace), **given.validated_data
         )
-        return Response(_shown([catalog])[0], status=status.HTTP_201_CREATED)
+        return Response(shown_catalogs([catalog])[0], status=status.HTTP_201_CREATED)
 
 
 class CatalogView(APIView):
@@ -65,6 +77,7 @@ class CatalogView(APIView):
 
     required_scopes: ClassVar[RequiredScopes] = {
         "GET": Scope.CATALOG_READ,
+        "PATCH": Scope.CATALOG_WRITE,
         "DELETE": Scope.CATALOG_WRITE,
     }
 
@@ -73,15 +86,32 @@ class CatalogView(APIView):
         """Return one catalog, by name or id."""
         actor = actor_of(request)
         found = find_catalog(actor, find_workspace(actor, workspace), catalog)
-        return Response(_shown([found])[0])
+        return Response(shown_catalogs([found])[0])
 
-    @extend_schema(operation_id="drop_catalog", responses={202: JobSerializer}, tags=["catalog"])
-    def delete(self, request: Request, workspace: str, catalog: str) -> Response:
-        """Take a catalog away at once; the job removes its files and metadata."""
+    @extend_schema(
+        operation_id="change_catalog",
+        request=ChangedCatalogSerializer,
+        responses=CatalogSerializer,
+        tags=["catalog"],
+    )
+    def patch(self, request: Request, workspace: str, catalog: str) -> Response:
+        """Rename or describe a catalog; grants, policies and history follow it."""
         actor = actor_of(request)
         found = find_catalog(actor, find_workspace(actor, workspace), catalog)
-        job = catalogs.drop_catalog(actor=actor, catalog=found)
-        return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
+        given = ChangedCatalogSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        changed = catalogs.change_catalog(actor=actor, catalog=found, **given.validated_data)
+        return Response(shown_catalogs([changed])[0])
+
+    @extend_schema(
+        operation_id="drop_catalog", responses={200: DroppedCatalogSerializer}, tags=["catalog"]
+    )
+    def delete(self, request: Request, workspace: str, catalog: str) -> Response:
+        """Take a catalog away at once; until `remove_after` it can be restored."""
+        actor = actor_of(request)
+        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        dropped = catalogs.drop_catalog(actor=actor, catalog=found)
+        return Response(DroppedCatalogSerializer(dropped).data)
 
 
 class SnapshotsView(APIView):
@@ -106,8 +136,3 @@ class SnapshotsView(APIView):
         following = changes[-1].snapshot_id if len(changes) == limit else None
         shown = ChangeListSerializer({"results": changes, "next_before": following})
         return Response(shown.data)
-
-
-def _shown(found: Sequence[Catalog]) -> list[dict[str, Any]]:
-    ready = lake.ready([catalog.metadata_schema for catalog in found])
-    return [dict(CatalogSerializer(one, context={"ready": ready}).data) for one in found]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
 
+from catalog import lake
 from catalog.domain import Column, JobKind, JobState, Snapshot, UploadFormat, UploadMode
 from catalog.lake import Change
 from catalog.models import Catalog, Job
@@ -52,12 +54,23 @@ class CatalogSerializer(serializers.Serializer[Catalog]):
     name = serializers.CharField()
     description = serializers.CharField()
     is_ready = serializers.SerializerMethodField()
+    is_archived = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
 
     def get_is_ready(self, catalog: Catalog) -> bool:
         """Tell whether the lake's metadata is there."""
         ready: frozenset[str] = self.context["ready"]
         return catalog.metadata_schema in ready
+
+    def get_is_archived(self, catalog: Catalog) -> bool:
+        """Tell whether it is put away: read, and written no more."""
+        return catalog.archived_at is not None
+
+
+def shown_catalogs(found: Sequence[Catalog]) -> list[dict[str, Any]]:
+    """Return what is said of each catalog."""
+    ready = lake.ready([catalog.metadata_schema for catalog in found])
+    return [dict(CatalogSerializer(one, context={"ready": ready}).data) for one in found]
 
 
 class CatalogListSerializer(serializers.Serializer[Any]):
@@ -79,6 +92,19 @@ class NewCatalogSerializer(serializers.Serializer[Any]):
             told = "A catalog has a name and a description; where it is stored is not chosen here."
             raise serializers.ValidationError(dict.fromkeys(sorted(unknown), told))
         return attrs
+
+
+class CatalogListingSerializer(serializers.Serializer[Any]):
+    """Which catalogs to list."""
+
+    archived = serializers.BooleanField(default=False, help_text="With those that were put away.")
+
+
+class ChangedCatalogSerializer(serializers.Serializer[Any]):
+    """What to change; what is left out stays."""
+
+    name = serializers.CharField(required=False, max_length=200)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=2000)
 
 
 class SnapshotSerializer(serializers.Serializer[Snapshot]):

@@ -21,6 +21,10 @@ class CatalogQuerySet(models.QuerySet["Catalog"]):
         """Leave out what was dropped."""
         return self.filter(dropped_at__isnull=True)
 
+    def restorable(self) -> CatalogQuerySet:
+        """Return what was dropped and is still there."""
+        return self.filter(dropped_at__isnull=False, removed_at__isnull=True)
+
 
 class Catalog(models.Model):
     """One DuckLake: a PostgreSQL schema for its metadata, a bucket prefix for its Parquet."""
@@ -36,7 +40,14 @@ class Catalog(models.Model):
     )
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+    archived_at = models.DateTimeField(null=True, blank=True)
     dropped_at = models.DateTimeField(null=True, blank=True)
+    remove_after = models.DateTimeField(
+        null=True, blank=True, help_text="When what was dropped stops being restorable."
+    )
+    removed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its metadata and files were gone for good."
+    )
 
     objects = CatalogQuerySet.as_manager()
 

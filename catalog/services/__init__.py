@@ -6,7 +6,7 @@ from catalog.services.buckets import (
     disconnect_bucket,
     settings_of,
 )
-from catalog.services.catalogs import create_catalog, drop_catalog
+from catalog.services.catalogs import CatalogNameTaken, create_catalog
 from catalog.services.jobs import (
     IdempotencyConflict,
     enqueue_job,
@@ -16,17 +16,29 @@ from catalog.services.jobs import (
     sweep_jobs,
     wait_for_job,
 )
+from catalog.services.lifecycle import (
+    archive_catalog,
+    change_catalog,
+    drop_catalog,
+    remove_dropped,
+    restore_catalog,
+)
 from catalog.services.uploads import upload_table
 
 __all__ = [
+    "CatalogNameTaken",
     "IdempotencyConflict",
+    "archive_catalog",
     "change_bucket",
+    "change_catalog",
     "connect_bucket",
     "create_catalog",
     "disconnect_bucket",
     "drop_catalog",
     "enqueue_job",
     "publish",
+    "remove_dropped",
+    "restore_catalog",
     "run_jobs",
     "run_next_job",
     "settings_of",

@@ -1,17 +1,16 @@
-"""Creates and drops catalogs: a row now, the lake itself by the catalog's writer."""
+"""Creates catalogs: a row now, the lake itself by the catalog's writer."""
 
 from __future__ import annotations
 
 import uuid
 
 from django.conf import settings
-from django.utils import timezone
 
 from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
 from audit.domain import Event
 from catalog.domain import BucketKind, JobKind
-from catalog.models import Bucket, Catalog, Job
+from catalog.models import Bucket, Catalog
 from catalog.names import check_catalog_name
 from catalog.services.jobs import enqueue_job
 from governance import securables
@@ -38,10 +37,7 @@ def create_catalog(
     """
     governance.authorize(actor, Action.CATALOG_CREATE, securables.workspace(workspace))
     check_catalog_name(name)
-    if Catalog.objects.live().filter(workspace=workspace, name=name).exists():
-        raise CatalogNameTaken(
-            f"{workspace.name} already has a catalog {name!r}.", hint="Choose another name."
-        )
+    refuse_taken(workspace, name)
     catalog_id = uuid.uuid4()
     catalog = Catalog.objects.create(
         id=catalog_id,
@@ -63,22 +59,12 @@ def create_catalog(
     return catalog
 
 
-@audit.service
-def drop_catalog(*, actor: Actor, catalog: Catalog) -> Job:
-    """Take a catalog away at once; the returned job removes its files and metadata.
-
-    Raises `AccessDenied`.
-    """
-    governance.authorize(actor, Action.CATALOG_MANAGE, catalog.securable)
-    catalog.dropped_at = timezone.now()
-    catalog.save(update_fields=["dropped_at"])
-    audit.record(
-        actor=actor,
-        event=Event.CATALOG_DROPPED,
-        target=securables.target(catalog.securable),
-        before={"name": catalog.name},
-    )
-    return enqueue_job(actor=actor, catalog=catalog, kind=JobKind.DROP_CATALOG)
+def refuse_taken(workspace: Workspace, name: str) -> None:
+    """Raise `CatalogNameTaken` where the workspace has a live catalog of this name."""
+    if Catalog.objects.live().filter(workspace=workspace, name=name).exists():
+        raise CatalogNameTaken(
+            f"{workspace.name} already has a catalog {name!r}.", hint="Choose another name."
+        )
 
 
 def _hosted_bucket(workspace: Workspace) -> Bucket:

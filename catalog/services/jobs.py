@@ -27,6 +27,7 @@ from audit.domain import Event
 from catalog import lake, storage
 from catalog.domain import JobKind, JobState
 from catalog.models import Catalog, Job
+from catalog.writable import check_writable
 from catalog.writer import process
 from catalog.writer.marks import marker
 from catalog.writer.process import Outcome
@@ -58,9 +59,11 @@ def enqueue_job(
     """Put one write into the catalog's queue. The caller has authorized it.
 
     The same key again returns the first job. Raises `IdempotencyConflict` where that was
-    another request.
+    another request, and `CatalogReadOnly` where the catalog takes no writes.
     """
     given = arguments or {}
+    if kind is not JobKind.DROP_CATALOG:
+        check_writable(catalog)
     if (earlier := earlier_job(catalog, kind, given, idempotency_key)) is not None:
         return earlier
     try:
@@ -245,8 +248,11 @@ def _initialized(job: Job) -> Outcome:
 
 
 def _dropped(catalog: Catalog) -> Outcome:
+    """Remove what a dropped catalog held. Files go first: the metadata says what they were."""
+    removed = storage.of(catalog.bucket).delete_prefix(catalog.prefix)
     lake.drop(catalog)
-    return Outcome({"objects_removed": storage.of(catalog.bucket).delete_prefix(catalog.prefix)})
+    Catalog.objects.filter(id=catalog.id).update(removed_at=timezone.now())
+    return Outcome({"objects_removed": removed})
 
 
 def _heard(job: Job, progress: dict[str, Any]) -> None:

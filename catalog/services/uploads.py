@@ -18,6 +18,7 @@ from catalog.models import Catalog, Job
 from catalog.names import check_schema_name, check_table_name
 from catalog.selectors import find_table
 from catalog.services.jobs import earlier_job, enqueue_job
+from catalog.writable import check_writable
 from catalog.writer.process import staging_prefix
 from governance import securables
 from governance import services as governance
@@ -96,6 +97,7 @@ def _check(
     *, actor: Actor, catalog: Catalog, mode: UploadMode, arguments: dict[str, Any], key: str
 ) -> Job | None:
     """Refuse before a byte is stored; return the job that the key already made."""
+    check_writable(catalog)
     schema, table = arguments["schema"], arguments["table"]
     if mode is UploadMode.CREATE:
         governance.authorize(actor, Action.TABLE_CREATE, catalog.securable)

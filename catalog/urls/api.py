@@ -6,6 +6,11 @@ from catalog.api.buckets import BucketsView, BucketView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.governance import TableDecisionsView
+from catalog.api.lifecycle import (
+    CatalogArchiveView,
+    DroppedCatalogsView,
+    RestoreCatalogView,
+)
 from catalog.api.tables import TablesView, TableView
 from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
 from catalog.api.uploads import JobView, UploadsView
@@ -13,6 +18,7 @@ from catalog.api.uploads import JobView, UploadsView
 BUCKETS = "workspaces/<str:workspace>/buckets"
 CATALOGS = "workspaces/<str:workspace>/catalogs"
 CATALOG = f"{CATALOGS}/<str:catalog>"
+DROPPED = "workspaces/<str:workspace>/dropped-catalogs"
 TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
 
 urlpatterns: list[URLPattern] = [
@@ -20,6 +26,13 @@ urlpatterns: list[URLPattern] = [
     path(f"{BUCKETS}/<str:bucket>", BucketView.as_view(), name="api-bucket"),
     path(CATALOGS, CatalogsView.as_view(), name="api-catalogs"),
     path(CATALOG, CatalogView.as_view(), name="api-catalog"),
+    path(f"{CATALOG}/archive", CatalogArchiveView.as_view(), name="api-catalog-archive"),
+    path(DROPPED, DroppedCatalogsView.as_view(), name="api-dropped-catalogs"),
+    path(
+        f"{DROPPED}/<str:catalog>/restore",
+        RestoreCatalogView.as_view(),
+        name="api-catalog-restore",
+    ),
     path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),
     path(TABLE, TableView.as_view(), name="api-table"),
     path(f"{TABLE}/decisions", TableDecisionsView.as_view(), name="api-table-decisions"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog import views
+from catalog import lifecycle_views, views
 
 PLACE = "w/<slug:workspace>/catalog"
 
@@ -10,6 +10,16 @@ urlpatterns = [
     path(PLACE, views.catalogs, name="page-catalogs"),
     path(f"{PLACE}/create", views.create_catalog, name="page-catalog-create"),
     path(f"{PLACE}/<str:catalog>", views.catalog, name="page-catalog"),
+    path(
+        f"{PLACE}/<str:catalog>/settings",
+        lifecycle_views.catalog_settings,
+        name="page-catalog-settings",
+    ),
+    path(
+        "w/<slug:workspace>/dropped-catalogs/<str:catalog>/restore",
+        lifecycle_views.restore_catalog,
+        name="page-catalog-restore",
+    ),
     path(f"{PLACE}/<str:catalog>/<str:schema>/<str:table>", views.table, name="page-table"),
     path(
         f"{PLACE}/<str:catalog>/<str:schema>/<str:table>/describe",

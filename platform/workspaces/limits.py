@@ -101,6 +101,13 @@ LIMITS: tuple[Limit, ...] = (
         0,
         1_000 * TB,
     ),
+    Limit(
+        "drop_grace_days",
+        "Days to restore a dropped catalog",
+        "Afterwards its metadata and files are removed for good; 0 removes them within minutes.",
+        0,
+        365,
+    ),
 )
 """In the order in which people read them."""
 

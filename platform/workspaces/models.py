@@ -63,6 +63,9 @@ class Workspace(models.Model):
     max_queued_per_principal = models.PositiveIntegerField(
         default=100, help_text="One more is answered 429; runs on people's machines do not count."
     )
+    drop_grace_days = models.PositiveSmallIntegerField(
+        default=7, help_text="A dropped catalog can be restored for so long."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     archived_at = models.DateTimeField(null=True, blank=True)
 

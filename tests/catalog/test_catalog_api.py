@@ -31,7 +31,12 @@ TABLE: list[tuple[str, str, tuple[int, ...]]] = [
     ("GET", f"{CATALOG}/snapshots", (200, 200, 200, 200, 200, 404, 401)),
     ("POST", f"{CATALOG}/uploads", (202, 202, 403, 403, 403, 404, 401)),
     ("GET", f"{BASE}/jobs/{{job}}", (200, 200, 200, 200, 200, 404, 401)),
-    ("DELETE", CATALOG, (202, 403, 403, 403, 403, 404, 401)),
+    ("PATCH", CATALOG, (200, 403, 403, 403, 403, 404, 401)),
+    ("PUT", f"{CATALOG}/archive", (200, 403, 403, 403, 403, 404, 401)),
+    ("DELETE", f"{CATALOG}/archive", (200, 403, 403, 403, 403, 404, 401)),
+    ("GET", f"{BASE}/dropped-catalogs", (200, 200, 200, 200, 200, 404, 401)),
+    ("DELETE", CATALOG, (200, 403, 403, 403, 403, 404, 401)),
+    ("POST", f"{BASE}/dropped-catalogs/flights/restore", (200, 404, 404, 404, 404, 404, 401)),
 ]
 
 
@@ -56,7 +61,8 @@ def upload(client: Client, content: bytes = b"a,b\n1,x\n", **given: Any) -> Any:
 def called(client: Client, verb: str, path: str, actor: str) -> Any:
     if path.endswith("/uploads"):
         return upload(client, table=f"by_{actor}")
-    body = json.dumps({"name": f"by_{actor}"}) if verb == "POST" else ""
+    name = "back" if path.endswith("/restore") else f"by_{actor}"
+    body = json.dumps({"name": name}) if verb == "POST" else ""
     return client.generic(verb, path, data=body, content_type="application/json")
 
 

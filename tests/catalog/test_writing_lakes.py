@@ -262,14 +262,3 @@ def test_it_publishes_what_a_dead_worker_left(
     Job.objects.filter(id=job.id).update(state=JobState.RUNNING, heartbeat_at="2020-01-01T00:00Z")
     assert catalogs.sweep_jobs() == 1
     assert published == [flights.id]
-
-
-def test_it_drops_everything_of_a_catalog(flights: Catalog, owner: Actor) -> None:
-    upload(owner, flights, b"a\n" + b"1\n" * 1000)
-    finished(flights)
-    assert storage.hosted().keys(flights.prefix)
-    catalogs.drop_catalog(actor=owner, catalog=flights)
-    assert finished(flights).state == JobState.SUCCEEDED
-    assert not storage.hosted().keys(flights.prefix)
-    with pytest.raises(lake.CatalogNotReady):
-        lake.latest_snapshot(flights)

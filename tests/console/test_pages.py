@@ -70,6 +70,16 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-catalogs": ("GET", f"{W}/catalog", (200, 200, 200, 200, 404, 302)),
     "page-catalog-create": ("POST", f"{W}/catalog/create", (302, 403, 403, 403, 404, 302)),
     "page-catalog": ("GET", f"{W}/catalog/none", (404, 404, 404, 404, 404, 302)),
+    "page-catalog-settings": (
+        "GET",
+        f"{W}/catalog/none/settings",
+        (404, 404, 404, 404, 404, 302),
+    ),
+    "page-catalog-restore": (
+        "POST",
+        f"{W}/dropped-catalogs/none/restore",
+        (404, 404, 404, 404, 404, 302),
+    ),
     "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
     "page-table-describe": (
         "POST",

@@ -40,6 +40,7 @@ class WorkspaceSerializer(serializers.Serializer[Workspace]):
     max_running_per_principal = serializers.IntegerField()
     max_queued_queries = serializers.IntegerField()
     max_queued_per_principal = serializers.IntegerField()
+    drop_grace_days = serializers.IntegerField()
     created_at = serializers.DateTimeField()
 
 
