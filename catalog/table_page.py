@@ -95,6 +95,11 @@ class TablePage:
         return self._may(Action.TABLE_QUERY)
 
     @property
+    def may_see_who(self) -> bool:
+        """Tell whether the person answers for the table, and so may see who else may use it."""
+        return self._may(Action.POLICY_PUBLISH)
+
+    @property
     def shown(self) -> Obligations:
         """Return what is done to the rows before the person sees them."""
         return self.access[0].decision.obligations
@@ -191,6 +196,7 @@ def _access(actor: Actor, securable: Securable) -> tuple[Access, ...]:
         Action.TABLE_ALTER: "Change its definition",
         Action.TABLE_MAINTAIN: "Maintain it",
         Action.TABLE_TAG: "Tag, classify and describe",
+        Action.POLICY_PUBLISH: "Publish policies for it",
     }
     asked = [Request(action, securable) for action in labels]
     found = governance.decide_many(actor, asked, DecisionContext(place="server"))

@@ -6,11 +6,13 @@ from accounts.domain import Actor
 from audit import services as audit
 from audit.domain import Event
 from governance import securables
-from governance.domain import Action
+from governance.domain import Action, Securable, SecurableKind
+from governance.scopes import named_scope
+from governance.selectors import decide
 from governance.services.authorization import authorize
-from problems import NotFound
+from problems import Invalid, NotFound
 from workspaces.models import Workspace
-from workspaces.selectors import principals_of
+from workspaces.selectors import Principal, principals_of
 
 
 class UnknownPrincipal(NotFound):
@@ -18,6 +20,27 @@ class UnknownPrincipal(NotFound):
 
     code = "unknown-principal"
     title = "There is no such principal"
+
+
+@audit.service
+def who_may(*, actor: Actor, workspace: Workspace, table: str) -> tuple[Securable, list[Principal]]:
+    """Return a table and everybody who may act in its workspace, to ask decisions about.
+
+    For who may look as others, and for who publishes policies for the table: they answer for it.
+    Each is without a device, a second factor and a token. Raises `UnknownScope` or `AccessDenied`.
+    """
+    found = named_scope(actor, workspace, table or "?")
+    if not decide(actor, Action.POLICY_VIEW_AS, securables.workspace(workspace)).allowed:
+        authorize(actor, Action.POLICY_PUBLISH, found)
+    if found.kind is not SecurableKind.TABLE:
+        raise Invalid(f"{found.label} is not a table.", hint="Write catalog.schema.table.")
+    audit.record(
+        actor=actor,
+        event=Event.DECISION_VIEWED_AS,
+        target=securables.target(found),
+        after={"principal": "everybody", "looked_at": f"who may do what with {found.label}"},
+    )
+    return found, principals_of(workspace)
 
 
 @audit.service

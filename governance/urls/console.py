@@ -5,6 +5,7 @@ from django.urls import path
 from governance.views import (
     access,
     editing,
+    holders,
     listing,
     replaying,
     reviews,
@@ -19,6 +20,7 @@ POLICY = f"{PLACE}/<slug:policy>"
 
 urlpatterns = [
     path("w/<slug:workspace>/access", access.access, name="page-access"),
+    path("w/<slug:workspace>/access/who", holders.holders, name="page-who"),
     path(REVIEWS, reviews.reviews, name="page-access-reviews"),
     path(f"{REVIEWS}/<uuid:identifier>", reviews.review, name="page-access-review"),
     path(

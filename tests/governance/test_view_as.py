@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.test import Client
 
@@ -12,14 +14,14 @@ from execution.domain import Place, RequestedPlace
 from execution.services.viewing import SeesMore, explain_query_as
 from governance import services as governance
 from governance.domain import Action, PolicyKind
-from governance.models import Policy, PolicySet, PolicyVersion
+from governance.models import Ownership, Policy, PolicySet, PolicyVersion
 from governance.services import viewing
 from tests.cast import Cast
 from tests.catalog.lakes import WrittenLake, written_lake
 from workspaces.models import Workspace
 
 from .conftest import Company
-from .publishing import mask
+from .publishing import mask, publish
 
 __all__ = ["written_lake"]
 
@@ -117,3 +119,34 @@ def test_it_decides_and_plans_as_another_who_sees_no_more(
         content_type="application/json",
     ).json()
     assert plan["viewed_as"]["name"] == cast.users["analyst"].email
+
+
+def test_it_shows_who_may_do_what_to_who_answers_for_the_table(
+    cast: Cast, signed_in: Callable[[Actor], Client], owner: Actor, written_lake: WrittenLake
+) -> None:
+    written_lake.run("CREATE TABLE people (id INTEGER, email VARCHAR)")
+    securable = written_lake.table("people").securable(written_lake.catalog.securable)
+    spared = [{"kind": "user", "key": str(owner.id)}]
+    compiled = mask(securable.columns[1], spared=spared)
+    publish(cast, "e-mails", PolicyKind.MASK, securable, compiled)
+    address = f"/w/{cast.workspace.slug}/access/who?on=lake.main.people"
+    page = signed_in(owner).get(address)
+    assert page.status_code == 200
+    seen = {one.principal.actor.label: one for one in page.context["holders"]}
+    assert seen[owner.label].sight.is_whole
+    assert {word for word, _ in seen[owner.label].others} >= {"append", "publish policies"}
+    analyst = seen[cast.users["analyst"].email]
+    assert analyst.sight.masked == [("email", "e-mails")]
+    assert analyst.others == ()
+    assert not seen[cast.users["auditor"].email].sight.query.allowed
+    row = AuditRecord.objects.filter(event=Event.DECISION_VIEWED_AS).latest("id")
+    assert row.after is not None
+    assert row.after["looked_at"] == "who may do what with lake.main.people"
+
+    reader = cast.actor("analyst")
+    assert signed_in(reader).get(address).status_code == 403
+    Ownership.objects.create(
+        organization=cast.organization, securable_key=securable.key, owner=cast.users["analyst"]
+    )
+    assert signed_in(reader).get(address).status_code == 200
+    assert signed_in(reader).get(address.replace("people", "others")).status_code == 404
