@@ -45,6 +45,7 @@ def hosted() -> Store:
         location,
         lambda: Credentials(settings.S3["access_key_id"], settings.S3["secret_access_key"]),
         HINT,
+        guarded=False,
     )
 
 

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from catalog.storage.guard import guard
 from catalog.storage.location import Credentials, Location
 from catalog.storage.problems import MISSING, BucketReadOnly, code_of, translated
 from catalog.storage.session import session_of
@@ -35,11 +36,14 @@ class Store:
         hint: str = HINT,
         *,
         is_read_only: bool = False,
+        guarded: bool = True,
     ) -> None:
+        """Give what reaches the bucket. Only Upend's own storage does without the guard."""
         self.location = location
         self.is_read_only = is_read_only
         self._credentials = credentials
         self._hint = hint
+        self._guarded = guarded
 
     def __repr__(self) -> str:
         return f"Store({self.location})"
@@ -60,7 +64,7 @@ class Store:
 
         Who writes by it asks `refuse_read_only` first, and passes `encryption`.
         """
-        return session_of(self._credentials).client(
+        client = session_of(self._credentials).client(
             "s3",
             endpoint_url=self.location.endpoint,
             region_name=self.location.region,
@@ -74,6 +78,9 @@ class Store:
                 response_checksum_validation="when_required",
             ),
         )
+        if self._guarded:
+            guard(client)
+        return client
 
     def translated(self) -> AbstractContextManager[None]:
         """Turn the client's errors into problems: for callers that use `client` themselves."""

@@ -145,6 +145,8 @@ S3 = {
     "bucket": env.text("S3_BUCKET", "upend"),
 }
 """Upend's own storage: hosted catalogs and results. `public_endpoint` is what clients can reach."""
+STORAGE_ALLOWED_HOSTS = frozenset(filter(None, env.text("STORAGE_ALLOWED_HOSTS").split(",")))
+"""`host:port` of customers' storage and databases that need not be on the public internet."""
 
 HOST_IDENTITY = env.flag("HOST_IDENTITY")
 """Let workspaces connect buckets by the identity of this host (web identity, instance profile)."""
