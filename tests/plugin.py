@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Generator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -51,6 +52,8 @@ def start(config: pytest.Config) -> None:
     os.environ["UPEND_DEBUG"] = "1"  # static files by their plain names; pytest-django resets DEBUG
     for service in services:
         os.environ.update(service.environment)
+    own = urlsplit(os.environ["UPEND_S3_ENDPOINT"]).netloc
+    os.environ["UPEND_STORAGE_ALLOWED_HOSTS"] = own  # customers of the tests have buckets there too
 
 
 def remove_leftovers(parent: Path) -> None:

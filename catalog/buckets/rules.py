@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from catalog.domain import AddressingStyle, CredentialKind, Encryption
+from catalog.storage.endpoints import EndpointRefused, checked
 from problems import Invalid
 
 NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,78}[^\s\x00-\x1f\x7f])?")
@@ -69,9 +70,9 @@ def checked_settings(given: BucketSettings) -> BucketSettings:
     kept = replace(
         given,
         prefix=checked_prefix(given.prefix),
-        endpoint=_url("endpoint", given.endpoint),
+        endpoint=_server("endpoint", given.endpoint),
         public_endpoint=_optional(_url, "public_endpoint", given.public_endpoint),
-        sts_endpoint=_optional(_url, "sts_endpoint", given.sts_endpoint),
+        sts_endpoint=_optional(_server, "sts_endpoint", given.sts_endpoint),
     )
     _check_credentials(kept)
     _check_encryption(kept)
@@ -100,7 +101,17 @@ def refused(field: str, detail: str, hint: str) -> InvalidBucket:
     return InvalidBucket(detail, hint=hint, field=field)
 
 
+def _server(field: str, url: str) -> str:
+    """Return the URL of a server that Upend itself will connect to. Raises `EndpointRefused`."""
+    try:
+        return checked(url).url
+    except EndpointRefused as problem:
+        problem.extra["field"] = field
+        raise
+
+
 def _url(field: str, url: str) -> str:
+    """Return the URL of a server that only devices and browsers connect to."""
     parts = urlsplit(url)
     is_whole = parts.scheme in {"http", "https"} and parts.hostname
     if not is_whole or parts.path.strip("/") or parts.query or parts.fragment or "@" in url:

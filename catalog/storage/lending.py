@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from catalog.storage.guard import guard
 from catalog.storage.location import Credentials
 from catalog.storage.problems import translated
 
@@ -84,7 +85,7 @@ def assume(base: Credentials | None, role: Role, policy: str, *, name: str) -> C
 
 def client(base: Credentials | None, role: Role) -> STSClient:
     """Return the client of who lends the role."""
-    return boto3.Session().client(
+    made = boto3.Session().client(
         "sts",
         endpoint_url=role.endpoint or None,
         region_name=role.region,
@@ -97,6 +98,8 @@ def client(base: Credentials | None, role: Role) -> STSClient:
             retries={"mode": "standard", "total_max_attempts": 2},
         ),
     )
+    guard(made)
+    return made
 
 
 class Lender:

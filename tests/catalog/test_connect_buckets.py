@@ -19,6 +19,7 @@ from catalog.buckets.rules import BucketSettings, InvalidBucket
 from catalog.domain import CredentialKind
 from catalog.models import Bucket, BucketKey, Catalog
 from catalog.services.buckets import BucketInUse, BucketNameTaken
+from catalog.storage.endpoints import EndpointRefused
 from governance.services import AccessDenied
 from workspaces.models import Workspace
 
@@ -85,6 +86,8 @@ def test_it_refuses_a_prefix_with_its_rule(
         ("endpoint", "ftp://storage.example"),
         ("endpoint", "https://storage.example/path"),
         ("endpoint", "storage.example"),
+        ("endpoint", "http://127.0.0.1:6379"),
+        ("sts_endpoint", "http://169.254.169.254"),
         ("bucket_name", "a..b"),
         ("bucket_name", settings.S3["bucket"]),
         ("region", "us east"),
@@ -98,7 +101,7 @@ def test_it_refuses_what_cannot_be(
     field: str, value: str, owner: Actor, workspace: Workspace, theirs: BucketSettings
 ) -> None:
     given = replace(theirs, **{field: value})  # type: ignore[arg-type]
-    with pytest.raises(InvalidBucket) as refused:
+    with pytest.raises((InvalidBucket, EndpointRefused)) as refused:
         catalogs.connect_bucket(actor=owner, workspace=workspace, settings=given, key=OWN)
     assert refused.value.extra == {"field": field}
     assert refused.value.hint

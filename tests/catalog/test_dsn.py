@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from catalog.storage.dsn import checked_dsn
 from catalog.storage.endpoints import EndpointRefused
-from tests.catalog.test_endpoints import PUBLIC, Answers, dns
+from tests.catalog.names import PUBLIC, Answers, dns
 
 __all__ = ["dns"]
 
