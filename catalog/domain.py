@@ -55,6 +55,7 @@ class JobKind(StrEnum):
     APPEND = "append"
     CREATE_SCHEMA = "create_schema"
     CREATE_TABLE = "create_table"
+    DEFINE = "define"
     DROP_CATALOG = "drop_catalog"
     INITIALIZE = "initialize"
     STATEMENTS = "statements"

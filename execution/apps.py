@@ -18,6 +18,8 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the check that `up` and `demo` run first, and who checks the SQL of policies."""
+        from catalog.tables import dependents  # noqa: PLC0415 - needs the models
+        from execution.dependents import SavedQueries  # noqa: PLC0415 - as above
         from execution.expressions import EngineExpressions  # noqa: PLC0415 - needs the models
         from execution.recorded import QueryRecordings  # noqa: PLC0415 - as above
         from governance import expressions, recorded  # noqa: PLC0415 - as above
@@ -25,6 +27,7 @@ class ExecutionConfig(AppConfig):
         checks.register(check_isolation, "isolation")
         expressions.register(EngineExpressions())
         recorded.register(QueryRecordings())
+        dependents.register(SavedQueries())
 
 
 def check_isolation(**_: Any) -> list[checks.CheckMessage]:

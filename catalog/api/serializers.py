@@ -10,9 +10,10 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog import lake
-from catalog.domain import Column, JobKind, JobState, Snapshot, UploadFormat, UploadMode
+from catalog.domain import JobKind, JobState, Snapshot, UploadFormat, UploadMode
 from catalog.lake import Change
 from catalog.models import Catalog, Job
+from catalog.tables.layout import ColumnLayout
 
 BROKER_DOWN = (
     "The message broker is down. Nothing is lost: the job waits in the database and starts as"
@@ -156,12 +157,16 @@ class TableListSerializer(serializers.Serializer[Any]):
     )
 
 
-class ColumnSerializer(serializers.Serializer[Column]):
+class ColumnSerializer(serializers.Serializer[ColumnLayout]):
     """One column that SQL sees."""
 
     name = serializers.CharField()
-    type = serializers.CharField(source="duckdb_type")
+    type = serializers.CharField()
     nulls_allowed = serializers.BooleanField()
+    default_value = serializers.CharField(
+        source="default", allow_null=True, help_text="What new rows have that do not say."
+    )
+    comment = serializers.CharField(help_text="What DuckLake's metadata says of it.")
 
 
 class TableDetailSerializer(TableSerializer):
@@ -169,6 +174,10 @@ class TableDetailSerializer(TableSerializer):
 
     columns = ColumnSerializer(many=True)
     snapshot = SnapshotSerializer()
+    schema_version = serializers.IntegerField(help_text="Grows with each change of definition.")
+    comment = serializers.CharField(help_text="What DuckLake's metadata says of it.")
+    partition_by = serializers.ListField(child=serializers.CharField())
+    sort_by = serializers.ListField(child=serializers.CharField())
 
 
 class AtSerializer(serializers.Serializer[Any]):

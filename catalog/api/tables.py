@@ -15,8 +15,11 @@ from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
+from catalog.api import definitions
+from catalog.api.operations import ChangePreviewSerializer, NewTableSerializer
 from catalog.api.serializers import (
     AtSerializer,
+    JobSerializer,
     TableDetailSerializer,
     TableListSerializer,
     TablePageSerializer,
@@ -30,6 +33,8 @@ from catalog.selectors import (
     snapshot_of,
     visible_tables,
 )
+from catalog.tables.definitions import layout_of
+from catalog.tables.layout import Layout
 from governance import domain as governance_domain
 from governance import services as governance
 from governance.domain import Action
@@ -40,7 +45,21 @@ from workspaces.selectors import find_workspace
 class TablesView(APIView):
     """The tables of a catalog."""
 
-    required_scopes: ClassVar[RequiredScopes] = {"GET": Scope.CATALOG_READ}
+    required_scopes: ClassVar[RequiredScopes] = {
+        "GET": Scope.CATALOG_READ,
+        "POST": Scope.CATALOG_WRITE,
+    }
+
+    @extend_schema(
+        operation_id="create_table",
+        parameters=[definitions.IDEMPOTENCY],
+        request=NewTableSerializer,
+        responses={200: ChangePreviewSerializer, 202: JobSerializer},
+        tags=["catalog"],
+    )
+    def post(self, request: Request, workspace: str, catalog: str) -> Response:
+        """Say what would be made (`dry_run`), or queue the making of an empty table."""
+        return definitions.created(request, workspace, catalog)
 
     @extend_schema(
         operation_id="list_tables",
@@ -87,8 +106,10 @@ class TableView(APIView):
         one = find_table(actor, found, snapshot.snapshot_id, schema, table)
         [body] = described(actor, found, [one])
         (seen,) = as_shown_to(actor, found, [one])
-        body |= {"columns": seen.top_columns, "snapshot": snapshot}
-        return Response(TableDetailSerializer(body).data)
+        layout = layout_of(found, snapshot.snapshot_id, one, seen)
+        body |= {"columns": layout.columns, "snapshot": snapshot} | _definition(layout)
+        etag = f'"{layout.schema_version}"'
+        return Response(TableDetailSerializer(body).data, headers={"ETag": etag})
 
 
 def described(actor: Actor, catalog: Catalog, tables: Sequence[Table]) -> list[dict[str, Any]]:
@@ -112,6 +133,16 @@ def described(actor: Actor, catalog: Catalog, tables: Sequence[Table]) -> list[d
         }
         for table, decision in zip(tables, decisions, strict=True)
     ]
+
+
+def _definition(layout: Layout) -> dict[str, Any]:
+    """Return what the table's definition has beside its columns."""
+    return {
+        "schema_version": layout.schema_version,
+        "comment": layout.comment,
+        "partition_by": [key.shown for key in layout.partition_by],
+        "sort_by": [key.shown for key in layout.sort_by],
+    }
 
 
 def _next(request: Request, snapshot_id: int, tables: Sequence[Table], size: int) -> str | None:

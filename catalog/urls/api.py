@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from catalog.api.buckets import BucketsView, BucketView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
+from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.governance import TableDecisionsView
 from catalog.api.lifecycle import (
@@ -35,6 +36,9 @@ urlpatterns: list[URLPattern] = [
     ),
     path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),
     path(TABLE, TableView.as_view(), name="api-table"),
+    path(f"{TABLE}/changes", TableChangesView.as_view(), name="api-table-changes"),
+    path(f"{CATALOG}/schemas", SchemasView.as_view(), name="api-schemas"),
+    path(f"{CATALOG}/schemas/<str:schema>", SchemaView.as_view(), name="api-schema"),
     path(f"{TABLE}/decisions", TableDecisionsView.as_view(), name="api-table-decisions"),
     path(f"{CATALOG}/details", CatalogDetailsView.as_view(), name="api-catalog-details"),
     path(f"{TABLE}/details", TableDetailsView.as_view(), name="api-table-details"),

@@ -17,7 +17,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from catalog.writer import files
+from catalog.writer import definitions, files
 from catalog.writer.problems import BadInput, redacted
 from catalog.writer.session import Lake, Spec
 
@@ -89,6 +89,7 @@ _ACTIONS = {
     "append": files.append,
     "create_schema": _create_schema,
     "create_table": files.create_table,
+    "define": definitions.define,
     "initialize": _initialize,
     "statements": _statements,
 }

@@ -131,6 +131,10 @@ class Lake:
             return {"snapshot_id": done, "rows": None, "repeated": True}
         return {"snapshot_id": self.newest_snapshot(), "rows": _count(counted)}
 
+    def is_committed(self, mark: str) -> bool:
+        """Tell whether a commit with this mark was made."""
+        return self._committed(mark) is not None
+
     def newest_snapshot(self) -> int:
         """Return the id of the newest snapshot."""
         return int(self.execute("SELECT id FROM lake.current_snapshot()")[0][0])

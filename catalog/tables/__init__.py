@@ -1,0 +1,1 @@
+"""What is done to tables as a whole: their definition, their history, and what they hold."""

@@ -1,0 +1,44 @@
+"""What names a table from the rooms above, asked before its definition changes.
+
+The execution room registers itself when the applications are ready: it knows saved queries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from catalog.domain import Table
+from catalog.models import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """Something that names a table; `kind` is a value of `previews.ImpactKind`."""
+
+    kind: str
+    name: str
+    detail: str
+
+
+class Dependents(Protocol):
+    """Finds what names a table."""
+
+    def naming(
+        self, catalog: Catalog, table: Table, columns: frozenset[str] | None
+    ) -> list[Dependent]:
+        """Return what names the table; with `columns`, what seems to name one of those too."""
+
+
+_registered: list[Dependents] = []
+
+
+def register(dependents: Dependents) -> None:
+    """Ask `dependents` too from now on."""
+    if dependents not in _registered:
+        _registered.append(dependents)
+
+
+def naming(catalog: Catalog, table: Table, columns: frozenset[str] | None) -> list[Dependent]:
+    """Return what names the table, of all that are registered."""
+    return [found for one in _registered for found in one.naming(catalog, table, columns)]
