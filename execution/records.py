@@ -19,6 +19,7 @@ def table_entry(candidate: Candidate, hidden: HiddenTable) -> Json:
     return {
         "catalog_id": str(candidate.catalog.id),
         "snapshot_id": candidate.snapshot.snapshot_id,
+        "later_file_id": candidate.snapshot.next_file_id,
         "table_key": table.key,
         "table_id": table.table_id,
         "table_uuid": str(table.table_uuid),

@@ -127,16 +127,20 @@ class _Builder:
                 for v in [versions.get(f.table_id, snapshot.schema_version)]
             ],
         }
+        views = [
+            self.add_extract(entry, snapshot, tables) if entry.get("extract") else entry["view"]
+            for entry in self.entries
+        ]
+        if later := _later_snapshot(tables, snapshot):
+            _append(tables["ducklake_snapshot"], later)
+            views = [view | {"at": snapshot.snapshot_id} for view in views]
         return {
             "format": FORMAT,
             "catalog": self.catalog.name,
             "snapshot_id": snapshot.snapshot_id,
             "tables": tables,
             "inlined": inlined,
-            "views": [
-                self.add_extract(entry, snapshot, tables) if entry.get("extract") else entry["view"]
-                for entry in self.entries
-            ],
+            "views": views,
             "files": self.listed,
         }
 
@@ -145,7 +149,9 @@ class _Builder:
         table = self.table(entry, snapshot)
         self.tables[table.table_id] = (table, entry)
         ids = entry["data_file_ids"]
-        return lake.Selection(table, None, None if ids is None else tuple(ids))
+        if ids is None:
+            return lake.Selection(table)
+        return lake.Selection(table, None, tuple(ids), entry.get("later_file_id"))
 
     def table(self, entry: Json, snapshot: Snapshot) -> Table:
         """Return the table of an entry."""
@@ -239,6 +245,23 @@ class _Builder:
             or bool(view.get("row_filter"))
             or len(view["columns"]) < len(table.top_columns)
         )
+
+
+def _later_snapshot(tables: Mapping[str, Json], snapshot: Snapshot) -> Json | None:
+    """Return a snapshot after this one, where a file of the slice holds rows that came later.
+
+    Merged files do. The engine leaves such rows out where it is told at which snapshot to read,
+    unless that is the newest it knows: of that one it counts all rows that a file is said to have.
+    """
+    newest = snapshot.snapshot_id
+    for name in FILE_TABLES:
+        at = tables[name]["columns"].index("partial_max")
+        newest = max([newest, *(row[at] for row in tables[name]["rows"] if row[at] is not None)])
+    if newest == snapshot.snapshot_id:
+        return None
+    (row,) = tables["ducklake_snapshot"]["rows"]
+    same = dict(zip(tables["ducklake_snapshot"]["columns"], row, strict=True))
+    return same | {"snapshot_id": newest}
 
 
 def _append(found: Json, row: Json) -> None:

@@ -20,8 +20,10 @@ from catalog.lake.snapshots import (
 )
 from catalog.lake.summaries import ColumnSummary, column_summaries
 from catalog.lake.tables import Choice, page, schemas, table, table_by_uuid, tables
+from catalog.lake.upkeep import CatalogBusy
 
 __all__ = [
+    "CatalogBusy",
     "CatalogNotReady",
     "Change",
     "Choice",

@@ -16,16 +16,22 @@ from catalog.domain import Column, Snapshot, Table
 from catalog.lake.inlined import InlinedRows, deletes_table, inlined_rows
 from catalog.lake.metadata import Row, compose, existing, live_as, relation, rows
 from catalog.lake.paths import LakePath, key_of, root
+from catalog.lake.upkeep import undisturbed
 from catalog.models import Catalog
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One table of a slice: all its columns or some, all its live files or some."""
+    """One table of a slice: all its columns or some, all its live files or some.
+
+    Files from `later_file_id` on are selected besides `data_file_ids`: upkeep may have put those
+    into new ones since they were chosen.
+    """
 
     table: Table
     columns: frozenset[str] | None = None
     data_file_ids: tuple[int, ...] | None = None
+    later_file_id: int | None = None
 
     @property
     def selected_columns(self) -> tuple[Column, ...]:
@@ -133,6 +139,10 @@ def slice_rows(catalog: Catalog, snapshot: Snapshot, selections: Sequence[Select
     Statistics are those of the selected columns in the selected files. Raises
     `PathOutsidePrefix` where the lake lists a file that is not its own.
     """
+    return undisturbed(catalog, lambda: _slice_rows(catalog, snapshot, selections))
+
+
+def _slice_rows(catalog: Catalog, snapshot: Snapshot, selections: Sequence[Selection]) -> SliceRows:
     parameters = _parameters(snapshot, selections)
     files = _files(catalog, selections, parameters)
     parameters["files"] = [row[0] for row in files.rows]
@@ -165,15 +175,20 @@ def _files(
     catalog: Catalog, selections: Sequence[Selection], parameters: dict[str, Any]
 ) -> MetadataRows:
     """Return the live data files: all of a table, or the selected ones."""
+    later = [s for s in selections if s.later_file_id is not None]
     files = _read(
         catalog,
         "ducklake_data_file",
         "{live_x} AND (x.table_id = ANY(%(whole)s)"
-        " OR (x.table_id = ANY(%(tables)s) AND x.data_file_id = ANY(%(some)s)))",
+        " OR (x.table_id = ANY(%(tables)s) AND x.data_file_id = ANY(%(some)s))"
+        " OR EXISTS (SELECT 1 FROM unnest(%(later_tables)s::bigint[], %(later)s::bigint[])"
+        "  AS later(t, first) WHERE x.table_id = later.t AND x.data_file_id >= later.first))",
         parameters
         | {
             "whole": [s.table.table_id for s in selections if s.data_file_ids is None],
             "some": [i for s in selections for i in s.data_file_ids or ()],
+            "later_tables": [s.table.table_id for s in later],
+            "later": [s.later_file_id for s in later],
         },
     )
     prefixes = {s.table.table_id: s.table.prefix for s in selections}

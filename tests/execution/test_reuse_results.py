@@ -384,9 +384,9 @@ def test_it_tells_texts_apart_that_differ_in_more_than_space() -> None:
     [
         ("inserted_into_table:1", {1}),
         ("inserted_into_table:1,deleted_from_table:23", {1, 23}),
-        ("inlined_insert:4", {4}),
         ('created_table:"main"."a,b:7""c",inserted_into_table:5', {5}),
         ('created_table:"main"."t"', set()),
+        ("deleted_from_table:1,inline_flush:2", {1}),
         ("", None),
         ("altered_table:1", None),
         ("inserted_into_table:1,compacted_table:2", None),

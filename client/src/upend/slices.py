@@ -316,13 +316,17 @@ def _create_view(
     """Create the secured view through which SQL sees one hidden table.
 
     A row filter is a barrier: the limit keeps the optimizer from moving anything of the query's
-    into the filtered subquery, where an expression that fails could print a hidden value.
+    into the filtered subquery, where an expression that fails could print a hidden value. `at`
+    names the snapshot where the slice lists files that hold later rows too: an engine that reads
+    the newest one counts rows by what is said of files, without looking at whose they are.
     """
     columns = ", ".join(
         _name(name) if expression is None else f"{expression} AS {_name(name)}"
         for name, expression in view["columns"]
     )
     source = f"{alias}.main.{_name(view['table'])}"
+    if view.get("at") is not None:
+        source += f" AT (VERSION => {int(view['at'])})"
     if view.get("renames"):
         renamed = ", ".join(f"{_name(old)} AS {_name(new)}" for old, new in view["renames"])
         source = f"(SELECT {renamed} FROM {source})"
