@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from accounts.domain import Actor
 from catalog import lake
-from catalog.domain import JobKind, Snapshot, Table
+from catalog.domain import BucketKind, JobKind, Snapshot, Table
 from catalog.models import Bucket, Catalog, Job
 from governance import listing
 from governance import services as governance
@@ -58,6 +58,15 @@ def visible_buckets(actor: Actor, workspace: Workspace) -> list[Bucket]:
     """Return the connected buckets of the workspace, by name; its members may see them."""
     found = Bucket.objects.visible_to(actor).connected().filter(workspace=workspace)
     return list(found.select_related("workspace__organization").prefetch_related("keys"))
+
+
+def buckets_for_catalogs(actor: Actor, workspace: Workspace) -> list[Bucket]:
+    """Return the customers' buckets that a catalog may be made in, by name."""
+    return [
+        bucket
+        for bucket in visible_buckets(actor, workspace)
+        if bucket.kind == BucketKind.CUSTOMER and not bucket.is_read_only
+    ]
 
 
 def find_bucket(actor: Actor, workspace: Workspace, reference: str) -> Bucket:

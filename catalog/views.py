@@ -12,6 +12,7 @@ from accounts.domain import Actor
 from catalog import lake, overview, selectors, services
 from catalog.api.naming import named_column, named_table
 from catalog.table_page import table_page
+from catalog.writable import is_writable
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
@@ -29,12 +30,14 @@ def catalogs(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """List the catalogs one may browse."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     with_archived = "archived" in request.GET
+    may_create = decide(actor, Action.CATALOG_CREATE, securables.workspace(place)).allowed
     context = {
         "workspace": place,
+        "buckets": selectors.buckets_for_catalogs(actor, place) if may_create else (),
         "catalogs": overview.catalog_lines(actor, place, with_archived=with_archived),
         "with_archived": with_archived,
         "dropped": selectors.dropped_catalogs(actor, place),
-        "may_create": decide(actor, Action.CATALOG_CREATE, securables.workspace(place)).allowed,
+        "may_create": may_create,
     }
     return render(request, "catalog/index.html", context)
 
@@ -43,9 +46,12 @@ def catalogs(request: HttpRequest, workspace: str) -> HttpResponseBase:
 @signed_in
 def create_catalog(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """Create a catalog; its lake is made by a writer in a moment."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    named = request.POST.get("bucket", "")
     created = services.create_catalog(
-        actor=actor_of(request),
-        workspace=workspace_of(request, workspace),
+        actor=actor,
+        workspace=place,
+        bucket=selectors.find_bucket(actor, place, named) if named else None,
         name=request.POST.get("name", "").strip(),
         description=request.POST.get("description", "").strip(),
     )
@@ -68,7 +74,7 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
         if line.snapshot_id is not None
         else (),
         "jobs": found.jobs.order_by("-created_at")[:5],
-        "may_upload": found.archived_at is None
+        "may_upload": is_writable(found)
         and decide(actor, Action.TABLE_CREATE, found.securable).allowed,
         **_upload_addresses(place, found.name),
     }

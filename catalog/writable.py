@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from catalog.models import Catalog
+from catalog.models import Bucket, Catalog
+from catalog.storage import BucketReadOnly
 from problems import Conflict
 
 
@@ -14,7 +15,10 @@ class CatalogReadOnly(Conflict):
 
 
 def check_writable(catalog: Catalog) -> None:
-    """Raise `CatalogReadOnly` where the catalog was archived or dropped."""
+    """Raise `CatalogReadOnly` where the catalog was archived or dropped.
+
+    Raises `BucketReadOnly` where its bucket was connected to be read only.
+    """
     if catalog.dropped_at is not None:
         raise CatalogReadOnly(f"Catalog {catalog.name} was dropped.", hint="Restore it first.")
     if catalog.archived_at is not None:
@@ -22,3 +26,22 @@ def check_writable(catalog: Catalog) -> None:
             f"Catalog {catalog.name} is archived: it is read, and written no more.",
             hint="Who manages it can take it out of the archive on its settings page.",
         )
+    check_bucket_writable(catalog.bucket)
+
+
+def check_bucket_writable(bucket: Bucket) -> None:
+    """Raise `BucketReadOnly` where nothing may be written to the bucket."""
+    if bucket.is_read_only:
+        raise BucketReadOnly(
+            f"The bucket {bucket.name} was connected to be read only; nothing was written.",
+            hint="Write to a catalog in another bucket. Owners change it on the page Buckets.",
+        )
+
+
+def is_writable(catalog: Catalog) -> bool:
+    """Tell whether `check_writable` would let a write pass."""
+    try:
+        check_writable(catalog)
+    except (BucketReadOnly, CatalogReadOnly):
+        return False
+    return True

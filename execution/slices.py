@@ -86,7 +86,7 @@ def build(record: Mapping[str, Any], *, locate: Callable[[SliceFile], str]) -> B
     built = Built([], [])
     for catalog_id, entries in by_catalog.items():
         catalog = _catalog(UUID(catalog_id))
-        store = storage.of(catalog.bucket)
+        store = storage.of_catalog(catalog)
         built.slices.append(_Builder(catalog, entries, built.files, locate, store).slice())
     return built
 

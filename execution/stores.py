@@ -44,7 +44,7 @@ def sealed(*, seconds: int) -> Callable[[SliceFile], str]:
 
 def redirect(file: GrantedFile, method: Literal["GET", "HEAD"]) -> str:
     """Return the address by which a device reads a file of its grant for the next minute."""
-    store = storage.hosted() if file.extract_id else storage.of(file.catalog.bucket)
+    store = storage.hosted() if file.extract_id else storage.of_catalog(file.catalog)
     return store.presign(file.key, valid_seconds=REDIRECT_SECONDS, public=True, method=method)
 
 

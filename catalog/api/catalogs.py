@@ -25,7 +25,7 @@ from catalog.api.serializers import (
     PageSerializer,
     shown_catalogs,
 )
-from catalog.selectors import find_catalog, visible_catalogs
+from catalog.selectors import find_bucket, find_catalog, visible_catalogs
 from workspaces.selectors import find_workspace
 
 
@@ -66,9 +66,10 @@ class CatalogsView(APIView):
         actor = actor_of(request)
         given = NewCatalogSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        catalog = catalogs.create_catalog(
-            actor=actor, workspace=find_workspace(actor, workspace), **given.validated_data
-        )
+        place, asked = find_workspace(actor, workspace), dict(given.validated_data)
+        named = asked.pop("bucket")
+        bucket = find_bucket(actor, place, named) if named else None
+        catalog = catalogs.create_catalog(actor=actor, workspace=place, bucket=bucket, **asked)
         return Response(shown_catalogs([catalog])[0], status=status.HTTP_201_CREATED)
 
 

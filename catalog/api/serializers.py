@@ -54,6 +54,7 @@ class CatalogSerializer(serializers.Serializer[Catalog]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     description = serializers.CharField()
+    bucket = serializers.CharField(source="bucket.name", help_text="Where its files are.")
     is_ready = serializers.SerializerMethodField()
     is_archived = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
@@ -85,12 +86,18 @@ class NewCatalogSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=200)
     description = serializers.CharField(default="", allow_blank=True, max_length=2000)
+    bucket = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=120,
+        help_text="Name or id of a connected bucket; Upend's own storage where left out.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse other members: who names an endpoint must not believe that it was taken."""
         unknown = set(self.initial_data) - set(self.fields)
         if unknown:
-            told = "A catalog has a name and a description; where it is stored is not chosen here."
+            told = "A catalog has a name, a description and a bucket: connect a bucket first."
             raise serializers.ValidationError(dict.fromkeys(sorted(unknown), told))
         return attrs
 

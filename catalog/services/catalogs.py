@@ -12,7 +12,9 @@ from audit.domain import Event
 from catalog.domain import BucketKind, JobKind
 from catalog.models import Bucket, Catalog
 from catalog.names import check_catalog_name
+from catalog.selectors import UnknownBucket
 from catalog.services.jobs import enqueue_job
+from catalog.writable import check_bucket_writable
 from governance import securables
 from governance import services as governance
 from governance.domain import Action
@@ -29,31 +31,38 @@ class CatalogNameTaken(Conflict):
 
 @audit.service
 def create_catalog(
-    *, actor: Actor, workspace: Workspace, name: str, description: str = ""
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    name: str,
+    description: str = "",
+    bucket: Bucket | None = None,
 ) -> Catalog:
-    """Create a catalog in Upend's own storage; its first job makes the lake.
+    """Create a catalog in a bucket of the workspace; its first job makes the lake.
 
-    Raises `AccessDenied`, `InvalidName` or `CatalogNameTaken`.
+    Without a bucket it is in Upend's own storage. Raises `AccessDenied`, `InvalidName`,
+    `CatalogNameTaken`, `UnknownBucket` or `BucketReadOnly`.
     """
     governance.authorize(actor, Action.CATALOG_CREATE, securables.workspace(workspace))
     check_catalog_name(name)
     refuse_taken(workspace, name)
+    place = _hosted_bucket(workspace) if bucket is None else _usable(workspace, bucket)
     catalog_id = uuid.uuid4()
     catalog = Catalog.objects.create(
         id=catalog_id,
         workspace=workspace,
-        bucket=_hosted_bucket(workspace),
+        bucket=place,
         name=name,
         description=description,
         metadata_schema=f"lake_{catalog_id.hex}",
-        prefix=f"catalogs/{catalog_id}/",
+        prefix=_prefix_in(place, catalog_id),
         created_by_id=actor.id if actor.kind is PrincipalKind.USER else None,
     )
     audit.record(
         actor=actor,
         event=Event.CATALOG_CREATED,
         target=securables.target(catalog.securable),
-        after={"name": name, "description": description},
+        after={"name": name, "description": description, "bucket": place.name},
     )
     enqueue_job(actor=actor, catalog=catalog, kind=JobKind.INITIALIZE)
     return catalog
@@ -65,6 +74,22 @@ def refuse_taken(workspace: Workspace, name: str) -> None:
         raise CatalogNameTaken(
             f"{workspace.name} already has a catalog {name!r}.", hint="Choose another name."
         )
+
+
+def _usable(workspace: Workspace, bucket: Bucket) -> Bucket:
+    """Return a connected bucket that takes files, locked: it cannot be disconnected meanwhile."""
+    rows = Bucket.objects.connected().filter(workspace=workspace, id=bucket.id)
+    found = rows.select_for_update(of=("self",)).first()
+    if found is None:
+        raise UnknownBucket(f"{workspace.name} has no bucket {bucket.name!r}.")
+    check_bucket_writable(found)
+    return found
+
+
+def _prefix_in(bucket: Bucket, catalog_id: uuid.UUID) -> str:
+    """Return where a lake's files go: below the bucket's prefix, and beside no other lake's."""
+    is_hosted = bucket.kind == BucketKind.HOSTED
+    return f"{'' if is_hosted else bucket.prefix}catalogs/{catalog_id}/"
 
 
 def _hosted_bucket(workspace: Workspace) -> Bucket:

@@ -99,6 +99,7 @@ def _check(
     """Refuse before a byte is stored; return the job that the key already made."""
     check_writable(catalog)
     schema, table = arguments["schema"], arguments["table"]
+    check_writable(catalog)
     if mode is UploadMode.CREATE:
         governance.authorize(actor, Action.TABLE_CREATE, catalog.securable)
         check_schema_name(schema)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from catalog.domain import AddressingStyle, BucketKind
-from catalog.models import Bucket
+from catalog.models import Bucket, Catalog
 from catalog.storage.customer import CredentialsMissing, store_of
 from catalog.storage.location import Credentials, Location
 from catalog.storage.problems import BucketReadOnly, ObjectMissing, StorageUnreachable
@@ -27,6 +27,7 @@ __all__ = [
     "Store",
     "hosted",
     "of",
+    "of_catalog",
 ]
 
 HINT = "Is the storage running, and are UPEND_S3_ENDPOINT and its keys right?"
@@ -56,3 +57,8 @@ def of(bucket: Bucket, prefix: str = "") -> Store:
     pass a catalog's. Raises `CredentialsMissing` where the bucket has no key.
     """
     return hosted() if bucket.kind == BucketKind.HOSTED else store_of(bucket, prefix)
+
+
+def of_catalog(catalog: Catalog) -> Store:
+    """Return the store of a catalog's files; lent keys reach those and no others."""
+    return of(catalog.bucket, catalog.prefix)

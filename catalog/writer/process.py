@@ -73,7 +73,7 @@ def spec_of(job: Job, temp_directory: str) -> dict[str, Any]:
         "data_path": data_path(catalog),
         "database": database(),
         "storage": {
-            "lake": keys.given(storage.of(catalog.bucket), catalog.prefix),
+            "lake": keys.given(storage.of_catalog(catalog), catalog.prefix),
             "staged": keys.given(storage.hosted(), staging_prefix(catalog)),
         },
         "lock_key": int.from_bytes(catalog.id.bytes[8:], signed=True),

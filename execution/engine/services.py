@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from execution.engine import reach, start
+from execution.engine.destinations import endpoints_of
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied, QueryOutOfMemory
 from execution.engine.process import Engine, Sink
@@ -127,7 +128,7 @@ def _taken_for(spec: EngineSpec) -> Engine:
 
     What waits reaches Upend's own store; for another's a new one is forked.
     """
-    endpoints = reach.endpoints_of(spec.slices)
+    endpoints = endpoints_of(spec.slices)
     return take() if endpoints == reach.hosted() else Engine(endpoints)
 
 

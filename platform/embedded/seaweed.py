@@ -40,7 +40,16 @@ class Seaweed:
 
     name = "s3"
 
-    def __init__(self, directory: Path, *, run: str, keys: Keyring, ports: PortBook) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        run: str,
+        keys: Keyring,
+        ports: PortBook,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self._options = options
         self._directory = directory / "s3"
         self._access_key = keys.text("s3-access-key", 10).upper()
         self._secret_key = keys.text("s3-secret-key", 20)
@@ -89,7 +98,7 @@ class Seaweed:
         command += [f"-{flag}={port}" for flag, port in self._ports.items()]
         command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]
         command += ["-admin.ui=false", "-webdav=false", "-volume.preStopSeconds=0"]
-        command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+        command += ["-s3.port.iceberg=0", "-s3.port.lance=0", *self._options]
         credentials = {
             "AWS_ACCESS_KEY_ID": self._access_key,
             "AWS_SECRET_ACCESS_KEY": self._secret_key,

@@ -105,7 +105,7 @@ def in_storage(lake: WrittenLake) -> None:
     """Put the lake's files where its catalog says they are."""
     for path in lake.directory.rglob("*.parquet"):
         key = f"{lake.catalog.prefix}{path.relative_to(lake.directory)}"
-        storage.hosted().put_bytes(key, path.read_bytes())
+        storage.of_catalog(lake.catalog).put_bytes(key, path.read_bytes())
 
 
 def ask(actor: Actor, workspace: Workspace, sql: str, on: str = "local") -> Query:

@@ -199,6 +199,21 @@ answer = [found[0][4][0], attempt(lambda: socket.getaddrinfo(b"elsewhere.invalid
     assert hosts in {"EACCES", "EPERM"}
 
 
+def test_it_dials_the_addresses_that_were_checked_and_asks_no_resolver(confined: Confined) -> None:
+    (store,) = confined.endpoints
+    confined.endpoints = (sandbox.Endpoint("store.invalid", store.port, ("127.0.0.1",)),)
+    code = f"answer = fetch('store.invalid', {store.port}, '/', 'store.invalid')"
+    assert confined.run(code).startswith("HTTP/1.1 ")
+
+
+def test_it_reaches_only_the_store_of_its_own_channel(confined: Confined) -> None:
+    (store,) = confined.endpoints
+    code = f"answer = attempt(lambda: socket.create_connection({(store.host, store.port)!r}))"
+    assert confined.run(code) == "allowed"
+    confined.endpoints = (sandbox.Endpoint("127.0.0.1", store.port + 1),)
+    assert confined.run(code) in {"ECONNREFUSED", "ENETUNREACH"}
+
+
 SYSTEM_CALLS = """
 own, parent = os.getpid(), os.getppid()
 local = (ctypes.c_char * 16)()
