@@ -58,6 +58,7 @@ class JobKind(StrEnum):
     DEFINE = "define"
     DROP_CATALOG = "drop_catalog"
     INITIALIZE = "initialize"
+    ROLL_BACK = "roll_back"
     STATEMENTS = "statements"
 
 

@@ -24,8 +24,10 @@ from catalog.api.serializers import (
     NewCatalogSerializer,
     PageSerializer,
     shown_catalogs,
+    shown_moments,
 )
 from catalog.selectors import find_bucket, find_catalog, visible_catalogs
+from catalog.tables.history import moments
 from workspaces.selectors import find_workspace
 
 
@@ -135,5 +137,5 @@ class SnapshotsView(APIView):
         limit, before = page.validated_data["limit"], page.validated_data["before"]
         changes = lake.snapshots(found, limit, before)
         following = changes[-1].snapshot_id if len(changes) == limit else None
-        shown = ChangeListSerializer({"results": changes, "next_before": following})
-        return Response(shown.data)
+        shown = shown_moments(moments(actor, found, changes))
+        return Response({"results": shown, "next_before": following})

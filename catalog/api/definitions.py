@@ -58,7 +58,7 @@ class TableChangesView(APIView):
         Each operation is a snapshot of its own. A job fails whole where the table was changed
         between this request and its turn.
         """
-        actor, found = _place(request, workspace, catalog)
+        actor, found = place_of(request, workspace, catalog)
         given = ChangesSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         asked = operations_of(given.validated_data["operations"])
@@ -75,7 +75,7 @@ class TableChangesView(APIView):
             operations=asked,
             if_version=_version(request),
             message=given.validated_data["message"],
-            idempotency_key=_key(request),
+            idempotency_key=idempotency_key(request),
         )
         return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
 
@@ -93,7 +93,7 @@ class SchemasView(APIView):
     )
     def post(self, request: Request, workspace: str, catalog: str) -> Response:
         """Queue the making of a schema."""
-        actor, found = _place(request, workspace, catalog)
+        actor, found = place_of(request, workspace, catalog)
         given = NewSchemaSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         name = given.validated_data["name"]
@@ -109,14 +109,14 @@ class SchemaView(APIView):
     @extend_schema(operation_id="drop_schema", responses={202: JobSerializer}, tags=["catalog"])
     def delete(self, request: Request, workspace: str, catalog: str, schema: str) -> Response:
         """Queue the dropping of a schema that has no tables."""
-        actor, found = _place(request, workspace, catalog)
+        actor, found = place_of(request, workspace, catalog)
         job = new_tables.drop_schema(actor=actor, catalog=found, name=schema)
         return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
 
 
 def created(request: Request, workspace: str, catalog: str) -> Response:
     """Preview or queue the table that a request describes."""
-    actor, found = _place(request, workspace, catalog)
+    actor, found = place_of(request, workspace, catalog)
     given = NewTableSerializer(data=request.data)
     given.is_valid(raise_exception=True)
     asked = new_table_of(given.validated_data)
@@ -126,17 +126,19 @@ def created(request: Request, workspace: str, catalog: str) -> Response:
         steps = [{"does": does, "sql": sql} for sql in statements]
         return Response({"schema_version": 0, "steps": steps, "breaks": []})
     job = new_tables.create_table(
-        actor=actor, catalog=found, table=asked, idempotency_key=_key(request)
+        actor=actor, catalog=found, table=asked, idempotency_key=idempotency_key(request)
     )
     return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
 
 
-def _place(request: Request, workspace: str, catalog: str) -> tuple[Actor, Catalog]:
+def place_of(request: Request, workspace: str, catalog: str) -> tuple[Actor, Catalog]:
+    """Return who asks, and the catalog of the address."""
     actor = actor_of(request)
     return actor, find_catalog(actor, find_workspace(actor, workspace), catalog)
 
 
-def _key(request: Request) -> str:
+def idempotency_key(request: Request) -> str:
+    """Return the key that makes a repeated request one; empty where there is none."""
     return request.headers.get("Idempotency-Key", "")[:120]
 
 

@@ -11,8 +11,8 @@ from rest_framework import serializers
 
 from catalog import lake
 from catalog.domain import JobKind, JobState, Snapshot, UploadFormat, UploadMode
-from catalog.lake import Change
 from catalog.models import Catalog, Job
+from catalog.tables.history import Moment
 from catalog.tables.layout import ColumnLayout
 
 BROKER_DOWN = (
@@ -122,7 +122,7 @@ class SnapshotSerializer(serializers.Serializer[Snapshot]):
     snapshot_time = serializers.DateTimeField()
 
 
-class ChangeSerializer(serializers.Serializer[Change]):
+class ChangeSerializer(serializers.Serializer[Any]):
     """A version of a lake with who made it and what changed."""
 
     snapshot_id = serializers.IntegerField()
@@ -130,7 +130,28 @@ class ChangeSerializer(serializers.Serializer[Change]):
     schema_version = serializers.IntegerField()
     author = serializers.CharField()
     message = serializers.CharField()
-    changes = serializers.ListField(child=serializers.CharField())
+    words = serializers.CharField(help_text="What it changed; tables one may not see are unnamed.")
+    tags = serializers.ListField(child=serializers.CharField())
+
+
+def shown_moments(found: Sequence[Moment]) -> list[dict[str, Any]]:
+    """Return snapshots as the API shows them."""
+    return [
+        dict(
+            ChangeSerializer(
+                {
+                    "snapshot_id": one.change.snapshot_id,
+                    "snapshot_time": one.change.snapshot_time,
+                    "schema_version": one.change.schema_version,
+                    "author": one.change.author,
+                    "message": one.change.message,
+                    "words": one.words,
+                    "tags": one.tags,
+                }
+            ).data
+        )
+        for one in found
+    ]
 
 
 class ChangeListSerializer(serializers.Serializer[Any]):

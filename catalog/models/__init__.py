@@ -7,5 +7,6 @@ DuckLake's own metadata tables.
 from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
 from catalog.models.jobs import Job, JobQuerySet
+from catalog.models.snapshot_tags import SnapshotTag
 
-__all__ = ["Bucket", "BucketKey", "Catalog", "CatalogQuerySet", "Job", "JobQuerySet"]
+__all__ = ["Bucket", "BucketKey", "Catalog", "CatalogQuerySet", "Job", "JobQuerySet", "SnapshotTag"]

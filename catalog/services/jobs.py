@@ -168,7 +168,12 @@ def finish_job(*, job: Job, outcome: Outcome) -> None:
         staged = job.arguments.get("staged_key")
         if staged:
             transaction.on_commit(lambda: _forget(staged))
-        if job.kind in {JobKind.DEFINE, JobKind.DROP_CATALOG, JobKind.STATEMENTS}:
+        if job.kind in {
+            JobKind.DEFINE,
+            JobKind.DROP_CATALOG,
+            JobKind.ROLL_BACK,
+            JobKind.STATEMENTS,
+        }:
             # Tables and columns may be gone: decisions see that by themselves, owners do not.
             transaction.on_commit(lambda: broken.recheck(job.catalog.workspace), robust=True)
     job.save(

@@ -126,11 +126,11 @@ def change_table(
     )
 
 
-def repeated(catalog: Catalog, key: str, digest: str) -> Job | None:
+def repeated(catalog: Catalog, key: str, digest: str, kind: JobKind = JobKind.DEFINE) -> Job | None:
     """Return the job that the key already made. Raises `IdempotencyConflict`."""
     found = Job.objects.filter(catalog=catalog, idempotency_key=key).first() if key else None
     if found is not None and (found.kind, found.arguments.get("digest")) != (
-        JobKind.DEFINE,
+        kind,
         digest,
     ):
         raise IdempotencyConflict(

@@ -7,6 +7,13 @@ from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.governance import TableDecisionsView
+from catalog.api.history import (
+    SnapshotTagsView,
+    SnapshotTagView,
+    TableDifferenceView,
+    TableRollbackView,
+    TableSnapshotsView,
+)
 from catalog.api.lifecycle import (
     CatalogArchiveView,
     DroppedCatalogsView,
@@ -39,6 +46,11 @@ urlpatterns: list[URLPattern] = [
     path(f"{TABLE}/changes", TableChangesView.as_view(), name="api-table-changes"),
     path(f"{CATALOG}/schemas", SchemasView.as_view(), name="api-schemas"),
     path(f"{CATALOG}/schemas/<str:schema>", SchemaView.as_view(), name="api-schema"),
+    path(f"{TABLE}/snapshots", TableSnapshotsView.as_view(), name="api-table-snapshots"),
+    path(f"{TABLE}/differences", TableDifferenceView.as_view(), name="api-table-differences"),
+    path(f"{TABLE}/rollback", TableRollbackView.as_view(), name="api-table-rollback"),
+    path(f"{CATALOG}/snapshot-tags", SnapshotTagsView.as_view(), name="api-snapshot-tags"),
+    path(f"{CATALOG}/snapshot-tags/<str:tag>", SnapshotTagView.as_view(), name="api-snapshot-tag"),
     path(f"{TABLE}/decisions", TableDecisionsView.as_view(), name="api-table-decisions"),
     path(f"{CATALOG}/details", CatalogDetailsView.as_view(), name="api-catalog-details"),
     path(f"{TABLE}/details", TableDetailsView.as_view(), name="api-table-details"),

@@ -29,6 +29,26 @@ def define(lake: Lake, spec: Spec) -> dict[str, Any]:
     return result
 
 
+def roll_back(lake: Lake, spec: Spec) -> dict[str, Any]:
+    """Give a table its earlier definition, then in one commit the rows that differ.
+
+    What differs is worked out by `setup` in temporary tables: nobody writes beside this process.
+    The last of `statements` deletes, `restores` inserts. Raises `BadInput`.
+    """
+    *before, delete = spec.arguments["statements"]
+    if not lake.is_committed(spec.marker(len(before))):
+        if not lake.is_committed(spec.marker()):
+            _check_unchanged(lake, spec)
+        for at, text in enumerate(before):
+            try:
+                lake.commit(spec.marker(at), [text])
+            except duckdb.CatalogException as error:
+                raise _refused(error, at) from error
+        for text in spec.arguments["setup"]:
+            lake.execute(text)
+    return lake.commit(spec.marker(len(before)), [delete, spec.arguments["restores"]])
+
+
 def _check_unchanged(lake: Lake, spec: Spec) -> None:
     """Raise `BadInput` unless the table is the one that was looked at, in the same version."""
     expected = spec.arguments.get("expects")

@@ -1,0 +1,77 @@
+"""Reads which snapshots touched a table, and what lies between two of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catalog.lake.metadata import rows
+from catalog.lake.snapshots import Change
+from catalog.models import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class FileChanges:
+    """The files that are live at one of two snapshots only."""
+
+    added: int
+    added_bytes: int
+    added_rows: int
+    removed: int
+    removed_bytes: int
+    removed_rows: int
+
+
+def touching(
+    catalog: Catalog, table_id: int, limit: int = 50, before: int | None = None
+) -> list[Change]:
+    """Return up to `limit` snapshots that made, changed or renamed one table, newest first."""
+    found = rows(
+        catalog,
+        "SELECT s.snapshot_id, s.snapshot_time, s.schema_version, coalesce(c.author, ''),"
+        " coalesce(c.commit_message, ''), coalesce(c.changes_made, '')"
+        " FROM {ducklake_snapshot} s JOIN {ducklake_snapshot_changes} c USING (snapshot_id)"
+        " WHERE (%(before)s::bigint IS NULL OR s.snapshot_id < %(before)s)"
+        " AND (c.changes_made ~ %(pattern)s OR s.snapshot_id IN"
+        "  (SELECT begin_snapshot FROM {ducklake_table} WHERE table_id = %(table)s))"
+        " ORDER BY s.snapshot_id DESC LIMIT %(limit)s",
+        {
+            "limit": limit,
+            "before": before,
+            "table": table_id,
+            "pattern": f":{int(table_id)}(,|$)",
+        },
+    )
+    return [
+        Change(number, time, version, author, message, tuple(filter(None, changes.split(","))))
+        for number, time, version, author, message, changes in found
+    ]
+
+
+def table_names(catalog: Catalog, table_ids: set[int]) -> dict[int, tuple[str, str, str]]:
+    """Return the (uuid, schema, name) that each table has, or had last."""
+    found = rows(
+        catalog,
+        "SELECT DISTINCT ON (t.table_id) t.table_id, CAST(t.table_uuid AS text), s.schema_name,"
+        " t.table_name FROM {ducklake_table} t JOIN {ducklake_schema} s USING (schema_id)"
+        " WHERE t.table_id = ANY(%(tables)s) ORDER BY t.table_id, t.begin_snapshot DESC",
+        {"tables": list(table_ids)},
+    )
+    return {number: (uuid, schema, name) for number, uuid, schema, name in found}
+
+
+def file_changes(catalog: Catalog, table_id: int, first: int, last: int) -> FileChanges:
+    """Return the files that came and went between two snapshots, the first one the older."""
+    found = rows(
+        catalog,
+        "SELECT before, count(*), coalesce(sum(file_size_bytes), 0)::bigint,"
+        " coalesce(sum(record_count), 0)::bigint FROM (SELECT file_size_bytes, record_count,"
+        " (begin_snapshot <= %(first)s AND (end_snapshot IS NULL OR end_snapshot > %(first)s))"
+        "  AS before,"
+        " (begin_snapshot <= %(last)s AND (end_snapshot IS NULL OR end_snapshot > %(last)s))"
+        "  AS after FROM {ducklake_data_file} WHERE table_id = %(table)s) f"
+        " WHERE before <> after GROUP BY before",
+        {"table": table_id, "first": first, "last": last},
+    )
+    by_side = {before: counts for before, *counts in found}
+    added, removed = by_side.get(False, [0, 0, 0]), by_side.get(True, [0, 0, 0])
+    return FileChanges(*added, *removed)
