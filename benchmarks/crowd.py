@@ -24,7 +24,7 @@ INSERT INTO {schema}.ducklake_table
      path_is_relative)
 SELECT 100000 + n, gen_random_uuid(), s.snapshot_id, NULL, m.schema_id,
        't' || lpad(n::text, 6, '0'), 't' || n || '/', true
-FROM generate_series(1, %(tables)s) AS n,
+FROM generate_series(%(first)s, %(first)s + %(tables)s - 1) AS n,
      (SELECT max(snapshot_id) AS snapshot_id FROM {schema}.ducklake_snapshot) AS s,
      (SELECT schema_id FROM {schema}.ducklake_schema WHERE schema_name = 'main') AS m
 """
@@ -36,7 +36,7 @@ INSERT INTO {schema}.ducklake_column
 SELECT c.number, t.begin_snapshot, NULL, t.table_id, c.number, c.name, 'varchar', true
 FROM {schema}.ducklake_table AS t,
      unnest(%(columns)s::text[]) WITH ORDINALITY AS c (name, number)
-WHERE t.table_id > 100000
+WHERE t.table_id >= 100000 + %(first)s
 """
 
 
@@ -53,11 +53,15 @@ def measured(name: str, tables: int, measure: Callable[[Stage], dict[str, Any]])
         sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
 
-def fill(cursor: CursorWrapper, *, schema: str, tables: int) -> None:
-    """Give an empty lake this many tables of five columns, without data."""
+def fill(cursor: CursorWrapper, *, schema: str, tables: int, first: int = 1) -> None:
+    """Give a lake this many tables of five columns, without data, numbered from `first`."""
     name = sql.Identifier(schema)
     for text in (TABLES, TABLE_COLUMNS):
-        values = {"tables": tables, "columns": list(COLUMNS)}
+        values: dict[str, int | list[str]] = {
+            "tables": tables,
+            "first": first,
+            "columns": list(COLUMNS),
+        }
         cursor.execute(sql.SQL(text).format(schema=name), values)
     for table in ("ducklake_table", "ducklake_column"):
         cursor.execute(sql.SQL("ANALYZE {}.{}").format(name, sql.Identifier(table)))

@@ -55,7 +55,8 @@ def measure(here: Stage) -> dict[str, Any]:
 
 
 def _measure(actor: Any, catalog: Any, newest: int, tables: list[Any]) -> dict[str, Any]:
-    from catalog import lake, selectors
+    from catalog import lake
+    from catalog.visibility import visible_tables
     from governance import selectors as governance
     from governance import verdicts
     from governance.bundle import bundle_of
@@ -74,11 +75,9 @@ def _measure(actor: Any, catalog: Any, newest: int, tables: list[Any]) -> dict[s
     facts_only = milliseconds(lambda: governance.know(actor, request), runs=RUNS)
     pure = milliseconds(lambda: verdicts.answers(actor, request, server, facts, held), runs=RUNS)
     plain = milliseconds(lambda: lake.page(catalog, newest, limit=PAGE), runs=RUNS // 4)
-    page = milliseconds(
-        lambda: selectors.visible_tables(actor, catalog, newest, limit=PAGE), runs=RUNS // 4
-    )
+    page = milliseconds(lambda: visible_tables(actor, catalog, newest, limit=PAGE), runs=RUNS // 4)
     whole = milliseconds(lambda: lake.tables(catalog, newest, with_columns=False), runs=10)
-    every = milliseconds(lambda: selectors.visible_tables(actor, catalog, newest), runs=10)
+    every = milliseconds(lambda: visible_tables(actor, catalog, newest), runs=10)
     found = {
         "empty_statement": percentiles(empty),
         "facts": percentiles(facts_only),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from heapq import nlargest
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -12,7 +13,7 @@ from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import BucketKind, JobKind, Snapshot, Table
 from catalog.models import Bucket, Catalog, Job
-from governance import listing
+from catalog.visibility import visible_labels
 from governance import services as governance
 from governance.domain import Action, Request
 from problems import NotFound
@@ -24,6 +25,10 @@ class UnknownBucket(NotFound):
 
     code = "unknown-bucket"
     title = "No such bucket"
+
+
+LIKELY = 60
+"""So many names are compared in full: those that begin and end as what was given."""
 
 
 class UnknownCatalog(NotFound):
@@ -141,53 +146,6 @@ def find_catalog(actor: Actor, workspace: Workspace, reference: str) -> Catalog:
     )
 
 
-def visible_tables(
-    actor: Actor,
-    catalog: Catalog,
-    snapshot_id: int,
-    *,
-    with_columns: bool = False,
-    after: tuple[str, str] | None = None,
-    limit: int | None = None,
-) -> list[Table]:
-    """Return the tables at a snapshot that `actor` may browse, by schema and name.
-
-    At most `limit`, from the one that follows the schema and name in `after`. To see a table is
-    not to read it: `table.query` is decided where a query is planned. What no policy can tell
-    apart is decided once, and the database leaves out what differs: the page of a large catalog
-    costs little more than without a decision, in a number of statements that does not grow.
-    """
-    by_default, differ = _visibility(actor, catalog, snapshot_id)
-    return lake.page(
-        catalog,
-        snapshot_id,
-        only=None if by_default else lake.Choice(differ),
-        without=differ if by_default else frozenset(),
-        after=after,
-        limit=limit,
-        with_columns=with_columns,
-    )
-
-
-def _visibility(actor: Actor, catalog: Catalog, snapshot_id: int) -> tuple[bool, frozenset[UUID]]:
-    """Return whether tables may be browsed by default, and for which it is the other way."""
-    parent = catalog.securable
-    standing = Request(Action.CATALOG_BROWSE, listing.others(parent))
-    known = governance.know(actor, [standing], tables_of=parent)
-    apart = listing.distinguished(parent, known)
-    prefix = f"{catalog.name.lower()}."
-    names = frozenset(n.removeprefix(prefix) for n in apart.labels if n.startswith(prefix))
-    choice = lake.Choice(apart.uuids, names)
-    special = lake.page(catalog, snapshot_id, only=choice, with_sizes=False) if choice else []
-    asked = [Request(Action.CATALOG_BROWSE, table.securable(parent)) for table in special]
-    default, *decisions = governance.decide_many(actor, [standing, *asked], known=known)
-    return default.allowed, frozenset(
-        table.table_uuid
-        for table, decision in zip(special, decisions, strict=True)
-        if decision.allowed != default.allowed
-    )
-
-
 def find_table(actor: Actor, catalog: Catalog, snapshot_id: int, schema: str, name: str) -> Table:
     """Return one table that `actor` may browse. Raises `UnknownTable` with the nearest name."""
     table = lake.table(catalog, snapshot_id, schema, name)
@@ -195,7 +153,7 @@ def find_table(actor: Actor, catalog: Catalog, snapshot_id: int, schema: str, na
         securable = table.securable(catalog.securable)
         if governance.decide(actor, Action.CATALOG_BROWSE, securable).allowed:
             return table
-    known = [t.label for t in visible_tables(actor, catalog, snapshot_id)]
+    known = visible_labels(actor, catalog, snapshot_id)
     label = f"{catalog.name}.{schema}.{name}"
     raise UnknownTable(f"There is no table {label}.", hint=did_you_mean(label, known))
 
@@ -233,9 +191,20 @@ def find_job(actor: Actor, workspace: Workspace, job_id: UUID) -> Job:
 def did_you_mean(given: str, known: list[str]) -> str:
     """Return the question that names the nearest known names; empty where none is near."""
     lowered = {name.lower(): name for name in known}
-    near = [lowered[name] for name in get_close_matches(given.lower(), lowered, n=3)]
+    likely = nlargest(LIKELY, lowered, key=lambda name: _common_ends(given.lower(), name))
+    near = [lowered[name] for name in get_close_matches(given.lower(), likely, n=3)]
     return f"Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _may_browse(actor: Actor, catalog: Catalog) -> bool:
     return governance.decide(actor, Action.CATALOG_BROWSE, catalog.securable).allowed
+
+
+def _common_ends(one: str, other: str) -> int:
+    """Return how long the beginning and the end are that two names share."""
+    return _common_start(one, other) + _common_start(one[::-1], other[::-1])
+
+
+def _common_start(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))

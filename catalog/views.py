@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.domain import Actor
 from catalog import lake, overview, selectors, services
 from catalog.api.naming import named_column, named_table
+from catalog.lake import Search
 from catalog.table_page import table_page
 from catalog.writable import is_writable
 from console import palette
@@ -62,13 +63,21 @@ def create_catalog(request: HttpRequest, workspace: str) -> HttpResponseBase:
 @require_safe
 @signed_in
 def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseBase:
-    """Show one catalog: its tables and its history."""
+    """Show one catalog: a page of its tables, those that fit what one types, and its history."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_catalog(actor, place, catalog)
-    line = overview.catalog_line(actor, found)
-    context = {
+    text, cursor = request.GET.get("q", "").strip(), request.GET.get("after", "")
+    listed = {
         "workspace": place,
         "catalog": found,
+        "text": text,
+        "is_first_page": not cursor,
+        "page": overview.tables_page(actor, found, Search.of(text), cursor=cursor),
+    }
+    if request.headers.get("HX-Target") == "tables":
+        return render(request, "catalog/catalog.html#tables", listed)
+    line = overview.catalog_line(actor, found)
+    context = listed | {
         "line": line,
         "snapshots": lake.snapshots(found, limit=overview.SNAPSHOTS_SHOWN)
         if line.snapshot_id is not None
@@ -148,23 +157,16 @@ def _upload_addresses(workspace: Workspace, catalog: str) -> dict[str, str]:
 @palette.provider
 def palette_tables(actor: Actor, workspace: Workspace, text: str) -> list[Choice]:
     """Offer the tables whose name holds every word of the text."""
-    words = text.lower().split()
+    found = overview.tables_named(actor, workspace, text, palette.MOST) if text.strip() else []
     return [
         Choice(
-            line.table.label,
+            table.label,
             "Table",
             "table-2",
             reverse(
                 "page-table",
-                args=[
-                    workspace.slug,
-                    found.catalog.name,
-                    line.table.schema_name,
-                    line.table.name,
-                ],
+                args=[workspace.slug, table.catalog_name, table.schema_name, table.name],
             ),
         )
-        for found in (overview.catalog_lines(actor, workspace) if words else ())
-        for line in found.tables
-        if all(word in line.table.label.lower() for word in words)
+        for table in found
     ]

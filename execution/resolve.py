@@ -21,8 +21,8 @@ from catalog.selectors import (
     UnknownTable,
     did_you_mean,
     visible_catalogs,
-    visible_tables,
 )
+from catalog.visibility import visible_labels
 from execution.domain import TableName
 from execution.gate.check import fold
 from problems import Problem
@@ -211,9 +211,9 @@ def _is_of_catalog(name: TableName, candidate: Candidate) -> bool:
 def _unknown(actor: Actor, name: TableName, lakes: Lakes) -> UnknownTable:
     workspace = lakes.catalogs[0].workspace if lakes.catalogs else None
     labels = [
-        table.label
+        label
         for catalog in (visible_catalogs(actor, workspace) if workspace else [])
-        for table in visible_tables(actor, catalog, lakes.snapshot(catalog).snapshot_id)
+        for label in visible_labels(actor, catalog, lakes.snapshot(catalog).snapshot_id)
     ]
     spellings = {spelling: label for label in labels for spelling in _spellings(label)}
     hint = did_you_mean(name.text, list(spellings))

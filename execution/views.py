@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -16,6 +16,7 @@ from accounts.authorization import administer, require
 from accounts.domain import Actor
 from audit.services import Target
 from catalog import overview
+from catalog.lake import EVERYTHING, Search
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
@@ -26,6 +27,7 @@ from problems import NotFound, Problem
 from workspaces.models import Workspace
 
 HISTORY = 30
+FOUND = 50
 NO_DEVICE = "no-approved-device"
 PLACES = (
     (RequestedPlace.AUTO.value, "Auto", "sparkles"),
@@ -57,11 +59,12 @@ def permalink(request: HttpRequest, workspace: str, query: UUID) -> HttpResponse
 
 
 def _page(request: HttpRequest, workspace: Workspace, **more: Any) -> HttpResponseBase:
-    lines = overview.catalog_lines(actor_of(request), workspace, with_columns=True)
+    tree = overview.tree(actor_of(request), workspace, EVERYTHING)
     context = {
         "workspace": workspace,
-        "tree": lines,
-        "completion": _completion(lines),
+        "tree": tree,
+        "completion": _completion(tree),
+        "is_cut": any(page.following for page in tree),
         "places": PLACES,
         "place": request.GET.get("place", RequestedPlace.AUTO.value),
         "permalink": f"/w/{workspace.slug}/queries/QUERY",
@@ -69,16 +72,30 @@ def _page(request: HttpRequest, workspace: Workspace, **more: Any) -> HttpRespon
     return render(request, "execution/query.html", context | more)
 
 
-def _completion(lines: list[overview.CatalogLine]) -> list[dict[str, Any]]:
+@require_safe
+@signed_in
+def tables(request: HttpRequest, workspace: str) -> HttpResponseBase:
+    """Answer the tree with the tables that fit what one types, or, as JSON, the completion."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    text = request.GET.get("q", "").strip()
+    if request.accepts("text/html"):
+        found = overview.tree(actor, place, Search.of(text, in_columns=True), most=FOUND)
+        context = {"workspace": place, "tree": found, "text": text}
+        return render(request, "execution/query.html#tables", context)
+    found = overview.tree(actor, place, Search.of(text), most=FOUND)
+    return JsonResponse({"tables": _completion(found)})
+
+
+def _completion(tree: list[overview.TablesPage]) -> list[dict[str, Any]]:
     return [
         {
-            "catalog": line.catalog.name,
-            "schema": table.table.schema_name,
-            "name": table.table.name,
-            "columns": [{"name": c.name, "type": c.duckdb_type} for c in table.table.top_columns],
+            "catalog": page.catalog.name,
+            "schema": line.table.schema_name,
+            "name": line.table.name,
+            "columns": [{"name": c.name, "type": c.duckdb_type} for c in line.table.top_columns],
         }
-        for line in lines
-        for table in line.tables
+        for page in tree
+        for line in page.lines
     ]
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
 
-from catalog import lake
+from catalog import cursors, lake
 from catalog.domain import JobKind, JobState, Snapshot, UploadFormat, UploadMode
 from catalog.models import Catalog, Job
 from catalog.tables.history import Moment
 from catalog.tables.layout import ColumnLayout
+from problems import Invalid
 
 BROKER_DOWN = (
     "The message broker is down. Nothing is lost: the job waits in the database and starts as"
@@ -219,21 +218,24 @@ class AtSerializer(serializers.Serializer[Any]):
 class TablePageSerializer(AtSerializer):
     """Which version to look at, and which page of its tables."""
 
-    page_size = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=1000)
+    page_size = serializers.IntegerField(required=False, default=200, min_value=1, max_value=1000)
+    search = serializers.CharField(
+        required=False,
+        default="",
+        max_length=200,
+        help_text="Words that a table's whole name must hold, in any order and case.",
+    )
     cursor = serializers.CharField(
         required=False, default="", max_length=1000, help_text="As `next` has it."
     )
 
     def validate_cursor(self, value: str) -> tuple[str, str] | None:
         """Return the schema and name of the table before the page."""
-        if not value:
-            return None
         try:
-            schema, name = json.loads(base64.urlsafe_b64decode(value))
-        except (ValueError, TypeError):
+            return cursors.read(value)
+        except Invalid:
             message = "This is no cursor: take the address in `next`."
             raise serializers.ValidationError(message) from None
-        return str(schema), str(name)
 
 
 class PageSerializer(serializers.Serializer[Any]):

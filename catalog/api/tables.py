@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -15,6 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
+from catalog import cursors, lake
 from catalog.api import definitions
 from catalog.api.operations import ChangePreviewSerializer, NewTableSerializer
 from catalog.api.serializers import (
@@ -26,15 +25,10 @@ from catalog.api.serializers import (
 )
 from catalog.domain import Table
 from catalog.models import Catalog
-from catalog.selectors import (
-    as_shown_to,
-    find_catalog,
-    find_table,
-    snapshot_of,
-    visible_tables,
-)
+from catalog.selectors import as_shown_to, find_catalog, find_table, snapshot_of
 from catalog.tables.definitions import layout_of
 from catalog.tables.layout import Layout
+from catalog.visibility import visible_tables
 from governance import domain as governance_domain
 from governance import services as governance
 from governance.domain import Action
@@ -68,7 +62,10 @@ class TablesView(APIView):
         tags=["catalog"],
     )
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
-        """List the tables at a snapshot that the actor may browse, by schema and name."""
+        """List the tables at a snapshot that the actor may browse, by schema and name.
+
+        `search` keeps those whose whole name holds each of its words.
+        """
         actor = actor_of(request)
         found = find_catalog(actor, find_workspace(actor, workspace), catalog)
         wanted = TablePageSerializer(data=request.query_params)
@@ -76,7 +73,10 @@ class TablesView(APIView):
         asked = wanted.validated_data
         snapshot = snapshot_of(found, asked["snapshot"])
         size, after = asked["page_size"], asked["cursor"] or None
-        tables = visible_tables(actor, found, snapshot.snapshot_id, after=after, limit=size + 1)
+        search = lake.Search.of(asked["search"])
+        tables = visible_tables(
+            actor, found, snapshot.snapshot_id, search=search, after=after, limit=size + 1
+        )
         body = {
             "snapshot": snapshot,
             "results": described(actor, found, tables[:size]),
@@ -149,12 +149,10 @@ def _next(request: Request, snapshot_id: int, tables: Sequence[Table], size: int
     """Return the address of the next page, at the same snapshot, where more is there."""
     if len(tables) <= size:
         return None
-    last = tables[size - 1]
-    place = json.dumps([last.schema_name, last.name]).encode()
     address = request.build_absolute_uri()
     for name, value in (
         ("snapshot", snapshot_id),
-        ("cursor", base64.urlsafe_b64encode(place).decode()),
+        ("cursor", cursors.after(tables[size - 1])),
     ):
         address = replace_query_param(address, name, value)
     return address

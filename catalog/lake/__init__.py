@@ -9,6 +9,7 @@ from catalog.lake.inlined import InlinedRows
 from catalog.lake.metadata import CatalogNotReady, ready
 from catalog.lake.paths import PathOutsidePrefix, key_of
 from catalog.lake.pruning import prune
+from catalog.lake.search import EVERYTHING, Search
 from catalog.lake.slicing import MetadataRows, Selection, SliceRows, slice_rows
 from catalog.lake.snapshots import (
     Change,
@@ -19,10 +20,12 @@ from catalog.lake.snapshots import (
     snapshots,
 )
 from catalog.lake.summaries import ColumnSummary, column_summaries
-from catalog.lake.tables import Choice, page, schemas, table, table_by_uuid, tables
+from catalog.lake.tables import Choice, labels, page, schemas, table, table_by_uuid, tables
+from catalog.lake.totals import Totals, totals
 from catalog.lake.upkeep import CatalogBusy
 
 __all__ = [
+    "EVERYTHING",
     "CatalogBusy",
     "CatalogNotReady",
     "Change",
@@ -31,15 +34,18 @@ __all__ = [
     "InlinedRows",
     "MetadataRows",
     "PathOutsidePrefix",
+    "Search",
     "Selection",
     "SliceRows",
     "State",
+    "Totals",
     "UnknownSnapshot",
     "column_summaries",
     "committed_with",
     "create_indexes",
     "drop",
     "key_of",
+    "labels",
     "latest_snapshot",
     "page",
     "prune",
@@ -51,5 +57,6 @@ __all__ = [
     "table",
     "table_by_uuid",
     "tables",
+    "totals",
     "unchanged_since",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import sql
@@ -14,7 +14,27 @@ from catalog.lake import facts, inlined
 from catalog.lake.columns import columns_of
 from catalog.lake.metadata import Row, live_as, rows
 from catalog.lake.paths import LakePath, prefix_of, root
+from catalog.lake.search import EVERYTHING, Search
 from catalog.models import Catalog
+
+SIZES: LiteralString = (
+    "SELECT coalesce(f.table_id, i.table_id),"
+    " coalesce(f.records, 0) - coalesce(d.deleted, 0)"
+    "  + greatest(0, coalesce(i.record_count, 0) - coalesce(f.records, 0)),"
+    " coalesce(f.files, 0), coalesce(f.bytes, 0)"
+    " FROM (SELECT table_id, sum(record_count)::bigint AS records, count(*) AS files,"
+    "  sum(file_size_bytes)::bigint AS bytes FROM {ducklake_data_file} WHERE {live}"
+    "  AND {chosen} GROUP BY table_id) f"
+    " FULL JOIN (SELECT s.table_id, s.record_count FROM {ducklake_table_stats} s"
+    "  WHERE %(inlined)s AND {chosen} AND EXISTS (SELECT 1 FROM"
+    "  {ducklake_inlined_data_tables} n WHERE n.table_id = s.table_id)) i USING (table_id)"
+    " LEFT JOIN (SELECT table_id, sum(delete_count)::bigint AS deleted"
+    "  FROM {ducklake_delete_file} WHERE {live}"
+    "  AND {chosen} GROUP BY table_id) d"
+    "  ON d.table_id = f.table_id"
+)
+"""A table's rows, files and bytes. Rows are minus what delete files delete, and with an estimate of
+what is inlined."""
 
 
 def schemas(catalog: Catalog, snapshot_id: int) -> list[str]:
@@ -47,6 +67,26 @@ class Choice:
         return bool(self.uuids or self.names)
 
 
+def chosen(
+    catalog: Catalog, only: Choice | None, without: frozenset[UUID], search: Search
+) -> tuple[sql.Composable, dict[str, Any]]:
+    """Return the condition that tables `t` of schemas `s` are asked for, and its values."""
+    condition = sql.SQL(
+        "(%(all)s OR t.table_uuid = ANY(%(uuids)s)"
+        " OR lower(s.schema_name || '.' || t.table_name) = ANY(%(names)s))"
+        " AND (%(none)s OR t.table_uuid <> ALL(%(without)s)) AND {search}"
+    ).format(search=search.condition(catalog))
+    choice = only or Choice()
+    parameters = {
+        "all": only is None,
+        "uuids": list(choice.uuids),
+        "names": list(choice.names),
+        "none": not without,
+        "without": list(without),
+    }
+    return condition, parameters | search.parameters(catalog)
+
+
 def page(
     catalog: Catalog,
     snapshot_id: int,
@@ -55,39 +95,40 @@ def page(
     without: frozenset[UUID] = frozenset(),
     after: tuple[str, str] | None = None,
     limit: int | None = None,
+    search: Search = EVERYTHING,
     with_columns: bool = False,
     with_sizes: bool = True,
 ) -> list[Table]:
     """Return live tables, sorted by schema and name, in a constant number of queries.
 
-    Of those in `only`, or all but those in `without`: at most `limit`, from the one that follows
-    the schema and name in `after`. What is read does not grow with the tables that are left out.
+    Of those in `only`, or all but those in `without`, and that fit `search`: at most `limit`, from
+    the one that follows the schema and name in `after`. What is read does not grow with the tables
+    that are left out.
     """
-    condition = sql.SQL(
-        "(%(all)s OR t.table_uuid = ANY(%(uuids)s)"
-        " OR lower(s.schema_name || '.' || t.table_name) = ANY(%(names)s))"
-        " AND (%(none)s OR t.table_uuid <> ALL(%(without)s))"
-        " AND (%(first)s OR (s.schema_name, t.table_name) > (%(schema)s, %(name)s))"
-    )
-    chosen = only or Choice()
     schema, name = after or ("", "")
-    parameters = {
-        "all": only is None,
-        "uuids": list(chosen.uuids),
-        "names": list(chosen.names),
-        "none": not without,
-        "without": list(without),
-        "first": after is None,
-        "schema": schema,
-        "name": name,
-        "limit": limit,
-    }
+    condition, parameters = chosen(catalog, only, without, search)
+    parameters |= {"first": after is None, "schema": schema, "name": name, "limit": limit}
+    following = sql.SQL("(%(first)s OR (s.schema_name, t.table_name) > (%(schema)s, %(name)s))")
+    condition = sql.SQL(" AND ").join([condition, following])
     found = _headers(catalog, snapshot_id, condition, parameters)
     ids = None if limit is None and only is None else [row[0] for row in found]
     wants_sizes = with_sizes and (ids is None or bool(ids))
     sizes = _sizes(catalog, snapshot_id, ids) if wants_sizes else {}
     columns = columns_of(catalog, snapshot_id, ids) if with_columns else {}
     return [_table(catalog, row, columns.get(row[0], ()), sizes.get(row[0])) for row in found]
+
+
+def labels(
+    catalog: Catalog,
+    snapshot_id: int,
+    *,
+    only: Choice | None = None,
+    without: frozenset[UUID] = frozenset(),
+) -> list[str]:
+    """Return the whole names of live tables: of those in `only`, or all but those in `without`."""
+    condition, parameters = chosen(catalog, only, without, EVERYTHING)
+    found = _headers(catalog, snapshot_id, condition, parameters)
+    return [f"{catalog.name}.{row[2]}.{row[3]}" for row in found]
 
 
 def table(catalog: Catalog, snapshot_id: int, schema: str, name: str) -> Table | None:
@@ -146,20 +187,7 @@ def _sizes(
     """
     found = rows(
         catalog,
-        "SELECT coalesce(f.table_id, i.table_id),"
-        " coalesce(f.records, 0) - coalesce(d.deleted, 0)"
-        "  + greatest(0, coalesce(i.record_count, 0) - coalesce(f.records, 0)),"
-        " coalesce(f.files, 0), coalesce(f.bytes, 0)"
-        " FROM (SELECT table_id, sum(record_count)::bigint AS records, count(*) AS files,"
-        "  sum(file_size_bytes)::bigint AS bytes FROM {ducklake_data_file} WHERE {live}"
-        "  AND {chosen} GROUP BY table_id) f"
-        " FULL JOIN (SELECT s.table_id, s.record_count FROM {ducklake_table_stats} s"
-        "  WHERE %(inlined)s AND {chosen} AND EXISTS (SELECT 1 FROM"
-        "  {ducklake_inlined_data_tables} n WHERE n.table_id = s.table_id)) i USING (table_id)"
-        " LEFT JOIN (SELECT table_id, sum(delete_count)::bigint AS deleted"
-        "  FROM {ducklake_delete_file} WHERE {live}"
-        "  AND {chosen} GROUP BY table_id) d"
-        "  ON d.table_id = f.table_id",
+        SIZES,
         {"snapshot": snapshot_id, "tables": table_ids, "inlined": with_inlined},
         chosen=sql.SQL("(%(tables)s::bigint[] IS NULL OR table_id = ANY(%(tables)s))"),
     )

@@ -14,6 +14,7 @@ urlpatterns = [
         name="page-device-reset-predictions",
     ),
     path(f"{PLACE}/query", views.query, name="page-query"),
+    path(f"{PLACE}/query/tables", views.tables, name="page-query-tables"),
     path(f"{PLACE}/query/plan", views.plan, name="page-plan"),
     path(f"{PLACE}/query/history", views.history, name="page-history"),
     path(f"{PLACE}/queries/<uuid:query>", views.permalink, name="page-permalink"),

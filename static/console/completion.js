@@ -7,16 +7,40 @@ const FUNCTIONS = "abs avg coalesce concat corr count date_diff date_part date_t
 const bare = (text) => text.replace(/"/g, "").replace(/\s+/g, "").toLowerCase();
 const quoted = (name) => (/^[a-z_][a-z0-9_]*$/i.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
 
-/** Index the tree by every way SQL may spell a table. */
-export function indexTables(tree) {
-  const tables = tree.map((table) => ({ ...table, path: `${table.catalog}.${table.schema}.${table.name}` }));
-  const spellings = new Map();
-  for (const table of tables) {
-    const { catalog, schema, name } = table;
-    for (const spelling of [`${catalog}.${schema}.${name}`, schema === "main" ? `${catalog}.${name}` : `${schema}.${name}`, name])
-      if (!spellings.has(spelling.toLowerCase())) spellings.set(spelling.toLowerCase(), table);
+/** Knows tables by every way SQL may spell them; asks `address`, where there is one, for others. */
+export class TableIndex {
+  constructor(tree, address) {
+    this.address = address;
+    this.asked = new Map();
+    this.tables = [];
+    this.spellings = new Map();
+    this.add(tree);
   }
-  return { tables, spellings };
+
+  add(tree) {
+    for (const table of tree) {
+      const { catalog, schema, name } = table;
+      const path = `${catalog}.${schema}.${name}`;
+      if (this.spellings.get(path.toLowerCase())?.path === path) continue;
+      const entry = { ...table, path };
+      this.tables.push(entry);
+      for (const spelling of [path, schema === "main" ? `${catalog}.${name}` : `${schema}.${name}`, name])
+        if (!this.spellings.has(spelling.toLowerCase())) this.spellings.set(spelling.toLowerCase(), entry);
+    }
+  }
+
+  /** Learn of the tables whose names hold the parts of `name`; each is asked for once. */
+  learn(name) {
+    const text = name.replaceAll(".", " ").trim();
+    if (!this.address || text.length < 2) return undefined;
+    if (!this.asked.has(text)) this.asked.set(text, this.ask(text));
+    return this.asked.get(text);
+  }
+
+  async ask(text) {
+    const answer = await fetch(`${this.address}?q=${encodeURIComponent(text)}`, { headers: { Accept: "application/json" } });
+    if (answer.ok) this.add((await answer.json()).tables);
+  }
 }
 
 function tablesOf(text, spellings) {
@@ -29,6 +53,8 @@ function tablesOf(text, spellings) {
   }
   return found;
 }
+
+const namesIn = (text) => [...text.matchAll(TABLE_IN_QUERY)].map(([, name]) => bare(name));
 
 const column = (boost) => ({ name, type }) => ({ label: name, apply: quoted(name), detail: type.toLowerCase(), type: "property", boost });
 
@@ -44,24 +70,33 @@ function members(prefix, index, named) {
   ];
 }
 
-/** Return a CodeMirror completion source over the workspace's tables. */
-export function catalogCompletion(index) {
+function words(index) {
   const unique = (table) => index.spellings.get(table.name.toLowerCase()) === table;
-  const everything = [
+  return [
     ...index.tables.map((t) => ({ label: unique(t) ? t.name : t.path, apply: (unique(t) ? [t.name] : [t.catalog, t.schema, t.name]).map(quoted).join("."), detail: t.path, type: "type", boost: 5 })),
     ...FUNCTIONS.map((name) => ({ label: name, apply: `${name}(`, type: "function" })),
   ];
-  return (context) => {
-    const named = tablesOf(context.state.doc.toString(), index.spellings);
+}
+
+/** Return a CodeMirror completion source over the workspace's tables. */
+export function catalogCompletion(index) {
+  // What is typed next may name a table that was not asked for: options are then made anew.
+  const validFor = index.address ? undefined : /^[\w$]*$/;
+  return async (context) => {
+    const text = context.state.doc.toString();
     const dotted = context.matchBefore(/(?:"[^"]+"|[\w$]+)(?:\.(?:"[^"]+"|[\w$]+))?\.[\w$]*/);
+    const word = context.matchBefore(/[\w$]+/);
+    if (!dotted && !word && !context.explicit) return null;
+    const unknown = namesIn(text).filter((name) => !index.spellings.has(name));
+    await Promise.all([...unknown.slice(0, 4), bare((dotted ?? word)?.text ?? "")].map((name) => index.learn(name)));
+    if (context.aborted) return null;
+    const named = tablesOf(text, index.spellings);
     if (dotted) {
       const dot = dotted.text.lastIndexOf(".");
-      return { from: dotted.from + dot + 1, options: members(bare(dotted.text.slice(0, dot)), index, named), validFor: /^[\w$]*$/ };
+      return { from: dotted.from + dot + 1, options: members(bare(dotted.text.slice(0, dot)), index, named), validFor };
     }
-    const word = context.matchBefore(/[\w$]+/);
-    if (!word && !context.explicit) return null;
     const columns = [...new Set(named.values())].flatMap((table) => table.columns.map(column(15)));
-    const options = [...new Map([...columns, ...everything].map((option) => [`${option.type} ${option.label}`, option])).values()];
-    return { from: word ? word.from : context.pos, options, validFor: /^[\w$]*$/ };
+    const options = [...new Map([...columns, ...words(index)].map((option) => [`${option.type} ${option.label}`, option])).values()];
+    return { from: word ? word.from : context.pos, options, validFor };
   };
 }

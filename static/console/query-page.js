@@ -83,23 +83,6 @@ async function save(event) {
   }
 }
 
-function filterTree(text) {
-  const wanted = text.trim().toLowerCase();
-  let hits = 0;
-  for (const catalog of document.querySelectorAll(".tree .catalog")) {
-    let inside = 0;
-    for (const table of catalog.querySelectorAll(".table")) {
-      const match = !wanted || table.dataset.words.includes(wanted);
-      table.hidden = !match;
-      inside += match ? 1 : 0;
-    }
-    catalog.hidden = inside === 0 && Boolean(wanted);
-    if (wanted && inside) catalog.open = true;
-    hits += inside;
-  }
-  document.getElementById("tree-none").hidden = hits > 0 || !wanted;
-}
-
 runButton.addEventListener("click", () => run());
 document.addEventListener("query:run", () => run());
 document.addEventListener("keydown", stop);
@@ -107,7 +90,6 @@ addEventListener("popstate", cameBack);
 view.addEventListener("query:adopted", (event) => shown(event.detail));
 form.addEventListener("htmx:afterSwap", planned);
 document.getElementById("save-form").addEventListener("submit", save);
-document.getElementById("tree-search").addEventListener("input", (event) => filterTree(event.target.value));
 document.getElementById("tree-button").addEventListener("click", () => document.querySelector(".tree").classList.toggle("shown"));
 document.querySelector(".tree").addEventListener("click", (event) => {
   const leaf = event.target.closest("[data-insert]");

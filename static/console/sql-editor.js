@@ -1,6 +1,6 @@
 // <sql-editor>: CodeMirror over a plain textarea, which still works where scripts do not.
 import * as cm from "upend/codemirror";
-import { catalogCompletion, indexTables } from "upend/completion";
+import { TableIndex, catalogCompletion } from "upend/completion";
 import { highlight, theme } from "upend/editor-theme";
 
 const duckdb = cm.SQLDialect.define({
@@ -19,6 +19,7 @@ class SqlEditor extends HTMLElement {
   extensions() {
     const nonce = document.querySelector("script[nonce]").nonce;
     const tree = JSON.parse(document.getElementById("completion-tables").textContent);
+    const tables = new TableIndex(tree, document.getElementById("completion-more")?.dataset.address);
     const words = cm.keywordCompletionSource(duckdb, true);
     return [
       cm.EditorView.cspNonce.of(nonce),
@@ -32,7 +33,7 @@ class SqlEditor extends HTMLElement {
       cm.indentOnInput(),
       cm.highlightSelectionMatches(),
       cm.placeholder("SELECT … FROM a table on the left. ⌘↵ runs it."),
-      cm.autocompletion({ override: [catalogCompletion(indexTables(tree)), words], icons: false }),
+      cm.autocompletion({ override: [catalogCompletion(tables), words], icons: false }),
       cm.sql({ dialect: duckdb, upperCaseKeywords: true }).language,
       cm.syntaxHighlighting(highlight),
       theme,

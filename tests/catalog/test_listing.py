@@ -11,7 +11,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.domain import Actor
-from catalog import lake, selectors
+from catalog import lake
+from catalog.visibility import visible_tables
 from governance.domain import Action, PolicyKind, Securable
 from governance.models import Ownership, Policy, PolicySet, PolicyVersion, TagAssignment
 from governance.selectors import decide
@@ -95,13 +96,11 @@ def test_it_shows_what_one_may_browse_each_asked_alone(
     newest = written_lake.snapshot.snapshot_id
     for name in ("owner", "analyst", "auditor", "agent"):
         actor = cast.actor(name)
-        whole = selectors.visible_tables(actor, written_lake.catalog, newest)
+        whole = visible_tables(actor, written_lake.catalog, newest)
         assert [t.label for t in whole] == one_by_one(actor, tables)
         assert 0 < len(whole) < len(tables)
         paged, after = [], None
-        while page := selectors.visible_tables(
-            actor, written_lake.catalog, newest, after=after, limit=2
-        ):
+        while page := visible_tables(actor, written_lake.catalog, newest, after=after, limit=2):
             paged += page
             after = (page[-1].schema_name, page[-1].name)
         assert paged == whole
@@ -114,7 +113,7 @@ def test_it_takes_as_many_statements_for_many_as_for_few(
 
     def statements() -> int:
         with CaptureQueriesContext(connection) as sent:
-            assert selectors.visible_tables(analyst, written_lake.catalog, newest, limit=3)
+            assert visible_tables(analyst, written_lake.catalog, newest, limit=3)
         return len(sent.captured_queries)
 
     assert statements() == 3

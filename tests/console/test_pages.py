@@ -109,6 +109,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     },
     "page-view-as": ("GET", f"{W}/policies/view-as", (200, 403, 403, 403, 404, 302)),
     "page-query": ("GET", f"{W}/query", (200, 200, 200, 200, 404, 302)),
+    "page-query-tables": ("GET", f"{W}/query/tables?q=a", (200, 200, 200, 200, 404, 302)),
     "page-history": ("GET", f"{W}/query/history", (200, 200, 200, 200, 404, 302)),
     "page-saved": ("GET", f"{W}/saved", (200, 200, 200, 200, 404, 302)),
     "page-plan": ("POST", f"{W}/query/plan", (200, 200, 200, 200, 404, 302)),

@@ -222,3 +222,16 @@ def test_it_filters_the_tree(visit: Opener) -> None:
     expect(page.locator(".tree .table:visible")).to_have_count(1)
     page.get_by_label("Filter tables").fill("zzz")
     expect(page.locator("#tree-none")).to_be_visible()
+    expect(page.locator(".tree .table")).to_have_count(0)
+
+
+def test_it_finds_a_table_of_a_catalog_as_one_types(visit: Opener) -> None:
+    page = visit("catalog/air")
+    page.get_by_role("heading", name="Snapshots").wait_for()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox", name="Find a table")).to_be_focused()
+    page.keyboard.type("cust")
+    expect(page).to_have_url(re.compile(r"\?q=cust$"))
+    expect(page.locator("#tables tbody tr")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#tables tbody tr")).to_have_count(1)
