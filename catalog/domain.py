@@ -58,6 +58,7 @@ class JobKind(StrEnum):
     DEFINE = "define"
     DROP_CATALOG = "drop_catalog"
     INITIALIZE = "initialize"
+    PREVIEW = "preview"
     ROLL_BACK = "roll_back"
     STATEMENTS = "statements"
 
@@ -69,6 +70,16 @@ class JobState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
+
+
+class TransferState(StrEnum):
+    """Where a large file on its way stands."""
+
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    LOADING = "loading"
+    OPEN = "open"
+    STAGED = "staged"
 
 
 class UploadFormat(StrEnum):

@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 
 from catalog import services
+from catalog.services import transfers
 
 
 @shared_task(name="catalog.run_jobs")
@@ -19,6 +20,12 @@ def run_jobs(catalog_id: str) -> int:
 def remove_dropped() -> int:
     """Remove for good what was dropped and can no longer be restored."""
     return services.remove_dropped()
+
+
+@shared_task(name="catalog.expire_transfers")
+def expire_transfers() -> int:
+    """Give up the files that nobody loaded."""
+    return transfers.expire_transfers()
 
 
 @shared_task(name="catalog.sweep_jobs")

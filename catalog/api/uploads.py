@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -55,7 +55,9 @@ class UploadsView(APIView):
         found = find_catalog(actor, find_workspace(actor, workspace), catalog)
         announced = int(request.headers.get("Content-Length") or 0)
         if announced > settings.UPLOAD_MAX_BYTES + FORM_BYTES:
-            raise refuse_large("The upload", announced)  # before the body is read
+            raise refuse_large(
+                "The upload", announced, settings.UPLOAD_MAX_BYTES
+            )  # before the body is read
         form = UploadSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
@@ -67,7 +69,7 @@ class UploadsView(APIView):
             file=given["file"],
             file_name=given["file"].name,
             size_bytes=given["file"].size,
-            format=_format(given),
+            format=format_of(given["file"].name, given.get("format", "")),
             mode=UploadMode(given["mode"]),
             idempotency_key=request.headers.get("Idempotency-Key", "")[:120],
         )
@@ -87,14 +89,14 @@ class JobView(APIView):
         return Response(JobSerializer(found).data)
 
 
-def _format(given: dict[str, Any]) -> UploadFormat:
-    """Return the form asked for, or the one that the file's name tells. Raises `Invalid`."""
-    if "format" in given:
-        return UploadFormat(given["format"])
-    suffix = PurePath(given["file"].name).suffix.lower()
+def format_of(file_name: str, chosen: str) -> UploadFormat:
+    """Return the form chosen, or the one that the file's name tells. Raises `Invalid`."""
+    if chosen:
+        return UploadFormat(chosen)
+    suffix = PurePath(file_name).suffix.lower()
     if suffix not in FORMATS:
         raise Invalid(
-            f"{given['file'].name} does not tell its format.",
+            f"{file_name} does not tell its format.",
             hint="Send `format`: csv, json or parquet.",
         )
     return FORMATS[suffix]

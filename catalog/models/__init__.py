@@ -8,5 +8,15 @@ from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
 from catalog.models.jobs import Job, JobQuerySet
 from catalog.models.snapshot_tags import SnapshotTag
+from catalog.models.transfers import Transfer
 
-__all__ = ["Bucket", "BucketKey", "Catalog", "CatalogQuerySet", "Job", "JobQuerySet", "SnapshotTag"]
+__all__ = [
+    "Bucket",
+    "BucketKey",
+    "Catalog",
+    "CatalogQuerySet",
+    "Job",
+    "JobQuerySet",
+    "SnapshotTag",
+    "Transfer",
+]

@@ -25,8 +25,8 @@ from accounts.domain import SYSTEM, Actor
 from audit import services as audit
 from audit.domain import Event
 from catalog import lake, storage
-from catalog.domain import JobKind, JobState
-from catalog.models import Catalog, Job
+from catalog.domain import JobKind, JobState, TransferState
+from catalog.models import Catalog, Job, Transfer
 from catalog.writable import check_writable
 from catalog.writer import process
 from catalog.writer.marks import marker
@@ -148,7 +148,7 @@ def run_next_job(catalog: Catalog) -> Job | None:
 @audit.service
 def finish_job(*, job: Job, outcome: Outcome) -> None:
     """Record how an attempt ended; one that may be mended goes back into the queue."""
-    job.result, job.problem = outcome.result, outcome.problem
+    job.result, job.problem = _told(job, outcome.result), outcome.problem
     job.heartbeat_at = timezone.now()
     if outcome.problem is None:
         job.state, job.progress = JobState.SUCCEEDED, {"percent": 100.0}
@@ -166,7 +166,7 @@ def finish_job(*, job: Job, outcome: Outcome) -> None:
             after=job.result if is_good else job.problem,
         )
         staged = job.arguments.get("staged_key")
-        if staged:
+        if staged and not _is_kept(job):
             transaction.on_commit(lambda: _forget(staged))
         if job.kind in {
             JobKind.DEFINE,
@@ -179,6 +179,24 @@ def finish_job(*, job: Job, outcome: Outcome) -> None:
     job.save(
         update_fields=["state", "result", "problem", "progress", "heartbeat_at", "finished_at"]
     )
+
+
+def _told(job: Job, result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what everybody may read of a result; a preview's rows are kept apart."""
+    if job.kind != JobKind.PREVIEW or result is None:
+        return result
+    Transfer.objects.filter(preview_job=job).update(preview=result)
+    return {"columns": len(result["columns"]), "rows": len(result["rows"])}
+
+
+def _is_kept(job: Job) -> bool:
+    """Tell whether the staged file stays: a transfer is loaded again where loading it failed."""
+    if job.kind == JobKind.PREVIEW:
+        return True
+    if job.state == JobState.SUCCEEDED:
+        return False
+    transfers = Transfer.objects.filter(job=job)
+    return bool(transfers.update(job=None, state=TransferState.STAGED))
 
 
 def sweep_jobs() -> int:

@@ -78,23 +78,36 @@ def upload_table(
         "file_name": SAFE_NAME.sub("_", PurePath(file_name).name)[:120] or "file",
         "size_bytes": size_bytes,
     }
-    earlier = _check(
-        actor=actor, catalog=catalog, mode=mode, arguments=arguments, key=idempotency_key
+    earlier = check_upload(
+        actor=actor,
+        catalog=catalog,
+        mode=mode,
+        arguments=arguments,
+        max_bytes=settings.UPLOAD_MAX_BYTES,
+        key=idempotency_key,
     )
     if earlier is not None:
         return earlier
     staged = f"{staging_prefix(catalog)}{uuid.uuid4()}.{format.value}"
     storage.hosted().put(staged, file)
     arguments |= {"staged_key": staged, "url": f"s3://{storage.hosted().bucket}/{staged}"}
-    job = _queue(actor=actor, catalog=catalog, mode=mode, arguments=arguments, key=idempotency_key)
+    job = queue_upload(
+        actor=actor, catalog=catalog, mode=mode, arguments=arguments, key=idempotency_key
+    )
     if job.arguments.get("staged_key") != staged:  # another call with this key was faster
         storage.hosted().delete(staged)
     return job
 
 
 @audit.service
-def _check(
-    *, actor: Actor, catalog: Catalog, mode: UploadMode, arguments: dict[str, Any], key: str
+def check_upload(
+    *,
+    actor: Actor,
+    catalog: Catalog,
+    mode: UploadMode,
+    arguments: dict[str, Any],
+    max_bytes: int,
+    key: str = "",
 ) -> Job | None:
     """Refuse before a byte is stored; return the job that the key already made."""
     check_writable(catalog)
@@ -110,8 +123,8 @@ def _check(
         arguments |= {"schema": found.schema_name, "table": found.name}
     if arguments["size_bytes"] == 0:
         raise EmptyUpload(f"{arguments['file_name']} is empty.", hint="Choose another file.")
-    if arguments["size_bytes"] > settings.UPLOAD_MAX_BYTES:
-        raise refuse_large(arguments["file_name"], arguments["size_bytes"])
+    if arguments["size_bytes"] > max_bytes:
+        raise refuse_large(arguments["file_name"], arguments["size_bytes"], max_bytes)
     earlier = earlier_job(catalog, KINDS[mode], arguments, key)
     if earlier is None and mode is UploadMode.CREATE:
         _refuse_existing(catalog, schema, table)
@@ -119,9 +132,10 @@ def _check(
 
 
 @audit.service
-def _queue(
+def queue_upload(
     *, actor: Actor, catalog: Catalog, mode: UploadMode, arguments: dict[str, Any], key: str
 ) -> Job:
+    """Queue the writing of a staged file, which the caller has checked; return the job."""
     audit.record(
         actor=actor,
         event=Event.TABLE_UPLOADED,
@@ -151,9 +165,12 @@ def _refuse_existing(catalog: Catalog, schema: str, table: str) -> None:
         )
 
 
-def refuse_large(name: str, size_bytes: int) -> UploadTooLarge:
+def refuse_large(name: str, size_bytes: int, max_bytes: int) -> UploadTooLarge:
     """Return the refusal of a file that is too large."""
+    is_form = max_bytes == settings.UPLOAD_MAX_BYTES
+    better = "Send it part by part (`upend load`)" if is_form else "Split it and append the parts"
+    setting = "UPEND_UPLOAD_MAX_BYTES" if is_form else "UPEND_TRANSFER_MAX_BYTES"
     return UploadTooLarge(
-        f"{name} has {size_bytes:,} bytes; this server takes {settings.UPLOAD_MAX_BYTES:,}.",
-        hint="Split the file and append the parts, or raise UPEND_UPLOAD_MAX_BYTES.",
+        f"{name} has {size_bytes:,} bytes; this server takes {max_bytes:,}.",
+        hint=f"{better}, or raise {setting}.",
     )

@@ -27,8 +27,9 @@ def presigned(
     valid_seconds: int,
     window_seconds: int = 0,
     public: bool = False,
-    method: Literal["GET", "HEAD"] = "GET",
+    method: Literal["GET", "HEAD", "PUT"] = "GET",
     file_name: str = "",
+    part: tuple[str, int] | None = None,
     now: datetime | None = None,
 ) -> str:
     """Return a URL that reads `key` for at least `valid_seconds`, without any other credential.
@@ -36,6 +37,7 @@ def presigned(
     With `window_seconds`, the URL is the same for everyone who asks within that window, so that
     caches keyed by URL survive re-signing. `public` signs for the endpoint that clients reach.
     A signature is good for one `method`. With `file_name`, browsers save the object under it.
+    With `part`, the id of a multipart upload and a number, it writes that part by PUT.
     It lives no longer than borrowed credentials do, whatever is asked.
     """
     signed_at = now or datetime.now(UTC)
@@ -54,7 +56,9 @@ def presigned(
             f"X-Amz-Expires={valid_seconds + window_seconds}",
             *([f"X-Amz-Security-Token={quote(token, safe='')}"] if token else []),
             "X-Amz-SignedHeaders=host",
+            *([f"partNumber={part[1]}"] if part else []),
             *([f"response-content-disposition={_attachment(file_name)}"] if file_name else []),
+            *([f"uploadId={quote(part[0], safe='')}"] if part else []),
         )
     )
     request = f"{method}\n{path}\n{query}\nhost:{host}\n\nhost\n{UNSIGNED}"

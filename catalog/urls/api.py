@@ -21,12 +21,22 @@ from catalog.api.lifecycle import (
 )
 from catalog.api.tables import TablesView, TableView
 from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
+from catalog.api.transfers import (
+    CompleteTransferView,
+    LoadTransferView,
+    PreviewTransferView,
+    TransferPartsView,
+    TransferPartView,
+    TransfersView,
+    TransferView,
+)
 from catalog.api.uploads import JobView, UploadsView
 
 BUCKETS = "workspaces/<str:workspace>/buckets"
 CATALOGS = "workspaces/<str:workspace>/catalogs"
 CATALOG = f"{CATALOGS}/<str:catalog>"
 DROPPED = "workspaces/<str:workspace>/dropped-catalogs"
+TRANSFER = f"{CATALOG}/transfers/<uuid:transfer>"
 TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
 
 urlpatterns: list[URLPattern] = [
@@ -69,5 +79,12 @@ urlpatterns: list[URLPattern] = [
     path(f"{CATALOG}/tags/<str:tag>", CatalogTagView.as_view(), name="api-catalog-tag"),
     path(f"{CATALOG}/snapshots", SnapshotsView.as_view(), name="api-snapshots"),
     path(f"{CATALOG}/uploads", UploadsView.as_view(), name="api-uploads"),
+    path(f"{CATALOG}/transfers", TransfersView.as_view(), name="api-transfers"),
+    path(TRANSFER, TransferView.as_view(), name="api-transfer"),
+    path(f"{TRANSFER}/parts", TransferPartsView.as_view(), name="api-transfer-parts"),
+    path(f"{TRANSFER}/parts/<int:number>", TransferPartView.as_view(), name="api-transfer-part"),
+    path(f"{TRANSFER}:complete", CompleteTransferView.as_view(), name="api-transfer-complete"),
+    path(f"{TRANSFER}:preview", PreviewTransferView.as_view(), name="api-transfer-preview"),
+    path(f"{TRANSFER}:load", LoadTransferView.as_view(), name="api-transfer-load"),
     path("workspaces/<str:workspace>/jobs/<uuid:job>", JobView.as_view(), name="api-job"),
 ]

@@ -91,6 +91,7 @@ _ACTIONS = {
     "create_table": files.create_table,
     "define": definitions.define,
     "initialize": _initialize,
+    "preview": files.preview,
     "roll_back": definitions.roll_back,
     "statements": _statements,
 }

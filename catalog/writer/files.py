@@ -15,6 +15,8 @@ READERS = {"csv": "read_csv", "json": "read_json", "parquet": "read_parquet"}
 MAX_NAME_BYTES = 63
 """PostgreSQL cuts longer names, and inlined rows are kept under their columns' names there."""
 
+PREVIEW_ROWS = 20
+PREVIEW_CHARACTERS = 200
 RETRY = "Nothing was written. Correct the file and upload it again."
 
 CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
@@ -45,17 +47,48 @@ def create_table(lake: Lake, spec: Spec) -> dict[str, Any]:
     raise error.__context__ or error
 
 
+def preview(lake: Lake, spec: Spec) -> dict[str, Any]:
+    """Return the columns with the types that the file shows, and its first rows as text."""
+    given = spec.arguments
+    source = _reader(given, {})
+    columns = _columns(lake, source)
+    names = [name for name, _ in columns]
+    _check_names(names, given["file_name"])
+    shown = ", ".join(f"CAST({quoted_name(n)} AS VARCHAR)" for n in names)
+    rows = lake.execute(f"SELECT {shown} FROM {source} LIMIT {PREVIEW_ROWS}")  # noqa: S608 - quoted
+    return {
+        "columns": [{"name": name, "type": kind} for name, kind in columns],
+        "rows": [[None if v is None else v[:PREVIEW_CHARACTERS] for v in row] for row in rows],
+    }
+
+
 def _created(lake: Lake, spec: Spec, options: dict[str, str]) -> dict[str, Any]:
     given = spec.arguments
+    chosen = given.get("types", {})
+    if chosen and given["format"] == "csv":  # what does not fit is then told with its line
+        options = options | _typed(given, chosen)
     source = _reader(given, options)
     columns = _columns(lake, source)
-    _check_names([name for name, _ in columns], given["file_name"])
+    names = [name for name, _ in columns]
+    _check_names(names, given["file_name"])
+    if unknown := sorted(chosen.keys() - set(names)):
+        raise BadInput(
+            "unknown-columns",
+            f"{given['file_name']} has no columns {', '.join(unknown)}, whose types were chosen.",
+            hint=f"Its columns are {', '.join(names)}.",
+        )
+    shown = ", ".join(
+        f"CAST({quoted_name(n)} AS {chosen[n]}) AS {quoted_name(n)}"
+        if n in chosen
+        else quoted_name(n)
+        for n in names
+    )
     target = lake.name(given["schema"], given["table"])
     return lake.commit(
         spec.marker(),
         [
             f"CREATE SCHEMA IF NOT EXISTS {lake.name(given['schema'])}",
-            f"CREATE TABLE {target} AS SELECT * FROM {source}",  # noqa: S608 - all quoted
+            f"CREATE TABLE {target} AS SELECT {shown} FROM {source}",  # noqa: S608 - all quoted
         ],
     )
 

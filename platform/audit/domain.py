@@ -110,6 +110,9 @@ class Event(StrEnum):
     TAG_REMOVED = "tag.removed"
     TOKEN_CREATED = "token.created"  # noqa: S105 - an event's name
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - an event's name
+    TRANSFER_BEGUN = "transfer.begun"
+    TRANSFER_CANCELLED = "transfer.cancelled"
+    TRANSFER_STAGED = "transfer.staged"
     USER_CREATED = "user.created"
     USER_LOGGED_IN = "user.logged_in"
     WORKSPACE_CHANGED = "workspace.changed"

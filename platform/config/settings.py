@@ -252,6 +252,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     },
     "sweep-jobs": {"task": "catalog.sweep_jobs", "schedule": 2.0, "options": {"expires": 4}},
     "remove-dropped-catalogs": {"task": "catalog.remove_dropped", "schedule": 300.0},
+    "expire-transfers": {"task": "catalog.expire_transfers", "schedule": 600.0},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
@@ -260,6 +261,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "retire-expired-policies": {"task": "governance.retire_expired", "schedule": 60.0},
 }
 UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
+TRANSFER_MAX_BYTES = env.number("TRANSFER_MAX_BYTES", 10**12)
+"""The largest file that goes part by part straight to the storage."""
+TRANSFER_TTL_SECONDS = env.number("TRANSFER_TTL_SECONDS", 24 * 3600)
 RESULT_TTL_SECONDS = env.number("RESULT_TTL_SECONDS", 24 * 3600)
 QUERY_SLOTS = env.number("QUERY_SLOTS", 0)
 """Queries that one worker machine runs at a time; 0 is as many as the worker has threads."""

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("platform", "governance", "catalog", "execution")
 RECORDING = {"begin", "record", "record_denial"}
 """`begin` is of execution/services/lifecycle.py: it records in the transaction of its caller."""
-ONLY_REFUSES = {"_check", "_check_rights", "_explain"}
+ONLY_REFUSES = {"_check", "check_upload", "_check_rights", "_explain"}
 """They change nothing and wear the decorator for the sake of their denials."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

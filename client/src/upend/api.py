@@ -23,6 +23,7 @@ LONGEST_WAIT_SECONDS = 30.0
 PAGE_SIZE = 200
 PASSING_FAILURES = frozenset({429, 502, 503, 504})
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+STORAGE_TIMEOUT = httpx.Timeout(300.0, connect=5.0)
 EVENTS = "text/event-stream"
 JSON = dict[str, Any]
 
@@ -129,13 +130,21 @@ class Api:
         *,
         params: dict[str, str | int] | None = None,
         json: JSON | None = None,
+        content: bytes | None = None,
         headers: dict[str, str] | None = None,
         prove: bool = False,
+        repeatable: bool = False,
     ) -> httpx.Response:
-        """Return the answer to an authenticated request; raise what the server refuses."""
+        """Return the answer to an authenticated request; raise what the server refuses.
+
+        Say `repeatable` of what does the same when it is done twice, though it is no GET.
+        """
         headers = headers or {}
         arguments: JSON = {"params": params, "json": json, "headers": headers, "prove": prove}
-        repeatable = method == "GET" or "Idempotency-Key" in headers
+        if content is not None:
+            headers = headers | {"Content-Type": "application/octet-stream"}
+            arguments |= {"content": content, "headers": headers}
+        repeatable = repeatable or method == "GET" or "Idempotency-Key" in headers
         attempts = ATTEMPTS if repeatable else 1
         for attempt in range(1, attempts + 1):
             try:
@@ -178,6 +187,19 @@ class Api:
                 code="storage-unreachable",
                 hint="The result stays there until it expires; check the network and try again.",
             ) from error
+
+    def put_to_storage(self, url: str, content: bytes) -> bool:
+        """Send bytes to a signed address in storage, without credentials; tell if they arrived.
+
+        Raises `Unreachable` where the storage is out of reach, or lets nobody in.
+        """
+        try:
+            answer = self._storage.put(url, content=content, timeout=STORAGE_TIMEOUT)
+        except httpx.ConnectError as error:
+            raise self._unreachable(error) from error
+        except httpx.TransportError:
+            return False
+        return answer.is_success
 
     @contextmanager
     def events(self, path: str, *, longest: float) -> Iterator[Iterator[tuple[str, JSON]]]:

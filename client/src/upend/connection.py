@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ from upend.api import Api, FixedToken, TokenSource
 from upend.device import DeviceKey
 from upend.errors import NotLoggedIn, UsageError
 from upend.follow import OnProgress, ignore
+from upend.loading import Loading, OnStep, Target, silent
 from upend.login import Session
 from upend.profile import Profile, Store, choose
 from upend.query import Request, Runner
@@ -113,6 +115,24 @@ class Connection:
         base = f"/api/v1/workspaces/{self.workspace}/catalogs"
         found: Document = self.api.get(f"{base}/{catalog}/tables/{schema}/{name}")
         return found
+
+    def load(
+        self,
+        file: str | Path,
+        table: str,
+        *,
+        mode: str = "create",
+        format: str = "",  # noqa: A002 - the API's word
+        types: dict[str, str] | None = None,
+        on_step: OnStep = silent,
+    ) -> Document:
+        """Load a CSV, JSON or Parquet file into `catalog.schema.table`; return the commit's job.
+
+        `mode` is `create` or `append`; `types` are of columns of a new table. Raises
+        `QueryFailed` with the line and reason where the file does not fit: all rows or none.
+        """
+        loading = Loading(self.api, self.workspace, Target.of(table), on_step)
+        return loading.load(Path(file), mode=mode, format=format, types=types)
 
     def devices(self) -> list[Document]:
         """Return one's own devices; administrators get everybody's."""

@@ -12,6 +12,7 @@ COMMANDS = {
     "devices": "List devices; admins approve and revoke them.",
     "explain": "Show what a query would read, and where it would run and why.",
     "history": "List your latest queries.",
+    "load": "Load a file into a table.",
     "login": "Log in to a server and enrol this machine.",
     "logout": "Forget the login on this machine and on the server.",
     "query": "Run a SELECT, on the server or on this machine.",
