@@ -148,7 +148,7 @@ def _upload_addresses(workspace: Workspace, catalog: str) -> dict[str, str]:
     api = f"/api/v1/workspaces/{workspace.slug}"
     done = reverse("page-table", args=[workspace.slug, catalog, "SCHEMA", "TABLE"])
     return {
-        "upload_api": f"{api}/catalogs/{catalog}/uploads",
+        "upload_api": f"{api}/catalogs/{catalog}/transfers",
         "job_api": f"{api}/jobs/JOB",
         "done_page": done,
     }

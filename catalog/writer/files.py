@@ -17,7 +17,7 @@ MAX_NAME_BYTES = 63
 
 PREVIEW_ROWS = 20
 PREVIEW_CHARACTERS = 200
-RETRY = "Nothing was written. Correct the file and upload it again."
+RETRY = "Nothing was written. Correct the file, or choose other types where the table is new."
 
 CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 JSON_LINE = re.compile(r" in line (\d+)")

@@ -92,21 +92,6 @@ def test_it_hides_statistics_from_who_may_not_query(visit: Opener) -> None:
     expect(page.locator("main")).not_to_contain_text("Person 99")
 
 
-def test_it_uploads_a_file_and_opens_the_table(visit: Opener, console: Console) -> None:
-    page = visit("catalog/air", as_="owner")
-    page.get_by_role("button", name="Upload a file").click()
-    file = {
-        "name": "Gates 2.csv",
-        "mimeType": "text/csv",
-        "buffer": b"gate,open\nA1,true\nB2,false",
-    }
-    page.locator("#upload-file").set_input_files(file)  # type: ignore[arg-type]
-    expect(page.get_by_label("Table", exact=True)).to_have_value("gates_2")
-    page.get_by_role("button", name="Upload", exact=True).click()
-    page.wait_for_url(console.address("catalog/air/main/gates_2"), timeout=30_000)
-    expect(page.locator("main")).to_contain_text("BOOLEAN")
-
-
 def test_it_writes_numbers_as_the_server_does(visit: Opener) -> None:
     page = visit("saved")
     sizes = [0, 999, 1000, 7_700_000, 99_949_999, 99_960_000, 999_600_000, 2 * 10**15]
