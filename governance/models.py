@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from accounts.sealing.fields import SealedField
 from governance.domain import (
     PolicyKind,
     ReplayState,
@@ -113,7 +114,7 @@ class MaskKey(models.Model):
     organization = models.OneToOneField(
         Organization, on_delete=models.PROTECT, related_name="mask_key"
     )
-    sealed_key = models.BinaryField()
+    sealed_key = SealedField()
     created_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:

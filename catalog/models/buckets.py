@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.domain import Actor
 from accounts.keys import Binding
 from accounts.models import User
+from accounts.sealing.fields import SealedField
 from audit.services import Target
 from catalog.domain import AddressingStyle, BucketKind, CredentialKind, Encryption
 from workspaces.models import Workspace
@@ -129,7 +130,10 @@ class BucketKey(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     bucket = models.ForeignKey(Bucket, on_delete=models.CASCADE, related_name="keys")
     access_key_id = models.CharField(max_length=128)
-    sealed_secret = models.BinaryField(help_text="Sealed JSON: the secret and a session's token.")
+    sealed_secret = SealedField(
+        organization="bucket__workspace__organization_id",
+        help_text="Sealed JSON: the secret and a session's token.",
+    )
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     retired_at = models.DateTimeField(null=True)

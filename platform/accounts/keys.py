@@ -1,41 +1,37 @@
-"""Keys at rest and signatures: secrets are sealed under one key that the database never sees."""
+"""Signatures of organizations: made with keys that are sealed at rest, verified by anyone."""
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from django.conf import settings
 from joserfc import jws
 from joserfc.errors import UnsupportedAlgorithmError
 from joserfc.jwk import OKPKey
 
 from accounts.models import Organization, SigningKey
-from problems import Problem
+from accounts.sealing import Binding, KeyUnavailable, seal, unseal
+from accounts.sealing.local import ensure_key_file
 
 if TYPE_CHECKING:  # joserfc exports the registry's class but not its return type
     from joserfc._rfc7515.model import JWSAlgModel
 
-KEY_BYTES = 32
-NONCE_BYTES = 12
-VERSION = b"\x01"
+__all__ = [
+    "ALGORITHM",
+    "REGISTRY",
+    "Binding",
+    "Ed25519Registry",
+    "KeyUnavailable",
+    "binding_of",
+    "ensure_key_file",
+    "generate",
+    "published",
+    "seal",
+    "sign",
+    "unseal",
+]
+
 ALGORITHM = "EdDSA"
-
-
-class KeyUnavailable(Problem):
-    """The key-encryption key is missing or is not the one that sealed this secret."""
-
-    code: ClassVar[str] = "key-unavailable"
-    status: ClassVar[int] = 503
-    title: ClassVar[str] = "A sealed secret cannot be opened"
 
 
 class Ed25519Registry(jws.JWSRegistry):
@@ -53,64 +49,6 @@ class Ed25519Registry(jws.JWSRegistry):
 
 
 REGISTRY = Ed25519Registry(algorithms=[ALGORITHM])
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """Where a sealed secret belongs; it opens nowhere else, so rows cannot be swapped."""
-
-    organization_id: UUID
-    model: str
-    row_id: UUID
-    field: str
-
-    def as_bytes(self) -> bytes:
-        """Return the associated data, unambiguous for any content."""
-        parts = [str(self.organization_id), self.model, str(self.row_id), self.field]
-        return json.dumps(parts, separators=(",", ":")).encode()
-
-
-def ensure_key_file(path: Path) -> None:
-    """Create the key-encryption key where there is none, readable by its owner only."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
-
-
-@lru_cache(maxsize=4)
-def _cipher(path: Path) -> AESGCM:
-    try:
-        key = base64.b64decode(path.read_bytes(), validate=False)
-    except OSError as error:
-        message = f"The key-encryption key is not at {path}."
-        raise KeyUnavailable(
-            message, hint="Restore it from its backup (UPEND_KEY_FILE)."
-        ) from error
-    if len(key) != KEY_BYTES:
-        message = f"The file {path} does not hold {KEY_BYTES} bytes in base64."
-        raise KeyUnavailable(message, hint="Restore it from its backup (UPEND_KEY_FILE).")
-    return AESGCM(key)
-
-
-def seal(secret: bytes, binding: Binding) -> bytes:
-    """Encrypt `secret` with AES-256-GCM (NIST SP 800-38D), bound to its place."""
-    nonce = os.urandom(NONCE_BYTES)
-    sealed = _cipher(settings.KEY_FILE).encrypt(nonce, secret, VERSION + binding.as_bytes())
-    return VERSION + nonce + sealed
-
-
-def unseal(sealed: bytes, binding: Binding) -> bytes:
-    """Return the secret that `seal` bound to this place. Raises `KeyUnavailable` otherwise."""
-    version, nonce, body = sealed[:1], sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
-    try:
-        return _cipher(settings.KEY_FILE).decrypt(nonce, body, version + binding.as_bytes())
-    except InvalidTag as error:
-        message = "The secret was sealed with another key, for another place, or was changed."
-        hint = "Check that UPEND_KEY_FILE is the key this database was written with."
-        raise KeyUnavailable(message, hint=hint) from error
 
 
 def generate() -> tuple[bytes, dict[str, Any], str]:

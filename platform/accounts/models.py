@@ -12,6 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.domain import Actor, DeviceIdentity, DeviceStatus, OrganizationRole
+from accounts.sealing.fields import SealedField
 
 OVERSEERS = frozenset({OrganizationRole.ADMIN, OrganizationRole.AUDITOR})
 """Who sees what belongs to others of their organization."""
@@ -269,7 +270,7 @@ class SigningKey(models.Model):
     )
     key_id = models.CharField(max_length=64, unique=True)
     public_jwk = models.JSONField()
-    sealed_private_key = models.BinaryField()
+    sealed_private_key = SealedField()
     created_at = models.DateTimeField(default=timezone.now)
     retired_at = models.DateTimeField(null=True, blank=True)
 

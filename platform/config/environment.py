@@ -16,6 +16,11 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(f"UPEND_{name}") or default
 
 
+def words(name: str) -> list[str]:
+    """Return what `UPEND_<name>` lists between commas."""
+    return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
 def flag(name: str, *, default: bool = False) -> bool:
     """Return `UPEND_<name>` as a boolean: 1, true, yes and on are true."""
     value = text(name)

@@ -31,8 +31,15 @@ ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+KEY_PROVIDER = env.text("KEY_PROVIDER", "file")
+"""What wraps the keys of secrets at rest: file, environment, aws-kms or vault."""
 KEY_FILE = Path(env.text("KEY_FILE", str(DATA_DIR / "keys" / "key-encryption.key")))
-"""32 random bytes, base64: seals private keys at rest. Back it up apart from the database."""
+"""32 random bytes in base64 on each line; the first wraps. Back it up apart from the database."""
+KEYS = env.text("KEYS")
+AWS_KMS_KEYS = env.words("AWS_KMS_KEYS")
+VAULT_URL = env.text("VAULT_URL").rstrip("/")
+VAULT_TOKEN_FILE = Path(env.text("VAULT_TOKEN_FILE", str(DATA_DIR / "keys" / "vault-token")))
+VAULT_KEYS = env.words("VAULT_KEYS")
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -145,7 +152,7 @@ S3 = {
     "bucket": env.text("S3_BUCKET", "upend"),
 }
 """Upend's own storage: hosted catalogs and results. `public_endpoint` is what clients can reach."""
-STORAGE_ALLOWED_HOSTS = frozenset(filter(None, env.text("STORAGE_ALLOWED_HOSTS").split(",")))
+STORAGE_ALLOWED_HOSTS = frozenset(env.words("STORAGE_ALLOWED_HOSTS"))
 """`host:port` of customers' storage and databases that need not be on the public internet."""
 
 HOST_IDENTITY = env.flag("HOST_IDENTITY")

@@ -21,7 +21,12 @@ QUIET = {
     "celery.app.trace": logging.WARNING,  # sweeps run every two seconds
     "celery.worker.strategy": logging.WARNING,
     "gunicorn.access": logging.WARNING,  # the middleware says it, with the request's id
+    "botocore": logging.INFO,  # below, it quotes whole requests: keys, data keys, contents
+    "httpcore": logging.INFO,
+    "httpx": logging.WARNING,  # a line for each call
+    "urllib3": logging.INFO,
 }
+"""The least that these say, however much else is asked for."""
 
 
 def configure(wanted: dict[str, Any]) -> None:

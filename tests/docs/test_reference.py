@@ -50,7 +50,7 @@ def test_it_documents_every_event_in_order() -> None:
 
 def test_it_documents_every_setting_in_order() -> None:
     source = (ROOT / "platform/config/settings.py").read_text()
-    read = set(re.findall(r'env\.(?:text|flag|number)\(\s*"([A-Z0-9_]+)"', source))
+    read = set(re.findall(r'env\.(?:text|flag|number|words)\(\s*"([A-Z0-9_]+)"', source))
     assert first_column("settings.md") == sorted(f"UPEND_{name}" for name in read)
 
 

@@ -8,18 +8,22 @@ changes, and sends these cases to the verifier.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
-from django.conf import settings
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
+from pytest_django.fixtures import Settings
 
 from accounts import keys
 from accounts.domain import Actor
 from accounts.models import SigningKey
+from accounts.sealing import key_of
 from audit.models import AuditRecord
 from catalog import storage
 from execution import services
@@ -120,19 +124,23 @@ def test_it_gives_no_access_that_it_cannot_record(
 
 @runs(by_id("INTEGRITY-12"))
 def test_it_opens_a_backup_with_the_key_of_its_time(
-    attack: Attack, cast: Cast, tmp_path: Path
+    attack: Attack, cast: Cast, tmp_path: Path, settings: Settings
 ) -> None:
-    row = SigningKey.objects.filter(organization=cast.organization).first()
-    assert row is not None
-    of_its_time, newer = settings.KEY_FILE, tmp_path / "newer.key"
-    keys.ensure_key_file(newer)
-    try:
-        settings.KEY_FILE = newer
-        with pytest.raises(keys.KeyUnavailable):
-            keys.unseal(bytes(row.sealed_private_key), keys.binding_of(row))
-    finally:
-        settings.KEY_FILE = of_its_time
-    assert keys.unseal(bytes(row.sealed_private_key), keys.binding_of(row))
+    settings.KEY_FILE = Path(shutil.copy(settings.KEY_FILE, tmp_path / "key-encryption.key"))
+    row = SigningKey.objects.get(organization=cast.organization)
+    backup = bytes(row.sealed_private_key)
+    opened = keys.unseal(backup, keys.binding_of(row))
+    call_command("rotate_keys", "--new-key", stdout=StringIO())
+    row.refresh_from_db()
+    assert key_of(bytes(row.sealed_private_key)) != key_of(backup)
+    row.sealed_private_key = backup
+    row.save()
+    assert keys.unseal(backup, keys.binding_of(row)) == opened
+    assert keys.sign(cast.organization, {"aud": "device"}, "upend-manifest+jwt")
+    only_new = settings.KEY_FILE.read_text().splitlines()[0]
+    settings.KEY_FILE.write_text(only_new)
+    with pytest.raises(keys.KeyUnavailable):
+        keys.unseal(backup, keys.binding_of(row))
 
 
 @runs(by_id("INTEGRITY-15"))
