@@ -32,3 +32,9 @@ def expire_transfers() -> int:
 def sweep_jobs() -> int:
     """Find work whose message was lost, or whose worker was."""
     return services.sweep_jobs()
+
+
+@shared_task(name="catalog.retire_bucket_keys")
+def retire_bucket_keys() -> int:
+    """Remove the keys of buckets that were rotated and sign nothing any more."""
+    return services.retire_bucket_keys()

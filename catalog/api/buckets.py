@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog import services as catalogs
+from catalog.buckets.report import OUTCOMES
 from catalog.buckets.rules import BucketSettings
 from catalog.domain import AddressingStyle, BucketKind, CredentialKind, Encryption
 from catalog.models import Bucket, BucketKey
@@ -100,6 +101,26 @@ class BucketKeySerializer(serializers.Serializer[BucketKey]):
     last_used_at = serializers.DateTimeField(allow_null=True)
 
 
+class StepSerializer(serializers.Serializer[Any]):
+    """One step of a connection check."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=OUTCOMES)
+    milliseconds = serializers.IntegerField()
+    found = serializers.CharField()
+    fix = serializers.CharField(help_text="What to do about it; empty where nothing is.")
+    paste = serializers.CharField(help_text="The JSON to paste at the provider; mostly empty.")
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    """A connection check. `outcome` is the worst of any step."""
+
+    outcome = serializers.ChoiceField(choices=OUTCOMES)
+    checked_at = serializers.DateTimeField()
+    steps = StepSerializer(many=True)
+
+
 class BucketSerializer(BucketSettingsSerializer):
     """One bucket."""
 
@@ -108,8 +129,10 @@ class BucketSerializer(BucketSettingsSerializer):
     external_id = serializers.CharField(
         help_text="What Upend shows to a role: put it into the role's trust policy."
     )
-    last_check = serializers.JSONField(allow_null=True)
-    last_checked_at = serializers.DateTimeField(allow_null=True)
+    is_usable = serializers.BooleanField(
+        help_text="Whether catalogs may be made here: the last check found no fault."
+    )
+    last_check = CheckSerializer(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     keys = serializers.SerializerMethodField(help_text="Shown to those who manage buckets.")
@@ -198,6 +221,46 @@ class BucketView(APIView):
         actor = actor_of(request)
         catalogs.disconnect_bucket(actor=actor, bucket=named_bucket(actor, workspace, bucket))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class BucketCheckView(APIView):
+    """The connection of a bucket."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"POST": Scope.ADMIN}
+
+    @extend_schema(
+        operation_id="check_bucket", request=None, responses=CheckSerializer, tags=["buckets"]
+    )
+    def post(self, request: Request, workspace: str, bucket: str) -> Response:
+        """Check the connection step by step; it takes some seconds and leaves nothing behind."""
+        actor = actor_of(request)
+        found = named_bucket(actor, workspace, bucket)
+        report = catalogs.check_bucket(actor=actor, bucket=found)
+        return Response(CheckSerializer(report.as_dict()).data)
+
+
+class BucketKeysView(APIView):
+    """The keys of a bucket."""
+
+    required_scopes: ClassVar[RequiredScopes] = {"POST": Scope.ADMIN}
+
+    @extend_schema(
+        operation_id="rotate_bucket_key",
+        request=NewKeySerializer,
+        responses={201: CheckSerializer},
+        tags=["buckets"],
+    )
+    def post(self, request: Request, workspace: str, bucket: str) -> Response:
+        """Give the bucket a new key if it passes the check; the old one holds for a day more."""
+        actor = actor_of(request)
+        given = NewKeySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        report = catalogs.rotate_bucket_key(
+            actor=actor,
+            bucket=named_bucket(actor, workspace, bucket),
+            key=Credentials(**given.validated_data),
+        )
+        return Response(CheckSerializer(report.as_dict()).data, status=status.HTTP_201_CREATED)
 
 
 def named_bucket(actor: Actor, workspace: str, bucket: str) -> Bucket:

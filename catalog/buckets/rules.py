@@ -17,7 +17,7 @@ NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,78}[^\s\x00-\x1f\x7f
 BUCKET_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){1,61}[A-Za-z0-9]")
 SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._=@+-]+")
 REGION = re.compile(r"[A-Za-z0-9-]{1,60}")
-ROLE_ARN = re.compile(r"arn:[a-z0-9-]+:iam::[A-Za-z0-9_-]*:role/[A-Za-z0-9+=,.@_/-]{1,200}")
+ROLE_ARN = re.compile(r"arn:[a-z0-9-]+:iam::(?:[A-Za-z0-9_-]*:)?role/[A-Za-z0-9+=,.@_/-]{1,200}")
 KMS_KEY_ID = re.compile(r"[A-Za-z0-9:/_.-]{0,300}")
 ACCESS_KEY_ID = re.compile(r"[\x21-\x7e]{1,128}")
 PREFIX_MAX_LENGTH = 300

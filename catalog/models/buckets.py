@@ -99,6 +99,13 @@ class Bucket(models.Model):
         return Target("bucket", str(self.id), self.name, organization_id, self.workspace_id)
 
     @property
+    def is_usable(self) -> bool:
+        """Tell whether catalogs may be made here: the last check found nothing that hinders."""
+        if self.kind == BucketKind.HOSTED:
+            return True
+        return self.last_check is not None and self.last_check["outcome"] != "failed"
+
+    @property
     def external_id(self) -> str:
         """Return what Upend shows to a role: never the customer's choice, one per organization.
 

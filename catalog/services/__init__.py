@@ -1,5 +1,6 @@
 """Writes of what exists: catalogs, uploads, and the jobs of each catalog's one writer."""
 
+from catalog.services.bucket_keys import check_bucket, retire_bucket_keys, rotate_bucket_key
 from catalog.services.buckets import (
     change_bucket,
     connect_bucket,
@@ -31,6 +32,7 @@ __all__ = [
     "archive_catalog",
     "change_bucket",
     "change_catalog",
+    "check_bucket",
     "connect_bucket",
     "create_catalog",
     "disconnect_bucket",
@@ -39,6 +41,8 @@ __all__ = [
     "publish",
     "remove_dropped",
     "restore_catalog",
+    "retire_bucket_keys",
+    "rotate_bucket_key",
     "run_jobs",
     "run_next_job",
     "settings_of",

@@ -58,7 +58,7 @@ def connect_bucket(
     governance.authorize(actor, Action.BUCKET_MANAGE, securables.workspace(workspace))
     kept = checked_settings(settings)
     _refuse_taken(workspace, kept.name)
-    _check_key(kept.credential_kind, key)
+    check_key(kept.credential_kind, key)
     bucket = Bucket.objects.create(
         workspace=workspace,
         kind=BucketKind.CUSTOMER,
@@ -152,7 +152,8 @@ def refuse_hosted(bucket: Bucket) -> None:
         )
 
 
-def _check_key(kind: CredentialKind, key: storage.Credentials | None) -> None:
+def check_key(kind: CredentialKind, key: storage.Credentials | None) -> None:
+    """Raise `InvalidBucket` unless `key` is what a bucket of this kind is reached by."""
     if key is not None:
         check_access_key_id(key.access_key_id)
         if not key.secret_access_key:

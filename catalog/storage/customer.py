@@ -22,7 +22,7 @@ from catalog.models import Bucket, BucketKey
 from catalog.storage.lending import Lender, Role, assume, session_policy
 from catalog.storage.location import Credentials, Location
 from catalog.storage.problems import StorageUnreachable
-from catalog.storage.store import Store
+from catalog.storage.store import HURRIED, PATIENT, Store
 
 USED_EVERY = timedelta(minutes=5)
 """How exact `last_used_at` is: a mark costs a write."""
@@ -48,15 +48,19 @@ def _store(bucket_id: UUID, version: UUID, prefix: str) -> Store:  # noqa: ARG00
     return make_store(bucket, current_key(bucket), prefix)
 
 
-def make_store(bucket: Bucket, key: Credentials | None, prefix: str = "") -> Store:
+def make_store(
+    bucket: Bucket, key: Credentials | None, prefix: str = "", *, is_hurried: bool = False
+) -> Store:
     """Return a store of the bucket by `key`, kept nowhere: for checks of keys not yet in use.
 
     `key` is what the customer gave; a role is assumed by it, or by this host's own identity.
+    A hurried store tries once and does not wait for long.
     """
     return Store(
         location_of(bucket),
         _source(bucket, key, prefix or bucket.prefix),
         is_read_only=bucket.is_read_only,
+        patience=HURRIED if is_hurried else PATIENT,
     )
 
 

@@ -26,8 +26,14 @@ from botocore.awsrequest import (
 from botocore.client import BaseClient
 from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPConnectionPool,
+    HTTPSConnectionPool,
+    PoolManager,
+    Timeout,
+)
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import create_connection
 
@@ -82,6 +88,35 @@ def connected(connection: HTTPConnection) -> socket.socket:
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, f"{host} does not answer") from failure
     raise NewConnectionError(connection, f"{host}: {failure}") from failure
+
+
+class _PlainConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return connected(self)
+
+
+class _PlainTLSConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return connected(self)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _PlainTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _PlainTLSConnection
+
+
+def plain_client(*, connect_seconds: float, read_seconds: float) -> PoolManager:
+    """Return a client without keys under the same guard: for what is asked of signed addresses.
+
+    It tries once. Its callers pass `redirect=False`.
+    """
+    timeout = Timeout(connect=connect_seconds, read=read_seconds)
+    manager = PoolManager(retries=False, timeout=timeout)
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _PlainTLSPool}
+    return manager
 
 
 class _Connection(AWSHTTPConnection):

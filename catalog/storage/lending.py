@@ -19,6 +19,7 @@ from botocore.config import Config
 from catalog.storage.guard import guard
 from catalog.storage.location import Credentials
 from catalog.storage.problems import translated
+from catalog.storage.session import session_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
@@ -47,9 +48,9 @@ def session_policy(bucket: str, prefix: str, *, is_read_only: bool = False) -> s
 
     What the role may do beyond it, the session may not.
     """
-    objects = ["s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    objects = ["s3:GetObject"]
     if not is_read_only:
-        objects += ["s3:PutObject", "s3:DeleteObject"]
+        objects += ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     listed = {"StringLike": {"s3:prefix": [f"{prefix}*"]}} if prefix else {}
     statements = [
         _allow(["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], f"arn:aws:s3:::{bucket}"),
@@ -85,13 +86,11 @@ def assume(base: Credentials | None, role: Role, policy: str, *, name: str) -> C
 
 def client(base: Credentials | None, role: Role) -> STSClient:
     """Return the client of who lends the role."""
-    made = boto3.Session().client(
+    session = boto3.Session() if base is None else session_of(lambda: base)
+    made = session.client(
         "sts",
         endpoint_url=role.endpoint or None,
         region_name=role.region,
-        aws_access_key_id=base.access_key_id if base else None,
-        aws_secret_access_key=base.secret_access_key if base else None,
-        aws_session_token=(base.session_token or None) if base else None,
         config=Config(
             connect_timeout=3,
             read_timeout=10,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
 HINT = "Does the storage run, and are the bucket's endpoint and keys right? Check the bucket."
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a store waits for an answer, and how often it asks."""
+
+    read_seconds: float
+    attempts: int
+
+
+PATIENT = Patience(read_seconds=60, attempts=3)
+HURRIED = Patience(read_seconds=8, attempts=1)
+
+
 class Store:
     """One bucket with the keys that reach it. Thread-safe; make one and keep it."""
 
@@ -37,6 +50,7 @@ class Store:
         *,
         is_read_only: bool = False,
         guarded: bool = True,
+        patience: Patience = PATIENT,
     ) -> None:
         """Give what reaches the bucket. Only Upend's own storage does without the guard."""
         self.location = location
@@ -44,6 +58,7 @@ class Store:
         self._credentials = credentials
         self._hint = hint
         self._guarded = guarded
+        self._patience = patience
 
     def __repr__(self) -> str:
         return f"Store({self.location})"
@@ -72,8 +87,8 @@ class Store:
                 signature_version="s3v4",
                 s3={"addressing_style": self.location.style.value},
                 connect_timeout=3,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 3},
+                read_timeout=self._patience.read_seconds,
+                retries={"mode": "standard", "total_max_attempts": self._patience.attempts},
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),

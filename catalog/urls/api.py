@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from catalog.api.buckets import BucketsView, BucketView
+from catalog.api.buckets import BucketCheckView, BucketKeysView, BucketsView, BucketView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
@@ -42,6 +42,8 @@ TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
 urlpatterns: list[URLPattern] = [
     path(BUCKETS, BucketsView.as_view(), name="api-buckets"),
     path(f"{BUCKETS}/<str:bucket>", BucketView.as_view(), name="api-bucket"),
+    path(f"{BUCKETS}/<str:bucket>/check", BucketCheckView.as_view(), name="api-bucket-check"),
+    path(f"{BUCKETS}/<str:bucket>/keys", BucketKeysView.as_view(), name="api-bucket-keys"),
     path(CATALOGS, CatalogsView.as_view(), name="api-catalogs"),
     path(CATALOG, CatalogView.as_view(), name="api-catalog"),
     path(f"{CATALOG}/archive", CatalogArchiveView.as_view(), name="api-catalog-archive"),

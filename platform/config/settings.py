@@ -218,6 +218,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "AccessRequestStateEnum": "governance.domain.RequestState",
+        "CheckOutcomeEnum": "catalog.buckets.report.OUTCOMES",
         "PlaceEnum": "execution.domain.Place",
         "PolicyKindEnum": "governance.domain.PolicyKind",
         "PolicyVersionStateEnum": "governance.domain.VersionState",
@@ -260,6 +261,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-jobs": {"task": "catalog.sweep_jobs", "schedule": 2.0, "options": {"expires": 4}},
     "remove-dropped-catalogs": {"task": "catalog.remove_dropped", "schedule": 300.0},
     "expire-transfers": {"task": "catalog.expire_transfers", "schedule": 600.0},
+    "retire-bucket-keys": {"task": "catalog.retire_bucket_keys", "schedule": 3600.0},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},

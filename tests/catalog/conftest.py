@@ -1,5 +1,6 @@
 """What the tests of the catalog room have at hand."""
 
 from tests.catalog.lakes import written_lake
+from tests.catalog.storages import moto, seaweed
 
-__all__ = ["written_lake"]
+__all__ = ["moto", "seaweed", "written_lake"]
