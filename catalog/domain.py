@@ -57,6 +57,7 @@ class JobKind(StrEnum):
     CREATE_TABLE = "create_table"
     DEFINE = "define"
     DROP_CATALOG = "drop_catalog"
+    INGEST = "ingest"
     INITIALIZE = "initialize"
     PREVIEW = "preview"
     ROLL_BACK = "roll_back"

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import BucketKind, JobKind, Snapshot, Table
-from catalog.models import Bucket, Catalog, Job
+from catalog.models import Bucket, Catalog, IngestBatch, Job
 from catalog.visibility import visible_labels
 from governance import services as governance
 from governance.domain import Action, Request
@@ -50,6 +50,13 @@ class UnknownColumn(NotFound):
 
     code = "unknown-column"
     title = "There is no such column"
+
+
+class UnknownBatch(NotFound):
+    """There is no such batch of rows, or it was sent by somebody else."""
+
+    code = "unknown-batch"
+    title = "There is no such batch"
 
 
 class UnknownJob(NotFound):
@@ -186,6 +193,23 @@ def find_job(actor: Actor, workspace: Workspace, job_id: UUID) -> Job:
     if job is None or not _may_browse(actor, job.catalog):
         raise UnknownJob(f"There is no job {job_id} in {workspace.name}.")
     return job
+
+
+def find_batch(actor: Actor, catalog: Catalog, batch_id: int) -> IngestBatch:
+    """Return one batch of rows that `actor` sent: others must not see values of theirs.
+
+    Raises `UnknownBatch`.
+    """
+    found = IngestBatch.objects.filter(
+        catalog=catalog, id=batch_id, requested_by__id=str(actor.id)
+    ).first()
+    if found is None:
+        raise UnknownBatch(
+            f"There is no batch {batch_id} of yours in {catalog.name}.",
+            hint="What became of rows is remembered for a day, and told to who sent them.",
+        )
+    found.catalog = catalog
+    return found
 
 
 def did_you_mean(given: str, known: list[str]) -> str:

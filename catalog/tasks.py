@@ -28,6 +28,12 @@ def expire_transfers() -> int:
     return transfers.expire_transfers()
 
 
+@shared_task(name="catalog.expire_batches")
+def expire_batches() -> int:
+    """Forget what became of rows that were sent long ago."""
+    return services.expire_batches()
+
+
 @shared_task(name="catalog.sweep_jobs")
 def sweep_jobs() -> int:
     """Find work whose message was lost, or whose worker was."""

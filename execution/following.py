@@ -12,12 +12,13 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from api.waiting import place_to_wait
 from execution.domain import QueryState
 from execution.engine.domain import Progress
 from execution.line import turns
 from execution.models import Query
 from execution.notices.hub import Follower, hub
-from execution.waiting import has_hung_up, place_to_wait, rest
+from execution.waiting import has_hung_up, rest
 
 SIGN_OF_LIFE_SECONDS = 15.0
 CHECK_SECONDS = 5.0

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from execution.waiting import release_connection
+from api.waiting import release_connection
 from problems import Problem
 
 AT_ONCE = 1

@@ -1,37 +1,16 @@
-"""Holds a request until its query has ended, without a database connection, and never too many."""
+"""Holds a request until its query has ended, without a database connection."""
 
 from __future__ import annotations
 
 import select
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
-from django.db import connection
-
+from api.waiting import LONGEST_SECONDS, place_to_wait, release_connection
 from execution.domain import QueryState
 from execution.models import Query
 from execution.notices.hub import Follower, hub
-
-MOST_AT_ONCE = 48
-"""Requests that may wait in one web process; the other threads always serve those who do not."""
-LONGEST_SECONDS = 30
-
-_room = threading.BoundedSemaphore(MOST_AT_ONCE)
-
-
-@contextmanager
-def place_to_wait() -> Iterator[bool]:
-    """Yield whether there is room for one more waiting request in this process."""
-    has_room = _room.acquire(blocking=False)
-    try:
-        yield has_room
-    finally:
-        if has_room:
-            _room.release()
 
 
 def wait_for_end(query_id: UUID, *, seconds: float, peer: socket.socket | None = None) -> bool:
@@ -83,12 +62,6 @@ def _rest_until_settled(follower: Follower, seconds: float, began: QueryState | 
         if news is None or _is_settled(news.state, began):
             return news is not None
     return False
-
-
-def release_connection() -> None:
-    """Give the database connection back: to the pool where there is one, else to PostgreSQL."""
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 def has_hung_up(peer: socket.socket | None) -> bool:

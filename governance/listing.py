@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from governance.domain import Action, Securable, SecurableKind
-from governance.knowledge import Known, below
+from accounts.domain import Actor
+from governance.domain import Action, Request, Securable, SecurableKind
+from governance.knowledge import Known, below, know
 
 NO_TABLE = UUID(int=0)
 """Stands for all tables that nothing is known of and nothing is said about."""
@@ -51,4 +52,20 @@ def others(catalog: Securable) -> Securable:
         catalog.organization_id,
         catalog.workspace_id,
         catalog,
+    )
+
+
+def is_unprotected(actor: Actor, table: Securable) -> bool:
+    """Tell whether nothing is said about a table that is not said about all of its catalog's.
+
+    No tag is on it or its columns, and no mask, row filter or access policy is in its scope:
+    what it holds may then be copied into another table of the catalog.
+    """
+    known = know(actor, [Request(Action.TABLE_QUERY, table)])
+    keys = {table.key, *(column.key for column in table.columns)}
+    if any(known.facts.tags.get(key) for key in keys):
+        return False
+    held = known.bundles.get(table.workspace_id) if table.workspace_id else None
+    return held is None or not (
+        held.masks(table) or held.row_filters(table) or held.access_of(table)
     )

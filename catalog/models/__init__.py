@@ -6,6 +6,7 @@ DuckLake's own metadata tables.
 
 from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
+from catalog.models.ingest import IngestBatch, IngestPayload, IngestSetting
 from catalog.models.jobs import Job, JobQuerySet
 from catalog.models.snapshot_tags import SnapshotTag
 from catalog.models.transfers import Transfer
@@ -15,6 +16,9 @@ __all__ = [
     "BucketKey",
     "Catalog",
     "CatalogQuerySet",
+    "IngestBatch",
+    "IngestPayload",
+    "IngestSetting",
     "Job",
     "JobQuerySet",
     "SnapshotTag",

@@ -8,6 +8,8 @@ from catalog.services.buckets import (
     settings_of,
 )
 from catalog.services.catalogs import CatalogNameTaken, create_catalog
+from catalog.services.ingest import send_rows, wait_until_finished
+from catalog.services.ingest_upkeep import change_schema_mode, expire_batches
 from catalog.services.jobs import (
     IdempotencyConflict,
     enqueue_job,
@@ -32,12 +34,14 @@ __all__ = [
     "archive_catalog",
     "change_bucket",
     "change_catalog",
+    "change_schema_mode",
     "check_bucket",
     "connect_bucket",
     "create_catalog",
     "disconnect_bucket",
     "drop_catalog",
     "enqueue_job",
+    "expire_batches",
     "publish",
     "remove_dropped",
     "restore_catalog",
@@ -45,8 +49,10 @@ __all__ = [
     "rotate_bucket_key",
     "run_jobs",
     "run_next_job",
+    "send_rows",
     "settings_of",
     "sweep_jobs",
     "upload_table",
     "wait_for_job",
+    "wait_until_finished",
 ]

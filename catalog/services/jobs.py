@@ -26,7 +26,9 @@ from audit import services as audit
 from audit.domain import Event
 from catalog import lake, storage
 from catalog.domain import JobKind, JobState, TransferState
-from catalog.models import Catalog, Job, Transfer
+from catalog.ingest import groups, wake
+from catalog.ingest.domain import BatchState
+from catalog.models import Catalog, IngestBatch, Job, Transfer
 from catalog.writable import check_writable
 from catalog.writer import process
 from catalog.writer.marks import marker
@@ -116,12 +118,19 @@ def run_jobs(catalog_id: UUID) -> int:
     """
     catalog = Catalog.objects.select_related("bucket", "workspace__organization").get(id=catalog_id)
     count = 0
-    with _writer_lock(catalog) as is_ours:
-        while is_ours and (job := run_next_job(catalog)) is not None:
-            count += 1
-            if job.state == JobState.QUEUED:
-                break  # what failed may be mended in a moment: leave it to the sweep
-    return count
+    while True:
+        with _writer_lock(catalog) as is_ours:
+            if is_ours:
+                wake.looking(catalog_id)
+            while is_ours and (job := run_next_job(catalog)) is not None:
+                count += 1
+                if job.state == JobState.QUEUED:
+                    return count  # what failed may be mended in a moment: leave it to the sweep
+        # Rows that came while the lock was let go were told to nobody else.
+        if is_ours:
+            wake.looking(catalog_id)
+        if not is_ours or not groups.has_waiting(catalog):
+            return count
 
 
 def run_next_job(catalog: Catalog) -> Job | None:
@@ -130,6 +139,7 @@ def run_next_job(catalog: Catalog) -> Job | None:
     A job that is already running was left by a worker that died, and is taken up again: its
     commit carries its mark, so what was committed is found and never repeated.
     """
+    groups.form_group(catalog)
     unfinished = Job.objects.filter(
         catalog=catalog, state__in=[JobState.QUEUED, JobState.RUNNING]
     ).order_by("created_at", "id")
@@ -141,7 +151,10 @@ def run_next_job(catalog: Catalog) -> Job | None:
     job.state, job.attempts, job.heartbeat_at = JobState.RUNNING, job.attempts + 1, now
     job.started_at = job.started_at or now
     job.save(update_fields=["state", "attempts", "heartbeat_at", "started_at"])
-    finish_job(job=job, outcome=_carried_out(job))
+    if job.kind == JobKind.INGEST:
+        groups.finish_group(job=job, outcome=_carried_out(job))
+    else:
+        finish_job(job=job, outcome=_carried_out(job))
     return job
 
 
@@ -208,7 +221,9 @@ def sweep_jobs() -> int:
     waiting = Job.objects.filter(
         Q(state=JobState.QUEUED) | Q(state=JobState.RUNNING, heartbeat_at__lt=silent)
     )
-    catalogs = list(waiting.order_by("catalog_id").values_list("catalog_id", flat=True).distinct())
+    rows = IngestBatch.objects.filter(state=BatchState.WAITING)
+    found = waiting.order_by().values_list("catalog_id")
+    catalogs = [key for (key,) in found.union(rows.order_by().values_list("catalog_id"))]
     for catalog_id in catalogs:
         if not publish(catalog_id):
             break
@@ -232,7 +247,7 @@ def _announce(job: Job) -> None:
 
 
 def _carried_out(job: Job) -> Outcome:
-    if job.attempts > MAX_ATTEMPTS:
+    if job.attempts > MAX_ATTEMPTS and job.kind != JobKind.INGEST:
         last = len(job.arguments.get("statements", [None])) - 1
         if (done := _committed(job, last)) is not None:
             return Outcome({"snapshot_id": done, "rows": None, "repeated": True})
@@ -249,7 +264,8 @@ def _carried_out(job: Job) -> Outcome:
             case JobKind.INITIALIZE:
                 return _initialized(job)
             case _:
-                return process.run(job, lambda progress: _heard(job, progress))
+                run = groups.carry_out if job.kind == JobKind.INGEST else process.run
+                return run(job, lambda progress: _heard(job, progress))
     except Problem as problem:
         is_passing = isinstance(problem, storage.StorageUnreachable)
         return Outcome(None, problem.as_dict(), retryable=is_passing)

@@ -31,7 +31,7 @@ def main() -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     with psycopg.connect(**spec.database, autocommit=True) as session:
         session.execute("SELECT pg_advisory_lock(%s)", [spec.lock_key])
-        _emit(_outcome(spec, session))
+        emit(_outcome(spec, session))
 
 
 def _outcome(spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _carry_out(spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
         session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
     lake = Lake.attach(spec)
     stop = threading.Event()
-    threading.Thread(target=_report, args=(lake, stop), daemon=True).start()
+    threading.Thread(target=report, args=(lake, stop), daemon=True).start()
     try:
         return _ACTIONS[spec.kind](lake, spec)
     finally:
@@ -80,7 +80,7 @@ def _statements(lake: Lake, spec: Spec) -> dict[str, Any]:
     statements = spec.arguments["statements"]
     result: dict[str, Any] = {}
     for at, text in enumerate(statements):
-        _emit({"progress": {"step": at, "steps": len(statements)}})
+        emit({"progress": {"step": at, "steps": len(statements)}})
         result = lake.commit(spec.marker(at), [text])
     return result
 
@@ -97,11 +97,11 @@ _ACTIONS = {
 }
 
 
-def _report(lake: Lake, stop: threading.Event) -> None:
+def report(lake: Lake, stop: threading.Event) -> None:
     """Say every second that the process lives, and how far the statement is."""
     while not stop.wait(HEARTBEAT_SECONDS):
         percent = lake.percent()
-        _emit({"progress": {} if percent is None else {"percent": percent}})
+        emit({"progress": {} if percent is None else {"percent": percent}})
 
 
 def _die_with_parent() -> None:
@@ -110,7 +110,8 @@ def _die_with_parent() -> None:
     os._exit(PARENT_IS_GONE)
 
 
-def _emit(message: dict[str, Any]) -> None:
+def emit(message: dict[str, Any]) -> None:
+    """Tell the parent something: one line of JSON."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 

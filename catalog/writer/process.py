@@ -49,7 +49,7 @@ def run(job: Job, on_progress: Callable[[dict[str, Any]], None]) -> Outcome:
         deadline = Timer(DEADLINE_SECONDS, process.kill)
         deadline.start()
         try:
-            return _follow(process, spec_of(job, directory), on_progress)
+            return follow(process, spec_of(job, directory), on_progress)
         finally:
             deadline.cancel()
             process.kill()
@@ -100,11 +100,12 @@ def database() -> dict[str, Any]:
     return {k: v for k, v in given.items() if k not in python_only and v is not None}
 
 
-def _follow(
+def follow(
     process: subprocess.Popen[bytes],
     spec: dict[str, Any],
     on_progress: Callable[[dict[str, Any]], None],
 ) -> Outcome:
+    """Hand a process its orders and return how it ended them."""
     if process.stdin is None or process.stdout is None:
         message = "the writer has no pipes"
         raise RuntimeError(message)

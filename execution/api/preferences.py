@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import socket
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
+from api.waiting import LONGEST_SECONDS, preferred_seconds
 from execution import waiting
 from execution.models import Query
 
-WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 PREFER = OpenApiParameter(
     "Prefer",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description=(
         "`wait=N` (RFC 7240): answer as soon as the query has ended, after N seconds at the "
-        f"latest; {waiting.LONGEST_SECONDS} at most. `Preference-Applied` in the answer says "
+        f"latest; {LONGEST_SECONDS} at most. `Preference-Applied` in the answer says "
         "that it waited. A server that is busy answers at once."
     ),
 )
@@ -35,12 +34,6 @@ def wait_if_preferred(request: Request, query: Query) -> dict[str, str]:
     if seconds and waiting.wait_for_end(query.id, seconds=seconds, peer=peer_of(request)):
         headers["Preference-Applied"] = f"wait={seconds}"
     return headers
-
-
-def preferred_seconds(request: Request) -> int:
-    """Return how long the request is willing to wait, as far as we let it; 0 where it is not."""
-    found = WAIT.search(request.headers.get("Prefer", ""))
-    return min(int(found[1]), waiting.LONGEST_SECONDS) if found else 0
 
 
 def peer_of(request: Request) -> socket.socket | None:

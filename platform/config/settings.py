@@ -262,6 +262,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "remove-dropped-catalogs": {"task": "catalog.remove_dropped", "schedule": 300.0},
     "expire-transfers": {"task": "catalog.expire_transfers", "schedule": 600.0},
     "retire-bucket-keys": {"task": "catalog.retire_bucket_keys", "schedule": 3600.0},
+    "expire-batches": {"task": "catalog.expire_batches", "schedule": 300.0},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
@@ -273,6 +274,11 @@ UPLOAD_MAX_BYTES = env.number("UPLOAD_MAX_BYTES", 5 * 10**9)
 TRANSFER_MAX_BYTES = env.number("TRANSFER_MAX_BYTES", 10**12)
 """The largest file that goes part by part straight to the storage."""
 TRANSFER_TTL_SECONDS = env.number("TRANSFER_TTL_SECONDS", 24 * 3600)
+INGEST_MAX_BYTES = env.number("INGEST_MAX_BYTES", 64 * 2**20)
+"""The largest body of rows; what is larger is uploaded as a file."""
+INGEST_WAITING_BYTES = env.number("INGEST_WAITING_BYTES", 512 * 2**20)
+"""Rows that one catalog lets wait for their commit; a workspace has twice that."""
+INGEST_KEEP_SECONDS = env.number("INGEST_KEEP_SECONDS", 24 * 3600)
 RESULT_TTL_SECONDS = env.number("RESULT_TTL_SECONDS", 24 * 3600)
 QUERY_SLOTS = env.number("QUERY_SLOTS", 0)
 """Queries that one worker machine runs at a time; 0 is as many as the worker has threads."""

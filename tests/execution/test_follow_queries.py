@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from accounts.domain import Actor
 from accounts.models import ApiToken
+from api import waiting as room
 from execution import following, services, waiting
 from execution.domain import QueryState
 from execution.engine.domain import Progress
@@ -43,7 +44,7 @@ Aside = Callable[..., Any]
 @pytest.fixture
 def aside() -> Iterator[Aside]:
     """Do something on another thread, with a database connection of its own."""
-    with ThreadPoolExecutor(waiting.MOST_AT_ONCE + 2) as pool:
+    with ThreadPoolExecutor(room.MOST_AT_ONCE + 2) as pool:
 
         def start(what: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             def work() -> Any:
@@ -174,10 +175,8 @@ def test_it_answers_at_once_when_too_many_wait(
 ) -> None:
     query = make_query(workspace, analyst)
     client = signed_in(analyst)
-    waiters = [
-        aside(waiting.wait_for_end, query.id, seconds=30) for _ in range(waiting.MOST_AT_ONCE)
-    ]
-    while waiting._room._value:
+    waiters = [aside(waiting.wait_for_end, query.id, seconds=30) for _ in range(room.MOST_AT_ONCE)]
+    while room._room._value:
         threading.Event().wait(0.01)
     response = client.get(f"{QUERIES}/{query.id}", headers={"Prefer": "wait=30"})
     assert response.json()["state"] == "queued"
@@ -197,7 +196,7 @@ def test_it_holds_no_connection_while_it_waits(
         with connection.cursor() as cursor:
             cursor.execute(sql)
             sessions = cursor.fetchone()[0]
-        if sessions < 10 and waiting._room._value == waiting.MOST_AT_ONCE - 30:
+        if sessions < 10 and room._room._value == room.MOST_AT_ONCE - 30:
             break
         assert time.monotonic() < until, sessions
         threading.Event().wait(0.02)
@@ -316,9 +315,9 @@ def test_it_ends_the_stream_of_someone_who_lost_access(
 def test_it_says_no_more_than_where_it_stands_when_too_many_follow(
     monkeypatch: pytest.MonkeyPatch, workspace: Workspace, analyst: Actor, signed_in: SignedIn
 ) -> None:
-    monkeypatch.setattr(waiting, "_room", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(room, "_room", threading.BoundedSemaphore(1))
     query = make_query(workspace, analyst)
-    with waiting.place_to_wait():
+    with room.place_to_wait():
         (event,) = follow(signed_in(analyst), query).streaming_content
     assert b"retry: 3000" in event
     assert b'"state": "queued"' in event

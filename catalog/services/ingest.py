@@ -1,0 +1,260 @@
+"""Takes rows in: checked as far as that is quick, kept durably, then told of; once for each key."""
+
+from __future__ import annotations
+
+import uuid
+
+import psycopg
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import Count, Q, Sum
+
+from accounts.domain import Actor
+from api.waiting import release_connection
+from audit import services as audit
+from audit.domain import Event
+from catalog import lake, storage
+from catalog.domain import Table
+from catalog.ingest import tables, wake
+from catalog.ingest.acceptance import Found, Sent, checked
+from catalog.ingest.domain import (
+    SHOWN_ERRORS,
+    IngestMode,
+    OnError,
+)
+from catalog.ingest.groups import forget, target_of
+from catalog.models import Catalog, IngestBatch, IngestPayload
+from catalog.models.ingest import UNFINISHED
+from catalog.selectors import find_table
+from catalog.services.jobs import IdempotencyConflict, publish
+from catalog.writable import check_writable
+from governance import listing
+from governance import services as governance
+from governance.domain import Action, Request
+from problems import Problem
+
+INLINE_BYTES = 2**20
+"""What is smaller is kept in PostgreSQL, what is larger in Upend's own bucket."""
+ACTIONS = {
+    IngestMode.APPEND: Action.TABLE_APPEND,
+    IngestMode.DELETE: Action.TABLE_MODIFY,
+    IngestMode.UPSERT: Action.TABLE_MODIFY,
+}
+
+
+class RowsTooLarge(Problem):
+    """The body is larger than this server takes at once."""
+
+    code = "rows-too-large"
+    status = 413
+    title = "The rows are too large"
+
+
+class IngestBusy(Problem):
+    """So many rows wait for their commit that no more are taken in for now."""
+
+    code = "ingest-busy"
+    status = 429
+    title = "Too many rows wait"
+
+
+class NothingKept(Problem):
+    """The database has no room for the rows, so that they were not taken in."""
+
+    code = "rows-not-kept"
+    status = 503
+    title = "The rows could not be kept"
+
+
+def send_rows(
+    *, actor: Actor, catalog: Catalog, schema: str, table: str, sent: Sent, key: str = ""
+) -> IngestBatch:
+    """Take rows in for a table, durably, and return their batch; it waits for its commit.
+
+    The same `key` again returns the first batch. Raises `AccessDenied`, `UnknownTable`,
+    `RowsRejected`, `RowsTooLarge`, `IngestBusy`, `NothingKept`, `StorageUnreachable`,
+    `CatalogReadOnly`, `BucketReadOnly` or `IdempotencyConflict`; then nothing was taken in.
+    """
+    check_writable(catalog)
+    found = _destination(actor, catalog, schema, table, ACTIONS[sent.mode])
+    if len(sent.body) > settings.INGEST_MAX_BYTES:
+        raise too_large(len(sent.body))
+    digest = sent.digest(found.table_uuid)
+    if (earlier := _earlier(catalog, found, key, digest)) is not None:
+        return earlier
+    _refuse_backlog(catalog)
+    mode = tables.schema_mode(catalog, found.table_uuid)
+    batch = IngestBatch(
+        catalog=catalog,
+        table_uuid=found.table_uuid,
+        schema_name=found.schema_name,
+        table_name=found.name,
+        mode=sent.mode,
+        format=sent.format,
+        on_error=sent.on_error,
+        key_columns=list(sent.keys),
+        schema_mode=mode,
+        keeps_raw=_keeps_raw(actor, catalog, found, sent),
+        idempotency_key=key,
+        digest=digest,
+        requested_by={"kind": actor.kind, "id": str(actor.id), "label": actor.label},
+    )
+    return _kept(actor, batch, sent, checked(actor, batch, found, sent))
+
+
+def too_large(size: int) -> RowsTooLarge:
+    """Return the refusal of a body that is too large."""
+    return RowsTooLarge(
+        f"The body has {size:,} bytes; this server takes {settings.INGEST_MAX_BYTES:,} at once.",
+        hint="Send the rows in several batches, or upload them as a file.",
+    )
+
+
+def _destination(actor: Actor, catalog: Catalog, schema: str, name: str, action: Action) -> Table:
+    """Return the table that rows are for. Raises `UnknownTable` or `AccessDenied`."""
+    found = tables.defined(catalog, schema, name)
+    if found is not None:
+        securable = found.securable(catalog.securable)
+        asked = [Request(Action.CATALOG_BROWSE, securable), Request(action, securable)]
+        if all(decision.allowed for decision in governance.decide_many(actor, asked)):
+            return found
+    # Seldom: the nearest name for who mistyped it, and the reason for who may not.
+    found = find_table(actor, catalog, _newest(catalog), schema, name)
+    governance.authorize(actor, action, found.securable(catalog.securable))
+    return found
+
+
+def _newest(catalog: Catalog) -> int:
+    return lake.latest_snapshot(catalog).snapshot_id
+
+
+def _earlier(catalog: Catalog, table: Table, key: str, digest: str) -> IngestBatch | None:
+    """Return the batch that this key made already. Raises `IdempotencyConflict`."""
+    if not key:
+        return None
+    found = IngestBatch.objects.filter(
+        catalog=catalog, table_uuid=table.table_uuid, idempotency_key=key
+    ).first()
+    if found is not None and found.digest != digest:
+        raise IdempotencyConflict(
+            f"The idempotency key {key!r} belongs to other rows for {table.label}.",
+            hint="Use a new key for new rows.",
+        )
+    return found
+
+
+def _refuse_backlog(catalog: Catalog) -> None:
+    """Refuse while too much waits. Raises `IngestBusy`."""
+    waiting = IngestBatch.objects.filter(
+        catalog__workspace_id=catalog.workspace_id, state__in=UNFINISHED
+    ).aggregate(
+        count=Count("id", filter=Q(catalog=catalog)),
+        own=Sum("size_bytes", filter=Q(catalog=catalog), default=0),
+        all=Sum("size_bytes", default=0),
+    )
+    limit = settings.INGEST_WAITING_BYTES
+    if waiting["own"] > limit or waiting["all"] > 2 * limit:
+        problem = IngestBusy(
+            f"{waiting['own']:,} bytes of rows in {waiting['count']:,} batches wait for"
+            f" {catalog.name}; nothing of these was taken in.",
+            hint="Send them again in a few seconds; the same Idempotency-Key makes that safe.",
+        )
+        problem.retry_after_seconds = 5
+        raise problem
+
+
+def _keeps_raw(actor: Actor, catalog: Catalog, table: Table, sent: Sent) -> bool:
+    """Tell whether what was rejected may stand in the side table, which has no policies."""
+    if sent.on_error is not OnError.QUARANTINE:
+        return False
+    return listing.is_unprotected(actor, table.securable(catalog.securable))
+
+
+def _kept(actor: Actor, batch: IngestBatch, sent: Sent, found: Found) -> IngestBatch:
+    """Keep the rows where nothing of this machine can lose them. Raises what that may."""
+    content = sent.body if found.content is None else found.content
+    batch.row_count, batch.rejected_count = found.rows, len(found.bad)
+    batch.errors = [one.as_dict() for one in found.bad[:SHOWN_ERRORS]]
+    batch.evolution = found.evolution.as_dict() if found.evolution else {}
+    batch.size_bytes = max(len(content), 1)
+    rejected = [[one.row, one.column, one.reason, one.raw] for one in found.bad]
+    if not batch.keeps_raw:
+        rejected = [[row, column, reason, ""] for row, column, reason, _ in rejected]
+    if len(content) > INLINE_BYTES:
+        batch.staged_key = f"staging/{batch.catalog_id}/rows/{uuid.uuid4()}"
+        storage.hosted().put_bytes(batch.staged_key, content)
+        payload = IngestPayload(batch=batch, content=None, rejected=rejected)
+    else:
+        payload = IngestPayload(batch=batch, content=content, rejected=rejected)
+    try:
+        _accept(actor=actor, batch=batch, payload=payload)
+    except IntegrityError:  # the same key arrived twice at once
+        if not batch.idempotency_key:
+            raise
+        forget(list(filter(None, [batch.staged_key])))
+        earlier = IngestBatch.objects.get(
+            catalog=batch.catalog,
+            table_uuid=batch.table_uuid,
+            idempotency_key=batch.idempotency_key,
+        )
+        if earlier.digest != batch.digest:
+            raise IdempotencyConflict(
+                f"The idempotency key {batch.idempotency_key!r} belongs to other rows.",
+                hint="Use a new key for new rows.",
+            ) from None
+        return earlier
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.DiskFull):
+            raise _no_room() from error
+        raise
+    return batch
+
+
+def _no_room() -> NothingKept:
+    problem = NothingKept(
+        "The database's disk is full; nothing of the rows was taken in.",
+        hint="An operator must make room; send the rows again then.",
+    )
+    problem.retry_after_seconds = 60
+    return problem
+
+
+@audit.service
+def _accept(*, actor: Actor, batch: IngestBatch, payload: IngestPayload) -> None:
+    """Put a batch into the queue. `send_rows` has authorized it."""
+    batch.save(force_insert=True)
+    payload.batch_id = batch.id
+    payload.save(force_insert=True)
+    audit.record(
+        actor=actor,
+        event=Event.ROWS_RECEIVED,
+        target=target_of(batch.catalog, batch),
+        after={
+            "batch": batch.id,
+            "bytes": batch.size_bytes,
+            "format": batch.format,
+            "mode": batch.mode,
+            "rejected": batch.rejected_count,
+            "rows": batch.row_count,
+        },
+    )
+    transaction.on_commit(lambda: _announce(batch.catalog_id))
+
+
+def _announce(catalog_id: uuid.UUID) -> None:
+    if wake.is_first(catalog_id):
+        publish(catalog_id)
+
+
+def wait_until_finished(batch: IngestBatch, seconds: float) -> IngestBatch:
+    """Return the batch once it is committed or rejected, or as it is after `seconds`."""
+
+    def is_over() -> bool:
+        batch.refresh_from_db(fields=["state"])
+        release_connection()
+        return batch.is_finished
+
+    if not batch.is_finished:
+        wake.waiting().wait(batch.id, is_over, seconds)
+        batch.refresh_from_db()
+    return batch
