@@ -103,14 +103,14 @@ def visible_catalogs(
     rows = Catalog.objects.live().filter(workspace=workspace)
     if not with_archived:
         rows = rows.filter(archived_at__isnull=True)
-    return _browsable(actor, rows)
+    return _browsable(actor, workspace, rows)
 
 
 def dropped_catalogs(actor: Actor, workspace: Workspace) -> list[Catalog]:
     """Return what was dropped and can be restored by `actor`, the first to go first."""
     rows = Catalog.objects.restorable().filter(workspace=workspace).order_by("remove_after")
     rows = rows.exclude(jobs__kind=JobKind.DROP_CATALOG)
-    return _browsable(actor, rows, Action.CATALOG_MANAGE)
+    return _browsable(actor, workspace, rows, Action.CATALOG_MANAGE)
 
 
 def find_dropped_catalog(actor: Actor, workspace: Workspace, reference: str) -> Catalog:
@@ -129,10 +129,15 @@ def find_dropped_catalog(actor: Actor, workspace: Workspace, reference: str) -> 
 
 
 def _browsable(
-    actor: Actor, rows: QuerySet[Catalog], action: Action = Action.CATALOG_BROWSE
+    actor: Actor,
+    workspace: Workspace,
+    rows: QuerySet[Catalog],
+    action: Action = Action.CATALOG_BROWSE,
 ) -> list[Catalog]:
-    """Return those of `rows` on which `actor` may do `action`."""
-    found = list(rows.select_related("bucket", "workspace__organization"))
+    """Return those of a workspace's `rows` on which `actor` may do `action`."""
+    found = list(rows.select_related("bucket"))
+    for catalog in found:
+        catalog.workspace = workspace  # known already
     requests = [Request(action, catalog.securable) for catalog in found]
     decisions = governance.decide_many(actor, requests)
     return [c for c, decision in zip(found, decisions, strict=True) if decision.allowed]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from accounts.domain import Actor
+from catalog import lake
 from catalog.models import Catalog
 from execution import footing, gate
 from execution.bind import HiddenTable, bind
@@ -81,6 +82,7 @@ class _Answers:
 
 
 @steps.whole_plan()
+@lake.at_one_moment()
 def plan(
     *,
     actor: Actor,

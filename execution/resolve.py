@@ -106,7 +106,9 @@ class Resolution:
 def lakes_of(workspace: Workspace, default_catalog: str, snapshots: Mapping[str, int]) -> Lakes:
     """Return the lakes that a query of the workspace may name, whoever may see them."""
     rows = Catalog.objects.live().filter(workspace=workspace)
-    found = Lakes(list(rows.select_related("bucket", "workspace__organization")), {})
+    found = Lakes(list(rows.select_related("bucket")), {})
+    for one in found.catalogs:
+        one.workspace = workspace  # known already, and a join of sixty columns
     wanted = {
         catalog.name: snapshot_id
         for name, snapshot_id in snapshots.items()

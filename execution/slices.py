@@ -270,7 +270,7 @@ def _append(found: Json, row: Json) -> None:
 
 
 def _catalog(catalog_id: UUID) -> Catalog:
-    rows = Catalog.objects.live().select_related("bucket", "workspace__organization")
+    rows = Catalog.objects.live().select_related("bucket")
     catalog = rows.filter(id=catalog_id).first()
     if catalog is None:
         message = "A catalog of the query was dropped after it was planned."
@@ -325,6 +325,4 @@ def _inserts_name(table_id: int, version: int) -> str:
 
 def _plain(value: Any) -> Any:
     """Return a metadata value as JSON has it; the engine casts it back from text."""
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    return str(value) if isinstance(value, UUID) else value
+    return value.isoformat(sep=" ") if isinstance(value, datetime) else value

@@ -4,6 +4,7 @@ Every read names its snapshot. Nothing is cached or mirrored, so nothing can dri
 """
 
 from catalog.lake.changes import State, unchanged_since
+from catalog.lake.facts import at_one_moment
 from catalog.lake.indexes import create_indexes, drop
 from catalog.lake.inlined import InlinedRows
 from catalog.lake.metadata import CatalogNotReady, ready
@@ -40,6 +41,7 @@ __all__ = [
     "State",
     "Totals",
     "UnknownSnapshot",
+    "at_one_moment",
     "column_summaries",
     "committed_with",
     "create_indexes",

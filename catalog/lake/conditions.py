@@ -80,7 +80,7 @@ def add_filter(
         "LEFT JOIN {0} {1} ON {1}.table_id = f.table_id AND {1}.column_id = {2}"
         " AND {1}.data_file_id = f.data_file_id"
     ).format(
-        relation(catalog, "ducklake_file_column_stats"),
+        relation(catalog.metadata_schema, "ducklake_file_column_stats"),
         sql.Identifier(alias),
         sql.Literal(column.column_id),
     )

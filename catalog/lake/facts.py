@@ -7,7 +7,9 @@ kept under the newest snapshot of its lake: any commit, compaction included, beg
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import TypeVar, cast
 
@@ -20,11 +22,13 @@ KEPT = 4096
 
 _facts: OrderedDict[tuple[Hashable, ...], object] = OrderedDict()
 _lock = Lock()
+_moment: ContextVar[dict[str, int] | None] = ContextVar("moment", default=None)
+"""The newest snapshots seen so far, by lake, where one moment is held."""
 
 
 def of(catalog: Catalog, key: tuple[Hashable, ...], find: Callable[[], T]) -> T:
     """Return the fact named `key`, found by `find` where it is not known yet."""
-    whole = (catalog.metadata_schema, _newest(catalog), *key)
+    whole = (catalog.metadata_schema, newest(catalog), *key)
     with _lock:
         if whole in _facts:
             _facts.move_to_end(whole)
@@ -37,6 +41,36 @@ def of(catalog: Catalog, key: tuple[Hashable, ...], find: Callable[[], T]) -> T:
     return found
 
 
-def _newest(catalog: Catalog) -> int:
-    newest: int = rows(catalog, "SELECT max(snapshot_id) FROM {ducklake_snapshot}")[0][0]
-    return newest
+@contextmanager
+def at_one_moment() -> Iterator[None]:
+    """Ask each lake only once for its newest snapshot: what is read within is of one moment.
+
+    A commit meanwhile is seen next time, as it is where the same was read a little earlier.
+    """
+    token = _moment.set({})
+    try:
+        yield
+    finally:
+        _moment.reset(token)
+
+
+def newest(catalog: Catalog) -> int:
+    """Return the number of the lake's newest snapshot."""
+    seen = _moment.get()
+    if seen is None:
+        return _read_newest(catalog)
+    if catalog.metadata_schema not in seen:
+        seen[catalog.metadata_schema] = _read_newest(catalog)
+    return seen[catalog.metadata_schema]
+
+
+def saw(catalog: Catalog, snapshot_id: int) -> None:
+    """Take note of what was just read as the lake's newest snapshot."""
+    seen = _moment.get()
+    if seen is not None:
+        seen.setdefault(catalog.metadata_schema, snapshot_id)
+
+
+def _read_newest(catalog: Catalog) -> int:
+    found: int = rows(catalog, "SELECT max(snapshot_id) FROM {ducklake_snapshot}")[0][0]
+    return found

@@ -57,7 +57,7 @@ def create_indexes(catalog: Catalog) -> None:
     """Create what is missing. Safe to repeat."""
     with connection.cursor() as cursor:
         for text in (*INDEXES, MARKS):
-            cursor.execute(compose(catalog, text))
+            cursor.execute(compose(catalog.metadata_schema, text))
 
 
 def drop(catalog: Catalog) -> None:

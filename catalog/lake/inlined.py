@@ -18,7 +18,7 @@ from psycopg import sql
 from catalog.domain import Column, Table
 from catalog.lake.columns import columns_of
 from catalog.lake.evolution import Shape, is_reshaped, reshaped, shape_of
-from catalog.lake.metadata import Row, existing, rows
+from catalog.lake.metadata import LIVE, Row, existing, relation, rows
 from catalog.models import Catalog
 
 NAME_BYTES = 63
@@ -95,7 +95,7 @@ def inlined_rows(
     """
     wanted = [c for c in table.top_columns if column_ids is None or c.column_id in column_ids]
     found: list[Row] = []
-    for name, version in _versions(catalog, table.table_id):
+    for name, version in _live(catalog, snapshot_id, _versions(catalog, table.table_id)):
         begin = _begin(catalog, table.table_id, version, snapshot_id)
         if begin is not None:
             then = columns_of(catalog, begin, [table.table_id]).get(table.table_id, ())
@@ -118,6 +118,23 @@ def _versions(catalog: Catalog, table_id: int) -> list[tuple[str, int]]:
         {"table": table_id},
     )
     return [(name, version) for name, version in found]
+
+
+def _live(
+    catalog: Catalog, snapshot_id: int, versions: Sequence[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """Return the versions with live rows: mostly none, since rows are flushed into files."""
+    if not versions:
+        return []
+    text = "EXISTS (SELECT 1 FROM {inlined} WHERE {live})"
+    parts = [
+        sql.SQL(text).format(inlined=relation(catalog.metadata_schema, name), live=LIVE)
+        for name, _ in versions
+    ]
+    (found,) = rows(
+        catalog, "SELECT {parts}", {"snapshot": snapshot_id}, parts=sql.SQL(", ").join(parts)
+    )
+    return [version for version, has_rows in zip(versions, found, strict=True) if has_rows]
 
 
 def _begin(catalog: Catalog, table_id: int, version: int, snapshot_id: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from string import Formatter
 from typing import Any, LiteralString
 
@@ -37,39 +38,59 @@ def live_as(alias: LiteralString) -> sql.Composed:
     return text.format(name)
 
 
-def relation(catalog: Catalog, name: str) -> sql.Identifier:
+def relation(schema: str, name: str) -> sql.Identifier:
     """Return the quoted, qualified name of one metadata table."""
-    return sql.Identifier(catalog.metadata_schema, name)
+    return sql.Identifier(schema, name)
 
 
-def compose(catalog: Catalog, text: LiteralString, **parts: sql.Composable) -> sql.Composed:
-    """Return `text` with each `{ducklake_…}` qualified and `parts` put in."""
+def compose(schema: str, text: LiteralString, **parts: sql.Composable) -> sql.Composed:
+    """Return `text` with each `{ducklake_…}` qualified by the lake's schema and `parts` put in."""
     known: dict[str, sql.Composable] = {"live": LIVE} | parts
     for _, field, _, _ in Formatter().parse(text):
         if field and field not in known:
-            known[field] = relation(catalog, field)
+            known[field] = relation(schema, field)
     return sql.SQL(text).format(**known)
 
 
 def rows(
     catalog: Catalog,
-    text: LiteralString,
+    text: LiteralString | sql.Composable,
     parameters: Mapping[str, Any] | None = None,
     **parts: sql.Composable,
 ) -> list[Row]:
-    """Run one query over the lake's metadata and return its rows.
+    """Run one query over the lake's metadata and return its rows; `text` may be composed already.
 
     Raises `CatalogNotReady` where the lake has no metadata tables.
     """
     with connection.cursor() as cursor:
         try:
-            cursor.execute(compose(catalog, text, **parts), parameters or {})
+            cursor.execute(_composed(catalog, text, parts), parameters or {})
         except ProgrammingError as error:
             if isinstance(error.__cause__, psycopg.errors.UndefinedTable):
                 raise not_ready(catalog) from error
             raise
         found: list[Row] = cursor.fetchall()
         return found
+
+
+def _composed(
+    catalog: Catalog, text: LiteralString | sql.Composable, parts: Mapping[str, sql.Composable]
+) -> sql.Composable:
+    if isinstance(text, sql.Composable):
+        return text
+    if parts:
+        return compose(catalog.metadata_schema, text, **parts)
+    return _composed_once(catalog.metadata_schema, text)
+
+
+@lru_cache(maxsize=1024)
+def _composed_once(schema: str, text: LiteralString) -> sql.Composable:
+    return flat(compose(schema, text))
+
+
+def flat(composed: sql.Composed) -> sql.Composable:
+    """Return the same text as one piece: putting pieces together costs more than most answers."""
+    return sql.SQL(composed.as_string(None))
 
 
 def existing(catalog: Catalog, names: list[str]) -> frozenset[str]:

@@ -57,7 +57,7 @@ class Search:
                 " OR t.table_id IN (SELECT table_id FROM {columns} WHERE {live}"
                 " AND parent_column IS NULL AND strpos(lower(column_name), {word}) > 0)"
             )
-        columns = relation(catalog, "ducklake_column")
+        columns = relation(catalog.metadata_schema, "ducklake_column")
         return sql.SQL("(" + text + ")").format(word=word, columns=columns, live=LIVE)
 
 

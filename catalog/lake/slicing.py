@@ -6,15 +6,17 @@ snapshots, commit messages, views, macros and encryption keys do not exist in it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from functools import lru_cache
 from typing import Any, LiteralString
 
 from psycopg import sql
 
 from catalog.domain import Column, Snapshot, Table
 from catalog.lake.inlined import InlinedRows, deletes_table, inlined_rows
-from catalog.lake.metadata import Row, compose, existing, live_as, relation, rows
+from catalog.lake.metadata import Row, compose, flat, live_as, relation, rows
 from catalog.lake.paths import LakePath, key_of, root
 from catalog.lake.upkeep import undisturbed
 from catalog.models import Catalog
@@ -61,7 +63,7 @@ class SliceRows:
 
     In `ducklake_data_file` and `ducklake_delete_file`, `path` is the canonical object key and
     `path_is_relative` is false; encryption keys are left out. `ducklake_inlined_delete_<t>`
-    tables are among `tables`; inlined inserts are in `inlined`, as text.
+    tables are among `tables`; inlined inserts are in `inlined`, as text. Identifiers are text.
     """
 
     snapshot: Snapshot
@@ -103,34 +105,57 @@ COLUMNS: dict[str, LiteralString] = {
 }
 """The columns of each metadata table, in the specification's order."""
 
+NAMES = {name: tuple(c.strip() for c in text.split(",")) for name, text in COLUMNS.items()}
+
 OF_TABLES: LiteralString = "x.table_id = ANY(%(tables)s)"
 OF_COLUMNS: LiteralString = (
     "(x.table_id, x.column_id) IN"
     " (SELECT * FROM unnest(%(column_tables)s::bigint[], %(column_ids)s::bigint[]))"
 )
-OF_FILES: LiteralString = "x.table_id = ANY(%(tables)s) AND x.data_file_id = ANY(%(files)s)"
+OF_FILES: LiteralString = (
+    "x.table_id = ANY(%(tables)s) AND x.data_file_id = ANY(ARRAY(SELECT data_file_id FROM files))"
+)
+OF_MAPPINGS: LiteralString = "x.mapping_id = ANY(ARRAY(SELECT mapping_id FROM files))"
 OF_PARTITIONS: LiteralString = (
     "x.partition_id IN (SELECT partition_id FROM {ducklake_partition_info} p"
     " WHERE p.table_id = ANY(%(tables)s) AND {live_p})"
 )
 CONDITIONS: dict[str, LiteralString] = {
     "ducklake_column": OF_COLUMNS + " AND {live_x}",
-    "ducklake_column_mapping": OF_TABLES + " AND x.mapping_id = ANY(%(mappings)s)",
+    "ducklake_column_mapping": OF_TABLES + " AND " + OF_MAPPINGS,
     "ducklake_delete_file": OF_FILES + " AND {live_x}",
     "ducklake_file_column_stats": OF_COLUMNS + " AND " + OF_FILES,
     "ducklake_file_partition_value": OF_FILES,
-    "ducklake_name_mapping": "x.mapping_id = ANY(%(mappings)s)",
+    "ducklake_name_mapping": OF_MAPPINGS,
     "ducklake_partition_column": OF_PARTITIONS,
     "ducklake_partition_info": OF_TABLES + " AND {live_x}",
     "ducklake_schema": "{live_x} AND x.schema_id IN (SELECT schema_id FROM {ducklake_table} t"
     " WHERE t.table_id = ANY(%(tables)s) AND {live_t})",
     "ducklake_schema_versions": OF_TABLES + " AND x.begin_snapshot <= %(snapshot)s",
-    "ducklake_snapshot": "x.snapshot_id = %(snapshot)s",
     "ducklake_table": OF_TABLES + " AND {live_x}",
     "ducklake_table_column_stats": OF_COLUMNS,
     "ducklake_table_stats": OF_TABLES,
 }
-"""Which rows of each metadata table belong to a slice."""
+"""Which rows of each metadata table belong to a slice, once its data files are known."""
+
+LIVE_FILES: LiteralString = (
+    "WITH files AS MATERIALIZED (SELECT {columns} FROM {ducklake_data_file} x"
+    " WHERE x.table_id = ANY(%(tables)s) AND {live_x} AND (x.table_id = ANY(%(whole)s)"
+    " OR x.data_file_id = ANY(%(some)s)"
+    " OR EXISTS (SELECT 1 FROM unnest(%(later_tables)s::bigint[], %(later)s::bigint[])"
+    "  AS later(t, first) WHERE x.table_id = later.t AND x.data_file_id >= later.first)))"
+    " SELECT 'ducklake_data_file', json_build_array({columns})::text FROM files x"
+)
+"""The live data files: all of a table, or the selected ones."""
+
+OTHERS: LiteralString = (
+    " UNION ALL SELECT {name}, json_build_array({columns})::text FROM {source} x WHERE {condition}"
+)
+DELETES: LiteralString = (
+    " UNION ALL SELECT 'inlined deletes', json_build_array(c.relname)::text FROM pg_class c"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = {lake} AND c.relname = ANY(%(deletes)s)"
+)
 
 
 def slice_rows(catalog: Catalog, snapshot: Snapshot, selections: Sequence[Selection]) -> SliceRows:
@@ -144,17 +169,47 @@ def slice_rows(catalog: Catalog, snapshot: Snapshot, selections: Sequence[Select
 
 def _slice_rows(catalog: Catalog, snapshot: Snapshot, selections: Sequence[Selection]) -> SliceRows:
     parameters = _parameters(snapshot, selections)
-    files = _files(catalog, selections, parameters)
-    parameters["files"] = [row[0] for row in files.rows]
-    parameters["mappings"] = list({row[14] for row in files.rows if row[14] is not None})
-    found = {"ducklake_data_file": files}
-    for name, condition in CONDITIONS.items():
-        found[name] = _read(catalog, name, condition, parameters)
+    found = {name: MetadataRows(columns) for name, columns in NAMES.items()}
+    found["ducklake_snapshot"].rows.append(astuple(snapshot))
+    deletes = []
+    for name, row in rows(catalog, _statement(catalog.metadata_schema), parameters):
+        values = tuple(json.loads(row))
+        if name in found:
+            found[name].rows.append(values)
+        else:
+            deletes.append(values[0])
     prefixes = {s.table.table_id: s.table.prefix for s in selections}
-    found["ducklake_delete_file"] = _canonical(catalog, found["ducklake_delete_file"], prefixes)
-    for name in existing(catalog, [deletes_table(s.table.table_id) for s in selections]):
-        found[name] = _inlined_deletes(catalog, name, parameters)
+    for name in ("ducklake_data_file", "ducklake_delete_file"):
+        found[name] = _canonical(catalog, found[name], prefixes)
+    files = [row[0] for row in found["ducklake_data_file"].rows]
+    for name in deletes:
+        found[name] = _inlined_deletes(catalog, name, parameters | {"files": files})
     return SliceRows(snapshot, found, _inlined(catalog, snapshot, selections))
+
+
+@lru_cache(maxsize=512)
+def _statement(schema: str) -> sql.Composable:
+    """Return the one statement that reads all rows of a slice: each with its table, as JSON.
+
+    Sixteen statements were sixteen round trips, and their composing cost more than their answers.
+    """
+    parts = {name: live_as(name[-1]) for name in ("live_x", "live_t", "live_p")}
+    columns = {name: sql.SQL(text) for name, text in COLUMNS.items()}
+    files = columns["ducklake_data_file"]
+    texts = [compose(schema, LIVE_FILES, columns=files, **parts)]
+    texts += [
+        compose(
+            schema,
+            OTHERS,
+            name=sql.Literal(name),
+            columns=columns[name],
+            source=relation(schema, name),
+            condition=compose(schema, condition, **parts),
+        )
+        for name, condition in CONDITIONS.items()
+    ]
+    texts.append(compose(schema, DELETES, lake=sql.Literal(schema)))
+    return flat(sql.SQL("").join(texts))
 
 
 def _parameters(snapshot: Snapshot, selections: Sequence[Selection]) -> dict[str, Any]:
@@ -163,36 +218,18 @@ def _parameters(snapshot: Snapshot, selections: Sequence[Selection]) -> dict[str
         for selection in selections
         for column in selection.selected_columns
     ]
+    later = [s for s in selections if s.later_file_id is not None]
     return {
         "snapshot": snapshot.snapshot_id,
-        "tables": [selection.table.table_id for selection in selections],
+        "tables": [s.table.table_id for s in selections],
         "column_tables": [table_id for table_id, _ in pairs],
         "column_ids": [column_id for _, column_id in pairs],
+        "whole": [s.table.table_id for s in selections if s.data_file_ids is None],
+        "some": [i for s in selections for i in s.data_file_ids or ()],
+        "later_tables": [s.table.table_id for s in later],
+        "later": [s.later_file_id for s in later],
+        "deletes": [deletes_table(s.table.table_id) for s in selections],
     }
-
-
-def _files(
-    catalog: Catalog, selections: Sequence[Selection], parameters: dict[str, Any]
-) -> MetadataRows:
-    """Return the live data files: all of a table, or the selected ones."""
-    later = [s for s in selections if s.later_file_id is not None]
-    files = _read(
-        catalog,
-        "ducklake_data_file",
-        "{live_x} AND (x.table_id = ANY(%(whole)s)"
-        " OR (x.table_id = ANY(%(tables)s) AND x.data_file_id = ANY(%(some)s))"
-        " OR EXISTS (SELECT 1 FROM unnest(%(later_tables)s::bigint[], %(later)s::bigint[])"
-        "  AS later(t, first) WHERE x.table_id = later.t AND x.data_file_id >= later.first))",
-        parameters
-        | {
-            "whole": [s.table.table_id for s in selections if s.data_file_ids is None],
-            "some": [i for s in selections for i in s.data_file_ids or ()],
-            "later_tables": [s.table.table_id for s in later],
-            "later": [s.later_file_id for s in later],
-        },
-    )
-    prefixes = {s.table.table_id: s.table.prefix for s in selections}
-    return _canonical(catalog, files, prefixes)
 
 
 def _canonical(catalog: Catalog, found: MetadataRows, prefixes: dict[int, str]) -> MetadataRows:
@@ -218,7 +255,7 @@ def _inlined_deletes(catalog: Catalog, name: str, parameters: dict[str, Any]) ->
         "SELECT file_id, row_id, begin_snapshot FROM {deletes}"
         " WHERE file_id = ANY(%(files)s) AND begin_snapshot <= %(snapshot)s",
         parameters,
-        deletes=relation(catalog, name),
+        deletes=relation(catalog.metadata_schema, name),
     )
     return MetadataRows(("file_id", "row_id", "begin_snapshot"), found)
 
@@ -235,24 +272,3 @@ def _inlined(
         )
         for selection in selections
     )
-
-
-def _read(
-    catalog: Catalog, name: str, condition: LiteralString, parameters: dict[str, Any]
-) -> MetadataRows:
-    columns = COLUMNS[name]
-    found = rows(
-        catalog,
-        "SELECT {columns} FROM {source} x WHERE {condition}",
-        parameters,
-        columns=sql.SQL(columns),
-        source=relation(catalog, name),
-        condition=compose(
-            catalog,
-            condition,
-            live_x=live_as("x"),
-            live_t=live_as("t"),
-            live_p=live_as("p"),
-        ),
-    )
-    return MetadataRows(tuple(c.strip() for c in columns.split(",")), found)

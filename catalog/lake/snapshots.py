@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catalog.domain import Snapshot
+from catalog.lake import facts
 from catalog.lake.metadata import not_ready, rows
 from catalog.models import Catalog
 from problems import Problem
@@ -43,7 +44,9 @@ def latest_snapshot(catalog: Catalog) -> Snapshot:
     )
     if not found:
         raise not_ready(catalog)
-    return Snapshot(*found[0])
+    newest = Snapshot(*found[0])
+    facts.saw(catalog, newest.snapshot_id)
+    return newest
 
 
 def snapshot(catalog: Catalog, snapshot_id: int) -> Snapshot:

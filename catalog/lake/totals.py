@@ -13,6 +13,8 @@ from catalog.lake.search import EVERYTHING
 from catalog.lake.tables import SIZES, Choice, chosen
 from catalog.models import Catalog
 
+OF_CHOSEN = "table_id IN (SELECT table_id FROM chosen)"
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -53,6 +55,10 @@ def _counted(
         live_table=live_as("t"),
         live_schema=live_as("s"),
         condition=condition,
-        sizes=compose(catalog, SIZES, chosen=sql.SQL("table_id IN (SELECT table_id FROM chosen)")),
+        sizes=compose(
+            catalog.metadata_schema,
+            SIZES,
+            chosen=sql.SQL("table_id IN (SELECT table_id FROM chosen)"),
+        ),
     )
     return Totals(*found[0])

@@ -157,7 +157,7 @@ def test_it_slices_only_what_was_selected(written_lake: WrittenLake) -> None:
     files = tables["ducklake_data_file"]
     assert [row[0] for row in files.rows] == [0]
     assert files.rows[0][files.columns.index("path")].startswith(table.prefix)
-    assert {row[1] for row in tables["ducklake_table"].rows} == {table.table_uuid}
+    assert {row[1] for row in tables["ducklake_table"].rows} == {str(table.table_uuid)}
     assert [row[5] for row in tables["ducklake_column"].rows] == ["i"]
     assert len(tables["ducklake_delete_file"].rows) == 1
     assert {row[2] for row in tables["ducklake_file_column_stats"].rows} == {1}

@@ -70,16 +70,15 @@ def test_it_answers_from_files_that_were_rewritten_since_it_was_planned(
 def test_it_reads_again_when_files_are_merged_between_two_reads(
     history: list[int], written_lake: WrittenLake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = slicing._files
+    read = slicing._inlined
     merged: list[object] = []
 
     def merging(*given: object) -> object:
-        found = read(*given)  # type: ignore[arg-type]
         if not merged:
             merged.append(written_lake.run("CALL ducklake_flush_inlined_data('lake')"))
-        return found
+        return read(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(slicing, "_files", merging)
+    monkeypatch.setattr(slicing, "_inlined", merging)
     newest = written_lake.snapshot
     table = written_lake.table()
     rows = lake.slice_rows(written_lake.catalog, newest, [lake.Selection(table)])
