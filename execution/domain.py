@@ -85,6 +85,15 @@ class TableName:
 
 
 @dataclass(frozen=True, slots=True)
+class TableReference:
+    """One place of the text that names a table; `location` is the byte where the name begins."""
+
+    name: TableName
+    location: int
+    is_aliased: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GatedQuery:
     """Text that passed the gate: one SELECT of listed functions over named tables.
 
@@ -92,7 +101,7 @@ class GatedQuery:
     what people compare. `tables` are the names as spelled, CTEs excluded, without duplicates.
     `digest` is the same for texts that the parser cannot tell apart. `is_repeatable` says that
     the same rows always give the same answer, or one that the text allows as well: nothing reads
-    the clock, draws lots or takes a sample.
+    the clock, draws lots or takes a sample. `references` are all places that name `tables`.
     """
 
     sql: str
@@ -101,6 +110,7 @@ class GatedQuery:
     functions: frozenset[str]
     digest: str = ""
     is_repeatable: bool = False
+    references: tuple[TableReference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

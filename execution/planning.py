@@ -14,6 +14,7 @@ from execution.bind import HiddenTable, bind
 from execution.circumstances import circumstances_of
 from execution.domain import CatalogPin, Estimate, GatedQuery, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
+from execution.expansion import expanded
 from execution.extracts import offers
 from execution.extracts.domain import Offer, Unavailable
 from execution.placement import place
@@ -105,6 +106,7 @@ def plan(
     named = [name for name in (default_catalog, *(snapshots or {})) if name]
     with steps.plan("resolve"):
         lakes = lakes_of(workspace, default_catalog, snapshots or {})
+        query = expanded(actor, query, lakes)
         known = candidates(query.tables, lakes)
     with steps.plan("decide"):
         answers = _ask(actor, workspace, lakes.catalogs, known, purpose)
@@ -119,7 +121,7 @@ def plan(
     ]
     with steps.plan("bind"):
         bound = bind(
-            sql,
+            query.sql,
             [hidden for _, hidden in tables],
             resolution.search_path,
             principal=str(actor.id),
@@ -131,7 +133,7 @@ def plan(
     with steps.plan("decide"):
         decided = _decide(actor, answers, resolution, cost, purpose)
     asked = offers.Asked(
-        workspace, sql, query.functions, resolution.search_path, principal=str(actor.id)
+        workspace, query.sql, query.functions, resolution.search_path, principal=str(actor.id)
     )
     extracts = _extracts(actor, asked, requested, decided, tables)
     with steps.plan("place"):

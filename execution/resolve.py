@@ -32,6 +32,7 @@ MAIN = "main"
 FILE_ENDINGS = (".parquet", ".csv", ".json", ".arrow", ".gz", ".zst", ".db", ".duckdb", ".xlsx")
 
 IsVisible = Callable[["Candidate"], bool]
+Place = tuple[Catalog | None, str]
 
 
 class AmbiguousTable(Problem):
@@ -62,6 +63,7 @@ class Lakes:
     """Why a catalog could not be read, by its name: raised only to those who may see it."""
     _pinned: dict[str, Snapshot] = field(default_factory=dict)
     _tables: dict[tuple[str, str, str], Candidate | None] = field(default_factory=dict)
+    _views: dict[tuple[str, str, str], lake.View | None] = field(default_factory=dict)
 
     def named(self, name: str) -> Catalog | None:
         """Return the catalog called `name`."""
@@ -82,6 +84,18 @@ class Lakes:
         if key not in self._tables:
             self._tables[key] = self._read(catalog, schema, name)
         return self._tables[key]
+
+    def view(self, catalog: Catalog, schema: str, name: str) -> lake.View | None:
+        """Return the view of that name, whoever may see it."""
+        key = (catalog.name, fold(schema), fold(name))
+        if key not in self._views:
+            is_readable = catalog.name not in self.failed
+            self._views[key] = (
+                lake.view(catalog, self.snapshot(catalog).snapshot_id, schema, name)
+                if is_readable
+                else None
+            )
+        return self._views[key]
 
     def _read(self, catalog: Catalog, schema: str, name: str) -> Candidate | None:
         if catalog.name in self.failed:
@@ -162,20 +176,20 @@ def resolve(
     return Resolution(_once(chosen.values()), _search_path(chosen, lakes))
 
 
-def _groups(name: TableName, lakes: Lakes) -> list[list[Candidate]]:
-    """Return what `name` may stand for, in groups: the first group with a visible one counts."""
+def places_of(name: TableName, lakes: Lakes) -> list[list[Place]]:
+    """Return the schemas in which `name` is looked for, in groups of equal standing."""
     if name.catalog:
-        catalog = lakes.named(name.catalog)
-        return [_found(lakes, [(catalog, name.schema or MAIN)], name.table)]
+        return [[(lakes.named(name.catalog), name.schema or MAIN)]]
     if name.schema:
         holders = [lakes.default] if lakes.default else lakes.catalogs
-        places = [(lakes.named(name.schema), MAIN), *((c, name.schema) for c in holders)]
-        return [_found(lakes, places, name.table)]
+        return [[(lakes.named(name.schema), MAIN), *((c, name.schema) for c in holders)]]
     others = [(c, MAIN) for c in lakes.catalogs if c is not lakes.default]
-    return [
-        _found(lakes, [(lakes.default, MAIN)], name.table),
-        _found(lakes, others, name.table),
-    ]
+    return [[(lakes.default, MAIN)], [*others]]
+
+
+def _groups(name: TableName, lakes: Lakes) -> list[list[Candidate]]:
+    """Return what `name` may stand for, in groups: the first group with a visible one counts."""
+    return [_found(lakes, places, name.table) for places in places_of(name, lakes)]
 
 
 def _found(

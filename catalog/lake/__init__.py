@@ -24,6 +24,7 @@ from catalog.lake.summaries import ColumnSummary, column_summaries
 from catalog.lake.tables import Choice, labels, page, schemas, table, table_by_uuid, tables
 from catalog.lake.totals import Totals, totals
 from catalog.lake.upkeep import CatalogBusy
+from catalog.lake.views import View, view, views
 
 __all__ = [
     "EVERYTHING",
@@ -41,6 +42,7 @@ __all__ = [
     "State",
     "Totals",
     "UnknownSnapshot",
+    "View",
     "at_one_moment",
     "column_summaries",
     "committed_with",
@@ -61,4 +63,6 @@ __all__ = [
     "tables",
     "totals",
     "unchanged_since",
+    "view",
+    "views",
 ]

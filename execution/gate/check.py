@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from execution.domain import GatedQuery, TableName
+from execution.domain import GatedQuery, TableName, TableReference
 from execution.gate import functions, grammar, parser
 from execution.gate.refusal import RefusalCode, SqlRefused
 
@@ -43,6 +43,7 @@ def check(sql: str, *, also: frozenset[str] = frozenset()) -> GatedQuery:
         frozenset(walk.functions),
         digest=parsed.digest,
         is_repeatable=not walk.samples and functions.is_repeatable(walk.functions - also),
+        references=tuple(walk.references),
     )
 
 
@@ -60,6 +61,7 @@ class _Walk:
     sql: str
     also: frozenset[str] = frozenset()
     tables: dict[tuple[str, str, str], TableName] = field(default_factory=dict)
+    references: list[TableReference] = field(default_factory=list)
     functions: set[str] = field(default_factory=set)
     stack: list[_Visit] = field(default_factory=list)
     nodes: int = 0
@@ -196,6 +198,8 @@ class _Walk:
         is_cte = key[2] in ctes and not key[0] and key[1] in {"", "recurring"}
         if not is_cte:
             self.tables.setdefault(key, name)
+            place = TableReference(name, ref["query_location"], bool(ref["alias"]))
+            self.references.append(place)
 
     def visit_table_function(self, value: dict[str, Any], ctes: frozenset[str], depth: int) -> None:
         """Visit a function in FROM: only those that read nothing but their arguments."""

@@ -10,6 +10,7 @@ import pytest
 from accounts.domain import Actor
 from catalog.lake.paths import PathOutsidePrefix
 from catalog.selectors import UnknownTable
+from execution.expansion import ViewNotSafe
 from tests.catalog.lakes import WrittenLake, written_lake
 from tests.execution.lakes import answer, built, locked, plan
 from tests.security.corpus import Attack, by_id, runs
@@ -32,6 +33,7 @@ STORED = {
         "SELECT * FROM lake.main.peep",
     ),
 }
+REFUSED = {"CATALOG-03": ViewNotSafe, "CATALOG-04": UnknownTable}
 STRANGE = "sales\"; ATTACH '/x' AS y; --"
 
 
@@ -60,8 +62,10 @@ def test_it_carries_no_stored_code(
 ) -> None:
     code, use = STORED[attack.id]
     written_lake.run("CREATE TABLE sales AS SELECT range AS id FROM range(100)", code)
-    with pytest.raises(UnknownTable):
+    with pytest.raises(REFUSED[attack.id]) as refused:
         plan(analyst, workspace, use)
+    if attack.id == "CATALOG-03":
+        assert attack.expected == f"refuse:{refused.value.extra['reason_code']}"
     found = plan(analyst, workspace, "SELECT sum(id) FROM sales")
     text = json.dumps(built(found, written_lake).slices)
     assert "read_text" not in text
