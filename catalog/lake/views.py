@@ -59,8 +59,8 @@ def _rows(
 
 
 def _view(row: Row) -> View:
-    *start, aliases = row
-    return View(*start, columns=_aliases(aliases or ""))
+    view_id, schema, name, dialect, text, aliases = row
+    return View(view_id, schema, name, dialect, text, _aliases(aliases or ""))
 
 
 def _aliases(text: str) -> tuple[str, ...]:

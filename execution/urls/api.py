@@ -5,6 +5,7 @@ from django.urls import path
 from execution.api.delegation import ManifestView, ReceiptView
 from execution.api.events import QueryEventsView
 from execution.api.predictions import ResetPredictionsView
+from execution.api.profiles import TableProfileView
 from execution.api.queries import PlansView, QueriesView, QueryCancelView, QueryView
 from execution.api.results import ResultView
 from execution.api.saved import SavedQueriesView, SavedQueryView
@@ -17,6 +18,11 @@ urlpatterns = [
         "devices/<uuid:device_id>/reset-predictions",
         ResetPredictionsView.as_view(),
         name="api-device-reset-predictions",
+    ),
+    path(
+        f"{WORKSPACE}/catalogs/<str:catalog>/tables/<str:schema>/<str:table>/profile",
+        TableProfileView.as_view(),
+        name="table-profile",
     ),
     path(f"{WORKSPACE}/plans", PlansView.as_view(), name="plans"),
     path(f"{WORKSPACE}/queries", QueriesView.as_view(), name="queries"),
