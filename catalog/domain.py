@@ -59,6 +59,7 @@ class JobKind(StrEnum):
     DROP_CATALOG = "drop_catalog"
     INGEST = "ingest"
     INITIALIZE = "initialize"
+    MAINTAIN = "maintain"
     PREVIEW = "preview"
     ROLL_BACK = "roll_back"
     STATEMENTS = "statements"

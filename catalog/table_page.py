@@ -90,6 +90,11 @@ class TablePage:
         return self._may(Action.TABLE_TAG)
 
     @property
+    def may_maintain(self) -> bool:
+        """Tell whether the person may see to the upkeep of the table."""
+        return self._may(Action.TABLE_MAINTAIN)
+
+    @property
     def may_query(self) -> bool:
         """Tell whether the person may query the table."""
         return self._may(Action.TABLE_QUERY)

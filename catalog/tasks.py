@@ -7,7 +7,8 @@ from uuid import UUID
 from celery import shared_task
 
 from catalog import services
-from catalog.services import transfers
+from catalog.maintenance import schedule
+from catalog.services import maintenance, transfers
 
 
 @shared_task(name="catalog.run_jobs")
@@ -44,3 +45,10 @@ def sweep_jobs() -> int:
 def retire_bucket_keys() -> int:
     """Remove the keys of buckets that were rotated and sign nothing any more."""
     return services.retire_bucket_keys()
+
+
+@shared_task(name="catalog.maintain")
+def maintain() -> int:
+    """Begin the upkeep that is due, and go on with what was left."""
+    maintenance.resume()
+    return schedule.begin_due(lambda catalog: maintenance.start_scheduled(catalog=catalog))

@@ -17,16 +17,22 @@ class ExecutionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the check that `up` and `demo` run first, and who checks the SQL of policies."""
+        """Register what `up` and `demo` check first, and what rooms below ask of this one."""
+        from catalog.maintenance import leases  # noqa: PLC0415 - needs the models
+        from catalog.maintenance import recorded as reads  # noqa: PLC0415 - as above
         from catalog.tables import dependents  # noqa: PLC0415 - needs the models
         from execution.dependents import SavedQueries  # noqa: PLC0415 - as above
-        from execution.expressions import EngineExpressions  # noqa: PLC0415 - needs the models
+        from execution.expressions import EngineExpressions  # noqa: PLC0415 - as above
+        from execution.leases import QueryLeases  # noqa: PLC0415 - as above
+        from execution.reads import QueryReads  # noqa: PLC0415 - as above
         from execution.recorded import QueryRecordings  # noqa: PLC0415 - as above
         from governance import expressions, recorded  # noqa: PLC0415 - as above
 
         checks.register(check_isolation, "isolation")
         expressions.register(EngineExpressions())
         recorded.register(QueryRecordings())
+        leases.register(QueryLeases())
+        reads.register(QueryReads())
         dependents.register(SavedQueries())
 
 

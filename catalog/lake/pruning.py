@@ -136,8 +136,10 @@ def _deletes(
         "SELECT coalesce(sum(delete_count), 0)::bigint, coalesce(sum("
         "  least(file_size_bytes, %(guess)s)"
         "  + greatest(0, file_size_bytes - coalesce(footer_size, 0) - %(frame)s)), 0)::bigint"
-        " FROM {ducklake_delete_file} WHERE table_id = %(table)s"
-        " AND (%(files)s::bigint[] IS NULL OR data_file_id = ANY(%(files)s::bigint[])) AND {live}",
+        " FROM {ducklake_delete_file} d WHERE table_id = %(table)s"
+        " AND (%(files)s::bigint[] IS NULL OR data_file_id = ANY(%(files)s::bigint[])) AND {live}"
+        " AND EXISTS (SELECT 1 FROM {ducklake_data_file} f"
+        "  WHERE f.data_file_id = d.data_file_id AND {live_file})",
         {
             "table": table.table_id,
             "files": ids,
@@ -145,5 +147,6 @@ def _deletes(
             "guess": FOOTER_GUESS_BYTES,
             "frame": FRAME_BYTES,
         },
+        live_file=live_as("f"),
     )
     return int(found[0][0]), int(found[0][1])

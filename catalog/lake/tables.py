@@ -30,7 +30,8 @@ SIZES: LiteralString = (
     "  {ducklake_inlined_data_tables} n WHERE n.table_id = s.table_id)) i USING (table_id)"
     " LEFT JOIN (SELECT table_id, sum(delete_count)::bigint AS deleted"
     "  FROM {ducklake_delete_file} WHERE {live}"
-    "  AND {chosen} GROUP BY table_id) d"
+    "  AND {chosen} AND data_file_id IN (SELECT data_file_id"  # ended files keep their delete files
+    "   FROM {ducklake_data_file} WHERE {live} AND {chosen}) GROUP BY table_id) d"
     "  ON d.table_id = f.table_id"
 )
 """A table's rows, files and bytes. Rows are minus what delete files delete, and with an estimate of

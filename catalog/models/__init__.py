@@ -8,6 +8,11 @@ from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
 from catalog.models.ingest import IngestBatch, IngestPayload, IngestSetting
 from catalog.models.jobs import Job, JobQuerySet
+from catalog.models.maintenance import (
+    MaintenancePolicy,
+    MaintenanceRun,
+    MaintenanceRunQuerySet,
+)
 from catalog.models.snapshot_tags import SnapshotTag
 from catalog.models.transfers import Transfer
 
@@ -21,6 +26,9 @@ __all__ = [
     "IngestSetting",
     "Job",
     "JobQuerySet",
+    "MaintenancePolicy",
+    "MaintenanceRun",
+    "MaintenanceRunQuerySet",
     "SnapshotTag",
     "Transfer",
 ]

@@ -6,7 +6,7 @@ The row is the queue. A broker message only says "look now"; without one, the sw
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ import structlog
 from celery import current_app
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -28,6 +28,7 @@ from catalog import lake, storage
 from catalog.domain import JobKind, JobState, TransferState
 from catalog.ingest import groups, wake
 from catalog.ingest.domain import BatchState
+from catalog.maintenance import steps
 from catalog.models import Catalog, IngestBatch, Job, Transfer
 from catalog.writable import check_writable
 from catalog.writer import process
@@ -39,7 +40,18 @@ from problems import Conflict, Problem
 logger = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
+UPKEEP_WAITS = timedelta(seconds=20)
+"""So long a step of upkeep lets whatever else is queued go first."""
+
 POLL_SECONDS = 0.2
+
+
+_followers: dict[JobKind, Callable[[Job], None]] = {}
+
+
+def follow(kind: JobKind, then: Callable[[Job], None]) -> None:
+    """Have `then` called in the transaction that ends a job of `kind`, however it ended."""
+    _followers[kind] = then
 
 
 class IdempotencyConflict(Conflict):
@@ -140,10 +152,8 @@ def run_next_job(catalog: Catalog) -> Job | None:
     commit carries its mark, so what was committed is found and never repeated.
     """
     groups.form_group(catalog)
-    unfinished = Job.objects.filter(
-        catalog=catalog, state__in=[JobState.QUEUED, JobState.RUNNING]
-    ).order_by("created_at", "id")
-    job = unfinished.first()
+    unfinished = Job.objects.filter(catalog=catalog, state__in=[JobState.QUEUED, JobState.RUNNING])
+    job = unfinished.order_by(_yields(), "created_at", "id").first()
     if job is None:
         return None
     job.catalog = catalog
@@ -156,6 +166,12 @@ def run_next_job(catalog: Catalog) -> Job | None:
     else:
         finish_job(job=job, outcome=_carried_out(job))
     return job
+
+
+def _yields() -> Case:
+    """Return the order's first part: upkeep lets others go first, but not for ever."""
+    patient = Q(kind=JobKind.MAINTAIN, created_at__gt=timezone.now() - UPKEEP_WAITS)
+    return Case(When(patient, then=Value(1)), default=Value(0))
 
 
 @audit.service
@@ -192,6 +208,8 @@ def finish_job(*, job: Job, outcome: Outcome) -> None:
     job.save(
         update_fields=["state", "result", "problem", "progress", "heartbeat_at", "finished_at"]
     )
+    if job.state != JobState.QUEUED and (follow := _followers.get(JobKind(job.kind))):
+        follow(job)
 
 
 def _told(job: Job, result: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -248,27 +266,34 @@ def _announce(job: Job) -> None:
 
 def _carried_out(job: Job) -> Outcome:
     if job.attempts > MAX_ATTEMPTS and job.kind != JobKind.INGEST:
-        last = len(job.arguments.get("statements", [None])) - 1
-        if (done := _committed(job, last)) is not None:
-            return Outcome({"snapshot_id": done, "rows": None, "repeated": True})
-        problem = {
-            "code": "writer-gone",
-            "detail": f"The writer died {MAX_ATTEMPTS} times while it did this; it was given up.",
-            "hint": "Nothing of it was committed unless the table's history says so.",
-        }
-        return Outcome(None, problem)
+        return _given_up(job)
     try:
         match job.kind:
             case JobKind.DROP_CATALOG:
                 return _dropped(job.catalog)
             case JobKind.INITIALIZE:
                 return _initialized(job)
+            case JobKind.MAINTAIN:
+                return steps.carry_out(job, lambda progress: _heard(job, progress))
             case _:
                 run = groups.carry_out if job.kind == JobKind.INGEST else process.run
                 return run(job, lambda progress: _heard(job, progress))
     except Problem as problem:
         is_passing = isinstance(problem, storage.StorageUnreachable)
         return Outcome(None, problem.as_dict(), retryable=is_passing)
+
+
+def _given_up(job: Job) -> Outcome:
+    """Return how a job ends whose writers all died: well, where one had committed it."""
+    last = len(job.arguments.get("statements", [None])) - 1
+    if (done := _committed(job, last)) is not None:
+        return Outcome({"snapshot_id": done, "rows": None, "repeated": True})
+    problem = {
+        "code": "writer-gone",
+        "detail": f"The writer died {MAX_ATTEMPTS} times while it did this; it was given up.",
+        "hint": "Nothing of it was committed unless the table's history says so.",
+    }
+    return Outcome(None, problem)
 
 
 def _committed(job: Job, step: int) -> int | None:

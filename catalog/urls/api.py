@@ -19,6 +19,12 @@ from catalog.api.lifecycle import (
     DroppedCatalogsView,
     RestoreCatalogView,
 )
+from catalog.api.maintenance import (
+    CatalogMaintenanceView,
+    MaintenanceRunsView,
+    MaintenanceRunView,
+    TableMaintenanceView,
+)
 from catalog.api.rows import BatchView, RowsView, SchemaModeView
 from catalog.api.tables import TablesView, TableView
 from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
@@ -83,6 +89,14 @@ urlpatterns: list[URLPattern] = [
     ),
     path(f"{TABLE}/tags/<str:tag>", TableTagView.as_view(), name="api-table-tag"),
     path(f"{CATALOG}/tags/<str:tag>", CatalogTagView.as_view(), name="api-catalog-tag"),
+    path(f"{CATALOG}/maintenance", CatalogMaintenanceView.as_view(), name="api-maintenance"),
+    path(f"{CATALOG}/maintenance/runs", MaintenanceRunsView.as_view(), name="api-upkeep-runs"),
+    path(f"{TABLE}/maintenance", TableMaintenanceView.as_view(), name="api-table-maintenance"),
+    path(
+        "workspaces/<str:workspace>/maintenance/<uuid:run>",
+        MaintenanceRunView.as_view(),
+        name="api-upkeep-run",
+    ),
     path(f"{CATALOG}/snapshots", SnapshotsView.as_view(), name="api-snapshots"),
     path(f"{CATALOG}/uploads", UploadsView.as_view(), name="api-uploads"),
     path(f"{CATALOG}/transfers", TransfersView.as_view(), name="api-transfers"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog import lifecycle_views, views
+from catalog import lifecycle_views, maintenance_views, views
 
 PLACE = "w/<slug:workspace>/catalog"
 
@@ -20,7 +20,27 @@ urlpatterns = [
         lifecycle_views.restore_catalog,
         name="page-catalog-restore",
     ),
+    path(
+        f"{PLACE}/<str:catalog>/maintenance",
+        maintenance_views.catalog_maintenance,
+        name="page-catalog-maintenance",
+    ),
+    path(
+        "w/<slug:workspace>/maintenance/<uuid:run>",
+        maintenance_views.maintenance_run,
+        name="page-upkeep-run",
+    ),
+    path(
+        "w/<slug:workspace>/maintenance/<uuid:run>/cancel",
+        maintenance_views.cancel_maintenance,
+        name="page-upkeep-cancel",
+    ),
     path(f"{PLACE}/<str:catalog>/<str:schema>/<str:table>", views.table, name="page-table"),
+    path(
+        f"{PLACE}/<str:catalog>/<str:schema>/<str:table>/maintenance",
+        maintenance_views.table_maintenance,
+        name="page-table-maintenance",
+    ),
     path(
         f"{PLACE}/<str:catalog>/<str:schema>/<str:table>/describe",
         views.describe_table,

@@ -17,7 +17,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from catalog.writer import definitions, files
+from catalog.writer import definitions, files, upkeep
 from catalog.writer.problems import BadInput, redacted
 from catalog.writer.session import Lake, Spec
 
@@ -91,6 +91,7 @@ _ACTIONS = {
     "create_table": files.create_table,
     "define": definitions.define,
     "initialize": _initialize,
+    "maintain": upkeep.maintain,
     "preview": files.preview,
     "roll_back": definitions.roll_back,
     "statements": _statements,

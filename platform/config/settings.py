@@ -237,6 +237,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # PostgreSQL rows are the queue; a message only says "look now"
 CELERY_TASK_DEFAULT_QUEUE = "query"
 CELERY_TASK_ROUTES = {
+    "catalog.maintain": {"queue": "upkeep"},
     "catalog.*": {"queue": "catalog"},
     "execution.run_queries": {"queue": "query"},
     "execution.write_extracts": {"queue": "query"},
@@ -263,6 +264,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "expire-transfers": {"task": "catalog.expire_transfers", "schedule": 600.0},
     "retire-bucket-keys": {"task": "catalog.retire_bucket_keys", "schedule": 3600.0},
     "expire-batches": {"task": "catalog.expire_batches", "schedule": 300.0},
+    "maintain": {"task": "catalog.maintain", "schedule": 15.0, "options": {"expires": 30}},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
@@ -286,6 +288,10 @@ QUERY_MEMORY_BYTES = env.number("QUERY_MEMORY_BYTES", 0)
 """What the queries of one worker machine may hold together; 0 is 60 % of its memory."""
 EXTRACT_TTL_SECONDS = env.number("EXTRACT_TTL_SECONDS", 24 * 3600)
 GRANT_TTL_SECONDS = env.number("GRANT_TTL_SECONDS", 600)
+MAINTENANCE_SAFE_SECONDS = env.number("MAINTENANCE_SAFE_SECONDS", 3600)
+"""No replaced file of a lake is deleted sooner, whoever reads."""
+MAINTENANCE_ORPHAN_SECONDS = env.number("MAINTENANCE_ORPHAN_SECONDS", 7 * 24 * 3600)
+"""How old an object in a lake's prefix that no metadata names must be to be deleted."""
 HEARTBEAT_TIMEOUT_SECONDS = env.number("HEARTBEAT_TIMEOUT_SECONDS", 10)
 
 DEMO_SCALE = float(env.text("DEMO_SCALE", "0.1"))

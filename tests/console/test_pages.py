@@ -81,6 +81,22 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
         (404, 404, 404, 404, 404, 302),
     ),
     "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
+    "page-catalog-maintenance": (
+        "GET",
+        f"{W}/catalog/none/maintenance",
+        (404, 404, 404, 404, 404, 302),
+    ),
+    "page-table-maintenance": (
+        "GET",
+        f"{W}/catalog/none/main/none/maintenance",
+        (404, 404, 404, 404, 404, 302),
+    ),
+    "page-upkeep-run": ("GET", f"{W}/maintenance/{NONE}", (404, 404, 404, 404, 404, 302)),
+    "page-upkeep-cancel": (
+        "POST",
+        f"{W}/maintenance/{NONE}/cancel",
+        (404, 404, 404, 404, 404, 302),
+    ),
     "page-table-describe": (
         "POST",
         f"{W}/catalog/none/main/none/describe",

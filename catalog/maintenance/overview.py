@@ -1,0 +1,153 @@
+"""What pages and the API show of upkeep: how tables stand, what they need, what was done."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+from uuid import UUID
+
+from accounts.domain import Actor
+from catalog import lake
+from catalog.domain import Table
+from catalog.maintenance import health, planning, recorded, savings
+from catalog.maintenance.domain import Policy, TableHealth
+from catalog.maintenance.policies import FIELDS, policies_of, policy_of
+from catalog.models import Catalog, MaintenancePolicy, MaintenanceRun
+from catalog.selectors import find_catalog
+from catalog.visibility import visible_tables
+from governance import services as governance
+from governance.domain import Action
+from problems import NotFound
+from workspaces.models import Workspace
+
+RUNS_SHOWN = 20
+TABLES_SHOWN = 100
+
+Json = dict[str, Any]
+
+
+class UnknownMaintenanceRun(NotFound):
+    """There is no such run, or the actor may not know that there is."""
+
+    code: ClassVar[str] = "unknown-maintenance-run"
+    title: ClassVar[str] = "There is no such run"
+
+
+def of_catalog(actor: Actor, catalog: Catalog) -> Json:
+    """Return how a catalog is kept, how it stands, and what it needs now.
+
+    Only tables that `actor` may browse are named. Raises `AccessDenied` where they may not
+    maintain it.
+    """
+    governance.authorize(actor, Action.TABLE_MAINTAIN, catalog.securable)
+    policy, _ = policies_of(catalog)
+    whole = health.catalog_health(catalog, policy)
+    return {
+        "policy": shown(policy),
+        "own": own(catalog, None),
+        "snapshots": whole.snapshots,
+        "oldest_snapshot_at": whole.oldest_at,
+        "held_bytes": whole.held_bytes,
+        "files_to_delete": whole.scheduled_files,
+        "steps": [step.as_dict() for step in planning.steps(catalog, thorough=True)],
+        "tables": tables(actor, catalog, policy),
+    }
+
+
+def of_table(actor: Actor, catalog: Catalog, table: Table) -> Json:
+    """Return how a table is kept, how it stands, and what it needs now.
+
+    Raises `AccessDenied` where `actor` may not maintain it.
+    """
+    securable = table.securable(catalog.securable)
+    governance.authorize(actor, Action.TABLE_MAINTAIN, securable)
+    policy = policy_of(catalog, table.table_uuid)
+    found = health.table_health(catalog, table.table_id, policy)
+    reads = savings.reads_of(catalog).get(table.label)
+    query = governance.decide(actor, Action.TABLE_QUERY, securable)
+    is_open = query.allowed and query.obligations.is_empty  # filters are values of rows
+    return {
+        "policy": shown(policy),
+        "own": own(catalog, table.table_uuid),
+        "health": line(found, reads) if found else {},
+        "steps": [s.as_dict() for s in planning.steps(catalog, table=table, thorough=True)],
+        "sort_proposals": [
+            asdict(one) for one in savings.sort_proposals(catalog, table, reads) if is_open
+        ],
+    }
+
+
+def tables(actor: Actor, catalog: Catalog, policy: Policy) -> list[Json]:
+    """Return how the tables stand that `actor` may browse, what costs queries most first."""
+    newest = lake.latest_snapshot(catalog).snapshot_id
+    visible = {table.table_id for table in visible_tables(actor, catalog, newest)}
+    reads = savings.reads_of(catalog)
+    found = [
+        line(one, reads.get(f"{catalog.name}.{one.label}"))
+        for one in health.tables_health(catalog, policy)
+        if one.table_id in visible
+    ]
+    found.sort(key=lambda one: (-one["requests_saved"], -one["small_files"], one["name"]))
+    return found[:TABLES_SHOWN]
+
+
+def line(found: TableHealth, reads: recorded.Reads | None) -> Json:
+    """Return what is shown of one table's health."""
+    saving = savings.saving_of(found, reads)
+    names = (
+        "schema_name",
+        "name",
+        "files",
+        "size_bytes",
+        "small_files",
+        "small_bytes",
+        "delete_ratio",
+        "files_with_deletes",
+        "inlined_rows",
+    )
+    return {name: getattr(found, name) for name in names} | {
+        "queries": saving.queries,
+        "requests_saved": saving.requests,
+        "bytes_saved": saving.size_bytes,
+    }
+
+
+def shown(policy: Policy) -> Json:
+    """Return what holds, as the API says it."""
+    said = {name: getattr(policy, name) for name in FIELDS}
+    return said | {
+        "keep_days": policy.keep_days or 0,
+        "quiet_hours": str(policy.quiet_hours or ""),
+    }
+
+
+def own(catalog: Catalog, table_uuid: UUID | None) -> Json:
+    """Return what is said of the catalog or the table itself."""
+    row = MaintenancePolicy.objects.filter(catalog=catalog, table_uuid=table_uuid).first()
+    return {name: getattr(row, name, None) for name in FIELDS}
+
+
+def history(actor: Actor, catalog: Catalog, table_uuid: UUID | None = None) -> list[MaintenanceRun]:
+    """Return the last runs, the newest first; of one table, those of its whole catalog too.
+
+    Raises `AccessDenied` where `actor` may not maintain the catalog.
+    """
+    if table_uuid is None:
+        governance.authorize(actor, Action.TABLE_MAINTAIN, catalog.securable)
+    runs = MaintenanceRun.objects.filter(catalog=catalog).select_related("catalog")
+    if table_uuid is not None:
+        runs = runs.filter(table_uuid=table_uuid)
+    return list(runs.order_by("-created_at")[:RUNS_SHOWN])
+
+
+def find_run(actor: Actor, workspace: Workspace, run_id: UUID) -> MaintenanceRun:
+    """Return one run of a catalog that `actor` may browse. Raises `UnknownMaintenanceRun`."""
+    rows = MaintenanceRun.objects.visible_to(actor).filter(catalog__workspace=workspace)
+    run = rows.filter(id=run_id).select_related("catalog__workspace", "catalog__bucket").first()
+    if run is None:
+        raise UnknownMaintenanceRun(f"There is no run {run_id} in {workspace.name}.")
+    find_catalog(actor, workspace, str(run.catalog_id))
+    table = planning.table_of(run)
+    about = table.securable(run.catalog.securable) if table else run.catalog.securable
+    governance.authorize(actor, Action.TABLE_MAINTAIN, about)
+    return run
