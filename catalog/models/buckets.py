@@ -99,11 +99,20 @@ class Bucket(models.Model):
         return Target("bucket", str(self.id), self.name, organization_id, self.workspace_id)
 
     @property
+    def key_days_left(self) -> int | None:
+        """Return the whole days until its key ends; None where none is known."""
+        current = [key for key in self.keys.all() if key.retired_at is None]
+        return current[0].days_left if current else None
+
+    @property
     def is_usable(self) -> bool:
-        """Tell whether catalogs may be made here: the last check found nothing that hinders."""
-        if self.kind == BucketKind.HOSTED:
-            return True
-        return self.last_check is not None and self.last_check["outcome"] != "failed"
+        """Tell whether catalogs may be made here: the last check found nothing that hinders.
+
+        A role must have been checked: one that is lent without the external ID is refused.
+        """
+        if self.last_check is None:
+            return self.credential_kind != CredentialKind.ASSUME_ROLE
+        return bool(self.last_check["outcome"] != "failed")
 
     @property
     def external_id(self) -> str:
@@ -161,6 +170,11 @@ class BucketKey(models.Model):
 
     def __str__(self) -> str:
         return self.access_key_id
+
+    @property
+    def days_left(self) -> int | None:
+        """Return the whole days until its provider ends it; None where it does not."""
+        return None if self.expires_at is None else (self.expires_at - timezone.now()).days
 
     @property
     def binding(self) -> Binding:

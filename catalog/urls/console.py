@@ -2,11 +2,16 @@
 
 from django.urls import path
 
-from catalog import lifecycle_views, maintenance_views, views
+from catalog import bucket_views, lifecycle_views, maintenance_views, views
 
+BUCKETS = "w/<slug:workspace>/buckets"
 PLACE = "w/<slug:workspace>/catalog"
 
 urlpatterns = [
+    path(BUCKETS, bucket_views.buckets, name="page-buckets"),
+    path(f"{BUCKETS}/connect", bucket_views.connect, name="page-bucket-connect"),
+    path(f"{BUCKETS}/<str:bucket>", bucket_views.bucket, name="page-bucket"),
+    path(f"{BUCKETS}/<str:bucket>/<slug:step>", bucket_views.bucket_step, name="page-bucket-step"),
     path(PLACE, views.catalogs, name="page-catalogs"),
     path(f"{PLACE}/create", views.create_catalog, name="page-catalog-create"),
     path(f"{PLACE}/<str:catalog>", views.catalog, name="page-catalog"),

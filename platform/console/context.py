@@ -35,6 +35,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("page-query", "Query", "terminal", "q"),
             Entry("page-catalogs", "Catalog", "database", "c"),
+            Entry("page-buckets", "Buckets", "server", "b"),
             Entry("page-saved", "Saved queries", "bookmark", "s"),
         ),
     ),
