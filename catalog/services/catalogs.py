@@ -29,6 +29,13 @@ class CatalogNameTaken(Conflict):
     title = "The name is taken"
 
 
+class BucketNotReady(Conflict):
+    """The bucket's last check found a fault, or its role was never checked."""
+
+    code = "bucket-not-ready"
+    title = "The bucket cannot be used yet"
+
+
 @audit.service
 def create_catalog(
     *,
@@ -41,7 +48,7 @@ def create_catalog(
     """Create a catalog in a bucket of the workspace; its first job makes the lake.
 
     Without a bucket it is in Upend's own storage. Raises `AccessDenied`, `InvalidName`,
-    `CatalogNameTaken`, `UnknownBucket` or `BucketReadOnly`.
+    `CatalogNameTaken`, `UnknownBucket`, `BucketReadOnly` or `BucketNotReady`.
     """
     governance.authorize(actor, Action.CATALOG_CREATE, securables.workspace(workspace))
     check_catalog_name(name)
@@ -83,6 +90,11 @@ def _usable(workspace: Workspace, bucket: Bucket) -> Bucket:
     if found is None:
         raise UnknownBucket(f"{workspace.name} has no bucket {bucket.name!r}.")
     check_bucket_writable(found)
+    if not found.is_usable:
+        raise BucketNotReady(
+            f"The connection check of {found.name} has not passed.",
+            hint="Check it on the page Buckets: each step says what to mend.",
+        )
     return found
 
 

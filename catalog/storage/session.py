@@ -58,6 +58,6 @@ def session_of(source: Callable[[], Credentials]) -> boto3.Session:
 
 @lru_cache(maxsize=1)
 def _models() -> Loader:
-    """Return what reads botocore's models, shared: read again they cost 80 ms of processor a client."""
+    """Return what reads botocore's models, shared: read again they cost 80 ms a client."""
     loader: Loader = create_loader()
     return loader

@@ -25,6 +25,7 @@ from catalog.buckets.rules import BucketSettings
 from catalog.domain import CredentialKind, Encryption
 from catalog.models import Bucket
 from catalog.models.buckets import external_id_of
+from catalog.services.catalogs import BucketNotReady
 from catalog.storage import Credentials
 from tests.catalog.storages import SESSION_SECONDS, LentStorage
 from workspaces.models import Workspace
@@ -140,6 +141,17 @@ def test_it_refuses_a_role_that_is_lent_without_the_external_id(
     pasted = json.loads(report.step("external_id").paste)["Statement"][0]
     assert pasted["Condition"] == {"StringEquals": {"sts:ExternalId": bucket.external_id}}
     assert ":user/upend-" in pasted["Principal"]["AWS"]
+
+
+def test_it_makes_no_catalog_where_a_role_did_not_pass(
+    moto: LentStorage, connect: Connect, owner: Actor, workspace: Workspace
+) -> None:
+    key = moto.person(ANY_ROLE)
+    bucket = connect(moto, key, **role_settings(moto, moto.role("", ANYTHING)))
+    for _ in ("before the check", "after it"):
+        with pytest.raises(BucketNotReady):
+            catalogs.create_catalog(actor=owner, workspace=workspace, name="sales", bucket=bucket)
+        catalogs.check_bucket(actor=owner, bucket=bucket)
 
 
 def test_it_refuses_a_role_that_another_organization_was_given(
