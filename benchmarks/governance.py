@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection
 
 from benchmarks import crowd
-from benchmarks.stage import Stage, milliseconds, percentiles
+from benchmarks.stage import Stage, alternately, percentiles
 
 TABLES = 10_000
 POLICIES = 1_000
@@ -68,16 +68,23 @@ def _measure(actor: Any, catalog: Any, newest: int, tables: list[Any]) -> dict[s
     roles = {catalog.workspace_id: Membership.objects.roles_of(actor, catalog.workspace_id)}
     facts = replace(governance.facts_about(catalog.workspace, [table]), roles=roles)
     held = {catalog.workspace_id: bundle_of(catalog.workspace_id)}
-    decision = milliseconds(
-        lambda: governance.decide(actor, Action.TABLE_QUERY, table, server), runs=RUNS
+    decision, facts_only, pure, empty = alternately(
+        lambda: governance.decide(actor, Action.TABLE_QUERY, table, server),
+        lambda: governance.know(actor, request),
+        lambda: verdicts.answers(actor, request, server, facts, held),
+        _empty_statement,
+        runs=RUNS,
     )
-    empty = milliseconds(_empty_statement, runs=RUNS)
-    facts_only = milliseconds(lambda: governance.know(actor, request), runs=RUNS)
-    pure = milliseconds(lambda: verdicts.answers(actor, request, server, facts, held), runs=RUNS)
-    plain = milliseconds(lambda: lake.page(catalog, newest, limit=PAGE), runs=RUNS // 4)
-    page = milliseconds(lambda: visible_tables(actor, catalog, newest, limit=PAGE), runs=RUNS // 4)
-    whole = milliseconds(lambda: lake.tables(catalog, newest, with_columns=False), runs=10)
-    every = milliseconds(lambda: visible_tables(actor, catalog, newest), runs=10)
+    plain, page = alternately(
+        lambda: lake.page(catalog, newest, limit=PAGE),
+        lambda: visible_tables(actor, catalog, newest, limit=PAGE),
+        runs=RUNS // 2,
+    )
+    whole, every = alternately(
+        lambda: lake.tables(catalog, newest, with_columns=False),
+        lambda: visible_tables(actor, catalog, newest),
+        runs=10,
+    )
     found = {
         "empty_statement": percentiles(empty),
         "facts": percentiles(facts_only),

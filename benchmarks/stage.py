@@ -116,6 +116,18 @@ def milliseconds(work: Callable[[], object], *, runs: int, warmup: int = 3) -> l
     return found
 
 
+def alternately(*works: Callable[[], object], runs: int, warmup: int = 3) -> list[list[float]]:
+    """Return how long each of `runs` calls of each took, by turns: a busy moment slows them all."""
+    found: list[list[float]] = [[] for _ in works]
+    for number in range(warmup + runs):
+        for times, work in zip(found, works, strict=True):
+            started = time.perf_counter()
+            work()
+            if number >= warmup:
+                times.append((time.perf_counter() - started) * 1000)
+    return found
+
+
 def percentiles(values: list[float]) -> dict[str, float]:
     """Return the median and the 95th percentile."""
     ordered = sorted(values)

@@ -109,6 +109,7 @@ class Bundle:
         self._by_label: dict[tuple[SecurableKind, str], set[str]] = {}
         self._sets: Kept[tuple[str, ...], PolicyBundle] = Kept(KEPT_SETS)
         self._named: dict[Action, frozenset[str]] = {}
+        self._labels: dict[tuple[SecurableKind, Action], frozenset[str]] = {}
         for policy in self.policies:
             self._add(policy)
             self._add_namesake(policy)
@@ -201,11 +202,13 @@ class Bundle:
 
     def labels(self, kind: SecurableKind, action: Action) -> frozenset[str]:
         """Return the labels, in lower case, that access policies of a kind were written for."""
-        return frozenset(
-            label
-            for (of, label), keys in self._by_label.items()
-            if of is kind and any(action in self._about.get(f"{NAMESAKE}{k}", ()) for k in keys)
-        )
+        if (kind, action) not in self._labels:
+            self._labels[kind, action] = frozenset(
+                label
+                for (of, label), keys in self._by_label.items()
+                if of is kind and any(action in self._about.get(f"{NAMESAKE}{k}", ()) for k in keys)
+            )
+        return self._labels[kind, action]
 
     def shapes(self) -> Iterator[MaskRule | RowFilterRule]:
         """Return every mask and row filter of the workspace."""
