@@ -17,7 +17,7 @@ from governance.tags import shown
 from workspaces.models import Workspace
 
 SNAPSHOTS_SHOWN = 20
-PAGE = 100
+PAGE = 50
 IN_TREE = 100
 """A tree shows no more tables than that of all catalogs together; typing finds the others."""
 
