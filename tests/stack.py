@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from demo.logins import LoginBook
+from embedded.ports import PortBook
 from embedded.running import RunningStack
 
 
@@ -39,7 +40,10 @@ def stack(installation_directory: Callable[[], Path]) -> Generator[RunningStack]
     Its database is not the one of the `db` fixture: reach it by HTTP, by the client, or by
     management commands run with `stack.environment`.
     """
-    running = RunningStack(installation_directory())
+    directory = installation_directory()
+    storage = PortBook(directory / "ports.json").choose("s3:s3.port")
+    allowed = f"127.0.0.1:{storage}"  # customers of the tests have buckets there too
+    running = RunningStack(directory, {"UPEND_STORAGE_ALLOWED_HOSTS": allowed})
     running.start()
     yield running
     running.stop()

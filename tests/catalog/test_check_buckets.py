@@ -28,6 +28,7 @@ from catalog.models.buckets import external_id_of
 from catalog.services.catalogs import BucketNotReady
 from catalog.storage import Credentials
 from tests.catalog.storages import SESSION_SECONDS, LentStorage
+from tests.security.corpus import Attack, by_id, runs
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db
@@ -131,8 +132,9 @@ def role_settings(server: LentStorage, role: str) -> dict[str, Any]:
     }
 
 
+@runs(by_id("INTEGRITY-13"))
 def test_it_refuses_a_role_that_is_lent_without_the_external_id(
-    moto: LentStorage, connect: Connect
+    attack: Attack, moto: LentStorage, connect: Connect
 ) -> None:
     key = moto.person(ANY_ROLE)
     bucket = connect(moto, key, **role_settings(moto, moto.role("", ANYTHING)))
@@ -164,7 +166,10 @@ def test_it_refuses_a_role_that_another_organization_was_given(
     assert bucket.external_id in report.step("assume_role").paste
 
 
-def test_it_narrows_what_a_role_lends_to_the_prefix(seaweed: LentStorage, connect: Connect) -> None:
+@runs(by_id("INTEGRITY-15"))
+def test_it_narrows_what_a_role_lends_to_the_prefix(
+    attack: Attack, seaweed: LentStorage, connect: Connect
+) -> None:
     """SeaweedFS applies session policies, and lends to anybody: one passes, one fails."""
     bucket = connect(seaweed, seaweed.root, **role_settings(seaweed, "arn:aws:iam::role/Open"))
     report = checked(bucket, seaweed.root)
