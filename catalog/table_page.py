@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 from accounts.domain import Actor, DeviceStatus
 from accounts.models import Device
 from catalog import lake, overview, selectors
+from catalog.lake import histories
+from catalog.lake.histories import LiveFile
 from catalog.lake.summaries import ColumnSummary, column_summaries
 from catalog.models import Catalog
+from catalog.tables.definitions import layout_of
+from catalog.tables.history import Moment, moments
+from catalog.tables.layout import Layout
 from governance import details, materialization
 from governance import selectors as governance
 from governance.domain import (
@@ -77,12 +82,20 @@ class TablePage:
     local: Materialization
     device: str
     columns: tuple[ColumnLine, ...]
-    snapshots: tuple[lake.Change, ...]
+    snapshots: tuple[Moment, ...]
+    files: tuple[LiveFile, ...]
+    sees_all: bool
+    layout: Layout
 
     @property
     def may_append(self) -> bool:
         """Tell whether the person may append to the table."""
         return self._may(Action.TABLE_APPEND)
+
+    @property
+    def may_alter(self) -> bool:
+        """Tell whether the person may change the table's definition and take it back."""
+        return self._may(Action.TABLE_ALTER)
 
     @property
     def may_describe(self) -> bool:
@@ -156,7 +169,16 @@ def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TableP
             {mask.column: mask.policy for mask in query.obligations.masks},
             said,
         ),
-        snapshots=tuple(lake.snapshots(catalog, limit=overview.SNAPSHOTS_SHOWN)),
+        snapshots=tuple(
+            moments(
+                actor,
+                catalog,
+                histories.touching(catalog, whole.table_id, overview.SNAPSHOTS_SHOWN),
+            )
+        ),
+        files=tuple(histories.live_files(catalog, newest.snapshot_id, whole.table_id)),
+        sees_all=sees_all,
+        layout=layout_of(catalog, newest.snapshot_id, whole, table),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -12,7 +14,8 @@ from accounts.domain import Actor
 from catalog import lake, overview, selectors, services
 from catalog.api.naming import named_column, named_table
 from catalog.lake import Search
-from catalog.table_page import table_page
+from catalog.table_page import TablePage, table_page
+from catalog.tables.history import moments
 from catalog.writable import is_writable
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
@@ -79,7 +82,7 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
     line = overview.catalog_line(actor, found)
     context = listed | {
         "line": line,
-        "snapshots": lake.snapshots(found, limit=overview.SNAPSHOTS_SHOWN)
+        "snapshots": moments(actor, found, lake.snapshots(found, limit=overview.SNAPSHOTS_SHOWN))
         if line.snapshot_id is not None
         else (),
         "jobs": found.jobs.order_by("-created_at")[:5],
@@ -141,9 +144,19 @@ def _table(
         "describes": page.may_describe and "describe" in request.GET,
         "problem": problem,
     }
-    addresses = _upload_addresses(place, found.name)
+    addresses = _upload_addresses(place, found.name) | _table_addresses(place, page)
     status = problem.status if problem else 200
     return render(request, "catalog/table.html", context | addresses, status=status)
+
+
+def _table_addresses(workspace: Workspace, page: TablePage) -> dict[str, str]:
+    api, table = f"/api/v1/workspaces/{workspace.slug}", page.line.table
+    names = (table.catalog_name, table.schema_name, table.name)
+    catalog, schema, name = (quote(part, safe="") for part in names)
+    return {
+        "table_api": f"{api}/catalogs/{catalog}/tables/{schema}/{name}",
+        "query_api": f"{api}/queries/QUERY",
+    }
 
 
 def _upload_addresses(workspace: Workspace, catalog: str) -> dict[str, str]:

@@ -21,6 +21,43 @@ class FileChanges:
     removed_rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class LiveFile:
+    """One data file of a table at a snapshot; `partition` has its values, in the keys' order."""
+
+    name: str
+    rows: int
+    deleted_rows: int
+    size_bytes: int
+    since_snapshot: int
+    partition: tuple[str, ...]
+
+
+def live_files(
+    catalog: Catalog, snapshot_id: int, table_id: int, limit: int = 50
+) -> list[LiveFile]:
+    """Return up to `limit` data files of a table, the largest first."""
+    found = rows(
+        catalog,
+        "SELECT regexp_replace(f.path, '^.*/', ''), f.record_count,"
+        " coalesce((SELECT sum(d.delete_count)::bigint FROM {ducklake_delete_file} d"
+        "  WHERE d.data_file_id = f.data_file_id AND d.begin_snapshot <= %(snapshot)s"
+        "  AND (d.end_snapshot IS NULL OR d.end_snapshot > %(snapshot)s)), 0),"
+        " f.file_size_bytes, f.begin_snapshot,"
+        " coalesce((SELECT array_agg(p.partition_value ORDER BY p.partition_key_index)"
+        "  FROM {ducklake_file_partition_value} p WHERE p.data_file_id = f.data_file_id"
+        "  AND p.table_id = f.table_id), ARRAY[]::text[])"
+        " FROM (SELECT * FROM {ducklake_data_file} WHERE table_id = %(table)s AND {live}"
+        "  ORDER BY file_size_bytes DESC LIMIT %(limit)s) f"
+        " ORDER BY f.file_size_bytes DESC, f.data_file_id",
+        {"snapshot": snapshot_id, "table": table_id, "limit": limit},
+    )
+    return [
+        LiveFile(name, records, deleted, size, since, tuple(str(value) for value in values))
+        for name, records, deleted, size, since, values in found
+    ]
+
+
 def touching(
     catalog: Catalog, table_id: int, limit: int = 50, before: int | None = None
 ) -> list[Change]:

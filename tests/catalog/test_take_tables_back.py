@@ -171,6 +171,13 @@ def test_it_tells_the_history_in_words_and_what_two_snapshots_differ_in(
         ("Added rows to main.people.", ["quarter-1"]),
         ("Made or renamed main.people.", []),
     ]
+    page = client.get("/w/flight-ops/catalog/flights/main/people").content.decode()
+    for shown in ("Added rows to main.people.", "quarter-1", f'data-rollback="{good}"', ".parquet"):
+        assert shown in page
+    assert 'data-profile="fare"' in page
+    assert (
+        "Added rows to main.people." in client.get("/w/flight-ops/catalog/flights").content.decode()
+    )
     found = client.get(f"{PEOPLE}/differences?first={good}").json()
     assert (found["before"]["rows"], found["after"]["rows"]) == (1000, 1500)
     assert found["definition"] == ["paid is called fare."]
@@ -178,6 +185,9 @@ def test_it_tells_the_history_in_words_and_what_two_snapshots_differ_in(
     assert found["files"]["added_rows"] == 500
 
     analyst = signed_in(cast.actor("analyst"))
+    seen = analyst.get("/w/flight-ops/catalog/flights/main/people").content.decode()
+    assert "data-compare" in seen
+    assert "data-rollback" not in seen
     assert sent(analyst, f"{PEOPLE}/rollback", {"snapshot": good}).status_code == 403
     assert analyst.delete(f"{BASE}/snapshot-tags/quarter-1").status_code == 403
     assert client.delete(f"{BASE}/snapshot-tags/quarter-1").status_code == 204
