@@ -56,6 +56,7 @@ def create_catalog(request: HttpRequest, workspace: str) -> HttpResponseBase:
         actor=actor,
         workspace=place,
         bucket=selectors.find_bucket(actor, place, named) if named else None,
+        is_encrypted="is_encrypted" in request.POST,
         name=request.POST.get("name", "").strip(),
         description=request.POST.get("description", "").strip(),
     )

@@ -9,7 +9,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.domain import Actor, PrincipalKind
+from accounts.keys import Binding
 from accounts.models import Device, ServiceAccount, User
+from accounts.sealing.fields import SealedField
 from catalog.models import Catalog
 from execution.domain import ExportState, Place, QueryState, ResultFormat
 from execution.extracts.domain import ExtractState
@@ -66,6 +68,11 @@ class Extract(models.Model):
     row_count = models.BigIntegerField(null=True)
     footer_bytes = models.PositiveIntegerField(null=True)
     column_bytes = models.JSONField(default=dict)
+    sealed_secret = SealedField(
+        default=b"",
+        organization="workspace__organization_id",
+        help_text="What opens the file; empty where its table's lake is not encrypted.",
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True)
     problem = models.JSONField(null=True)
@@ -95,6 +102,12 @@ class Extract(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table_label}: {self.state}"
+
+    @property
+    def binding(self) -> Binding:
+        """Return where the secret belongs, for `accounts.keys`."""
+        organization_id = self.workspace.organization_id
+        return Binding(organization_id, "execution.Extract", self.id, "sealed_secret")
 
 
 class Query(models.Model):

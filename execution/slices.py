@@ -6,17 +6,20 @@ their names, so that nothing but the secured views can name them.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from accounts import keys
 from catalog import lake, storage
 from catalog.domain import Snapshot, Table
 from catalog.models import Catalog
 from catalog.selectors import UnknownCatalog, UnknownTable
 from execution.extracts import slicing
+from execution.models import Extract
 from upend.slices import FILE_TABLES, FORMAT, METADATA_TABLES
 
 STATISTICS = frozenset({"ducklake_file_column_stats", "ducklake_table_column_stats"})
@@ -177,7 +180,7 @@ class _Builder:
                 extract_id=UUID(extract["id"]),
             )
         )
-        for name, row in slicing.rows_of(entry, table, snapshot, ordinal).items():
+        for name, row in slicing.rows_of(entry, table, snapshot, ordinal, _secret(extract)).items():
             _append(tables[name], row)
         for row in slicing.column_rows(entry, table, snapshot):
             _append(tables["ducklake_column"], row)
@@ -262,6 +265,14 @@ def _later_snapshot(tables: Mapping[str, Json], snapshot: Snapshot) -> Json | No
     (row,) = tables["ducklake_snapshot"]["rows"]
     same = dict(zip(tables["ducklake_snapshot"]["columns"], row, strict=True))
     return same | {"snapshot_id": newest}
+
+
+def _secret(extract: Json) -> str | None:
+    """Return what opens an encrypted extract, as DuckLake spells keys."""
+    if not extract.get("is_encrypted"):
+        return None
+    row = Extract.objects.select_related("workspace").get(id=extract["id"])
+    return base64.b64encode(keys.unseal(bytes(row.sealed_secret), row.binding)).decode()
 
 
 def _append(found: Json, row: Json) -> None:

@@ -54,6 +54,7 @@ class CatalogSerializer(serializers.Serializer[Catalog]):
     name = serializers.CharField()
     description = serializers.CharField()
     bucket = serializers.CharField(source="bucket.name", help_text="Where its files are.")
+    is_encrypted = serializers.BooleanField(help_text="Whether its files are, each by its own key.")
     is_ready = serializers.SerializerMethodField()
     is_archived = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
@@ -91,12 +92,15 @@ class NewCatalogSerializer(serializers.Serializer[Any]):
         max_length=120,
         help_text="Name or id of a connected bucket; Upend's own storage where left out.",
     )
+    is_encrypted = serializers.BooleanField(
+        default=False, help_text="Encrypt each file; the keys stay in the catalog's metadata."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse other members: who names an endpoint must not believe that it was taken."""
         unknown = set(self.initial_data) - set(self.fields)
         if unknown:
-            told = "A catalog has a name, a description and a bucket: connect a bucket first."
+            told = "A catalog has no such member: name, description, bucket, is_encrypted."
             raise serializers.ValidationError(dict.fromkeys(sorted(unknown), told))
         return attrs
 

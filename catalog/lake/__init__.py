@@ -7,7 +7,7 @@ from catalog.lake.changes import State, unchanged_since
 from catalog.lake.facts import at_one_moment
 from catalog.lake.indexes import create_indexes, drop
 from catalog.lake.inlined import InlinedRows
-from catalog.lake.metadata import CatalogNotReady, ready
+from catalog.lake.metadata import CatalogNotReady, is_encrypted, ready
 from catalog.lake.paths import PathOutsidePrefix, key_of
 from catalog.lake.pruning import prune
 from catalog.lake.search import EVERYTHING, Search
@@ -48,6 +48,7 @@ __all__ = [
     "committed_with",
     "create_indexes",
     "drop",
+    "is_encrypted",
     "key_of",
     "labels",
     "latest_snapshot",

@@ -122,3 +122,13 @@ def not_ready(catalog: Catalog) -> CatalogNotReady:
         " creation failed.",
         hint="Look at the catalog's jobs; the first one, “initialize”, says what happened.",
     )
+
+
+def is_encrypted(catalog: Catalog) -> bool:
+    """Tell whether the lake's files are written encrypted, as its own metadata says."""
+    found = rows(
+        catalog,
+        "SELECT value = 'true' FROM {ducklake_metadata}"
+        " WHERE key = 'encrypted' AND coalesce(scope, '') = ''",
+    )
+    return any(value for (value,) in found)

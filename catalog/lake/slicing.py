@@ -1,7 +1,8 @@
 """Reads the metadata rows of a slice: only the tables, files and columns that were granted.
 
 A slice is built fresh from what is named here, never copied and trimmed: other tables, older
-snapshots, commit messages, views, macros and encryption keys do not exist in it.
+snapshots, commit messages, views and macros do not exist in it. The keys of an encrypted lake are
+those of its files: what names a file names its key, and no other.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class SliceRows:
     """Everything a slice of one catalog needs, by metadata table.
 
     In `ducklake_data_file` and `ducklake_delete_file`, `path` is the canonical object key and
-    `path_is_relative` is false; encryption keys are left out. `ducklake_inlined_delete_<t>`
+    `path_is_relative` is false; `encryption_key` opens that file. `ducklake_inlined_delete_<t>`
     tables are among `tables`; inlined inserts are in `inlined`, as text. Identifiers are text.
     """
 
@@ -233,10 +234,9 @@ def _parameters(snapshot: Snapshot, selections: Sequence[Selection]) -> dict[str
 
 
 def _canonical(catalog: Catalog, found: MetadataRows, prefixes: dict[int, str]) -> MetadataRows:
-    """Replace stored paths by canonical object keys, and leave encryption keys out."""
-    path, relative, secret, table = (
-        found.columns.index(name)
-        for name in ("path", "path_is_relative", "encryption_key", "table_id")
+    """Replace stored paths by canonical object keys."""
+    path, relative, table = (
+        found.columns.index(name) for name in ("path", "path_is_relative", "table_id")
     )
     bucket = root(catalog).removesuffix(catalog.prefix)
     changed = []
@@ -244,7 +244,7 @@ def _canonical(catalog: Catalog, found: MetadataRows, prefixes: dict[int, str]) 
         values = list(row)
         parent = bucket + prefixes[values[table]]
         values[path] = key_of(catalog, LakePath(values[path], values[relative]).below(parent))
-        values[relative], values[secret] = False, None
+        values[relative] = False
         changed.append(tuple(values))
     return MetadataRows(found.columns, changed)
 

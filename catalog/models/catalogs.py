@@ -38,6 +38,9 @@ class Catalog(models.Model):
     prefix = models.CharField(
         max_length=400, unique=True, help_text="Key prefix in the bucket; ends with a slash."
     )
+    is_encrypted = models.BooleanField(
+        default=False, help_text="As it was made; its own metadata has the keys of its files."
+    )
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     archived_at = models.DateTimeField(null=True, blank=True)

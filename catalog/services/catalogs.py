@@ -44,11 +44,13 @@ def create_catalog(
     name: str,
     description: str = "",
     bucket: Bucket | None = None,
+    is_encrypted: bool = False,
 ) -> Catalog:
     """Create a catalog in a bucket of the workspace; its first job makes the lake.
 
-    Without a bucket it is in Upend's own storage. Raises `AccessDenied`, `InvalidName`,
-    `CatalogNameTaken`, `UnknownBucket`, `BucketReadOnly` or `BucketNotReady`.
+    Without a bucket it is in Upend's own storage. An encrypted one has a key of its own for each
+    file, kept in its metadata, so that its bucket shows nothing. Raises `AccessDenied`,
+    `InvalidName`, `CatalogNameTaken`, `UnknownBucket`, `BucketReadOnly` or `BucketNotReady`.
     """
     governance.authorize(actor, Action.CATALOG_CREATE, securables.workspace(workspace))
     check_catalog_name(name)
@@ -61,6 +63,7 @@ def create_catalog(
         bucket=place,
         name=name,
         description=description,
+        is_encrypted=is_encrypted,
         metadata_schema=f"lake_{catalog_id.hex}",
         prefix=_prefix_in(place, catalog_id),
         created_by_id=actor.id if actor.kind is PrincipalKind.USER else None,
@@ -69,9 +72,15 @@ def create_catalog(
         actor=actor,
         event=Event.CATALOG_CREATED,
         target=securables.target(catalog.securable),
-        after={"name": name, "description": description, "bucket": place.name},
+        after={"name": name, "description": description, "bucket": place.name}
+        | ({"is_encrypted": True} if is_encrypted else {}),
     )
-    enqueue_job(actor=actor, catalog=catalog, kind=JobKind.INITIALIZE)
+    enqueue_job(
+        actor=actor,
+        catalog=catalog,
+        kind=JobKind.INITIALIZE,
+        arguments={"is_encrypted": is_encrypted} if is_encrypted else {},
+    )
     return catalog
 
 

@@ -98,7 +98,7 @@ class Lake:
         con.execute(
             f"ATTACH {quoted_text(target)} AS lake (META_SECRET 'metadata',"
             f" META_SCHEMA {quoted_text(spec.metadata_schema)},"
-            f" DATA_PATH {quoted_text(spec.data_path)})"
+            f" DATA_PATH {quoted_text(spec.data_path)}{_encryption(spec)})"
         )
         return cls(con, spec)
 
@@ -171,6 +171,11 @@ def _count(rows: list[tuple[Any, ...]]) -> int | None:
 def _extension(name: str) -> Path:
     root = Path(str(importlib.resources.files(f"duckdb_extension_{name}")))
     return root / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def _encryption(spec: Spec) -> str:
+    """Return the option that makes a new lake encrypt its files; later its metadata says so."""
+    return ", ENCRYPTED" if spec.arguments.get("is_encrypted") else ""
 
 
 def _metadata_secret(spec: Spec) -> str:

@@ -29,7 +29,7 @@ class EngineSpec:
     """
 
     sql: str
-    slices: list[dict[str, Any]]
+    slices: list[dict[str, Any]] = field(repr=False)
     search_path: list[list[str]]
     max_rows: int
     max_bytes: int

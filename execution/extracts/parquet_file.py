@@ -6,13 +6,15 @@ what a file holds. The file appears whole or not at all.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
+from pyarrow.parquet import encryption
 
 from catalog.domain import Column
 from console.format import size as size_of
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "application/vnd.apache.parquet"
 FIELD_ID = b"PARQUET:field_id"
 TAIL_BYTES = 8
+SECRET_BYTES = 16
+"""As long as the keys that DuckLake makes for its own files."""
 
 
 class ExtractTooLarge(Problem):
@@ -39,12 +43,16 @@ class ExtractTooLarge(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a finished file is. `column_bytes` are compressed bytes by top-level column."""
+    """What a finished file is. `column_bytes` are compressed bytes by top-level column.
+
+    `secret` opens it; empty where it is not encrypted.
+    """
 
     size_bytes: int
     rows: int
     footer_bytes: int
     column_bytes: dict[str, int]
+    secret: bytes = field(default=b"", repr=False)
 
 
 class _Upload(Upload):
@@ -74,7 +82,9 @@ class ParquetFile:
         *,
         columns: Sequence[Column],
         max_bytes: int,
+        is_encrypted: bool = False,
     ) -> None:
+        self._secret = os.urandom(SECRET_BYTES) if is_encrypted else b""
         self._upload = _Upload(client, bucket, key, CONTENT_TYPE)
         self._columns, self._max_bytes = columns, max_bytes
         self._writer: pq.ParquetWriter | None = None
@@ -88,7 +98,11 @@ class ParquetFile:
         tops = {c.name: c for c in self._columns if c.parent_id is None}
         self._schema = pa.schema([_with_id(f, tops[f.name], self._columns) for f in schema])
         self._writer = pq.ParquetWriter(
-            self._upload, self._schema, compression="zstd", metadata_collector=self._metadata
+            self._upload,
+            self._schema,
+            compression="zstd",
+            metadata_collector=self._metadata,
+            encryption_properties=_encryption(self._secret),
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -114,6 +128,7 @@ class ParquetFile:
             rows=metadata.num_rows,
             footer_bytes=self._upload.footer_bytes,
             column_bytes=_column_bytes(metadata, self._schema),
+            secret=self._secret,
         )
 
     def abort(self) -> None:
@@ -130,6 +145,11 @@ class ParquetFile:
     def _check_size(self) -> None:
         if self._upload.size_bytes > self._max_bytes:
             raise too_large(self._max_bytes)
+
+
+def _encryption(secret: bytes) -> object | None:
+    """Return how a file is encrypted as DuckLake's are: one key for all of it, its footer too."""
+    return encryption.create_encryption_properties(footer_key=secret) if secret else None
 
 
 def too_large(max_bytes: int) -> ExtractTooLarge:

@@ -27,8 +27,13 @@ def view_of(entry: Json, table: Table) -> Json:
     return {name: view[name] for name in ("schema", "name", "table")} | {"columns": columns}
 
 
-def rows_of(entry: Json, table: Table, snapshot: Snapshot, ordinal: int) -> dict[str, Json]:
-    """Return the rows by which DuckLake takes the extract for the table, by metadata table."""
+def rows_of(
+    entry: Json, table: Table, snapshot: Snapshot, ordinal: int, secret: str | None = None
+) -> dict[str, Json]:
+    """Return the rows by which DuckLake takes the extract for the table, by metadata table.
+
+    `secret` opens it, where it is encrypted.
+    """
     extract, hidden = entry["extract"], entry["view"]["table"]
     since = snapshot.snapshot_id
     of_table: Json = {"table_id": table.table_id, "begin_snapshot": since}
@@ -55,6 +60,7 @@ def rows_of(entry: Json, table: Table, snapshot: Snapshot, ordinal: int) -> dict
             "file_format": "parquet",
             "footer_size": extract["footer_bytes"],
             "row_id_start": 0,
+            "encryption_key": secret,
         },
     }
 

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from accounts import keys
 from audit import services as audit
 from audit.domain import Event
 from catalog import storage
@@ -143,6 +144,7 @@ def _read(row: Extract) -> Json:
         "rows": row.row_count,
         "footer_bytes": row.footer_bytes,
         "columns": row.columns,
+        "is_encrypted": bool(row.sealed_secret),
     }
 
 
@@ -189,6 +191,7 @@ def succeed(*, held: Writing, written: Written) -> bool:
         state=ExtractState.READY,
         key=held.key,
         footer_bytes=written.footer_bytes,
+        sealed_secret=keys.seal(written.secret, held.extract.binding) if written.secret else b"",
         column_bytes=written.column_bytes,
         ready_at=now,
         last_used_at=now,

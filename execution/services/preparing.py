@@ -121,13 +121,14 @@ def _check_rights(held: Writing) -> None:
 def _write(held: Writing) -> Written:
     """Run the engine on the table's slice and write what it shows."""
     extract, workspace = held.extract, held.extract.workspace
-    table = _table(extract.job["table"])
+    catalog, table = _table(extract.job["table"])
     file = ParquetFile(
         storage.hosted().client,
         storage.hosted().bucket,
         held.key,
         columns=table.columns,
         max_bytes=workspace.max_extract_bytes,
+        is_encrypted=lake.is_encrypted(catalog),
     )
     pulse = _Pulse(held)
     try:
@@ -146,12 +147,12 @@ def _write(held: Writing) -> Written:
         raise
 
 
-def _table(entry: Json) -> Table:
+def _table(entry: Json) -> tuple[Catalog, Table]:
     catalog = Catalog.objects.live().filter(id=entry["catalog_id"]).first()
     if catalog is not None:
         uuid = UUID(entry["table_uuid"])
         if table := lake.table_by_uuid(catalog, entry["snapshot_id"], uuid):
-            return table
+            return catalog, table
     message = "The table was dropped."
     raise ExtractFailed(message)
 

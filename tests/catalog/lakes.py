@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,22 @@ class WrittenLake:
 @pytest.fixture
 def written_lake(db: None, workspace: Workspace, tmp_path: Path) -> Iterator[WrittenLake]:
     """Create an empty lake: metadata in PostgreSQL, files in a directory."""
+    with empty_lake(workspace, tmp_path) as lake:
+        yield lake
+
+
+@pytest.fixture
+def encrypted_lake(db: None, workspace: Workspace, tmp_path: Path) -> Iterator[WrittenLake]:
+    """Create an empty lake whose files are encrypted."""
+    with empty_lake(workspace, tmp_path, is_encrypted=True) as lake:
+        yield lake
+
+
+@contextmanager
+def empty_lake(
+    workspace: Workspace, directory: Path, *, is_encrypted: bool = False
+) -> Iterator[WrittenLake]:
+    """Create a lake called `lake` with its files below `directory`."""
     schema = f"lake_{secrets.token_hex(6)}"
     with psycopg.connect(conninfo(), autocommit=True) as session:
         session.execute(f"CREATE SCHEMA {schema}")
@@ -71,17 +88,18 @@ def written_lake(db: None, workspace: Workspace, tmp_path: Path) -> Iterator[Wri
         name="lake",
         metadata_schema=schema,
         prefix=f"catalogs/{schema}/",
+        is_encrypted=is_encrypted,
     )
     con = duckdb.connect()
-    for name in ("ducklake", "postgres_scanner"):
+    for name in ("ducklake", "postgres_scanner", "httpfs"):  # the last one brings encryption
         import_extension(name, con=con)
         con.load_extension(name)
     con.execute(
-        f"ATTACH 'ducklake:postgres:{conninfo()}' AS lake"
-        f" (META_SCHEMA '{schema}', DATA_PATH '{tmp_path}/')"
+        f"ATTACH 'ducklake:postgres:{conninfo()}' AS lake (META_SCHEMA '{schema}',"
+        f" DATA_PATH '{directory}/'{', ENCRYPTED' if is_encrypted else ''})"
     )
     con.execute("USE lake")
-    yield WrittenLake(catalog, con, tmp_path)
+    yield WrittenLake(catalog, con, directory)
     con.close()
 
 

@@ -133,15 +133,17 @@ def begin(con: duckdb.DuckDBPyConnection) -> None:
     _leave_the_default_database(con)
 
 
-def prepare_lake(con: duckdb.DuckDBPyConnection) -> EmptyLake:
+def prepare_lake(con: duckdb.DuckDBPyConnection, *, is_encrypted: bool = False) -> EmptyLake:
     """Attach an empty lake under names that nobody can guess; `attach` fills it.
 
-    An engine that waits for its job does this while it waits.
+    An engine that waits for its job does this while it waits. DuckLake opens files by their keys
+    in a lake that is encrypted, and there no file without one.
     """
     lake = EmptyLake(f"s_{secrets.token_hex(8)}", f"m_{secrets.token_hex(8)}")
     con.execute(
         f"ATTACH 'ducklake::memory:' AS {lake.alias} "
-        f"(DATA_PATH '/nonexistent/', METADATA_CATALOG '{lake.metadata}')"
+        f"(DATA_PATH '/nonexistent/', METADATA_CATALOG '{lake.metadata}'"
+        f"{', ENCRYPTED' if is_encrypted else ''})"
     )
     return lake
 
@@ -196,7 +198,9 @@ def attach(
         if one.get("format") != FORMAT:
             message = f"a slice must be {FORMAT!r}, not {one.get('format')!r}"
             raise InvalidSlice(message)
-        lake = next(ready, None) or prepare_lake(con)
+        is_encrypted = _has_keys(one)
+        lake = None if is_encrypted else next(ready, None)
+        lake = lake or prepare_lake(con, is_encrypted=is_encrypted)
         databases.append(lake.alias)
         _fill(con, lake.metadata, one)
         con.execute(f"ATTACH ':memory:' AS {_name(one['catalog'])}")
@@ -232,6 +236,17 @@ def _leave_the_default_database(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"ATTACH ':memory:' AS {home}")
     con.execute(f"USE {home}")
     con.execute("DETACH memory")
+
+
+def _has_keys(one: Slice) -> bool:
+    """Tell whether the slice's files are encrypted: then each row of one has its key."""
+    tables = (one["tables"].get(name, {"columns": [], "rows": []}) for name in FILE_TABLES)
+    return any(
+        row[table["columns"].index("encryption_key")]
+        for table in tables
+        if "encryption_key" in table["columns"]
+        for row in table["rows"]
+    )
 
 
 def _fill(con: duckdb.DuckDBPyConnection, metadata: str, one: Slice) -> None:

@@ -87,9 +87,8 @@ def _batches(rotation: Rotation) -> Iterator[list[tuple[_Secret, bytes]]]:
 def _secrets() -> Iterator[_Secret]:
     """Yield every sealed secret, page by page in the order of its rows' ids."""
     for column in sealed_fields():
-        rows = column.model._base_manager.order_by("pk").values_list(  # noqa: SLF001 - Django's documented API
-            "pk", column.organization, column.name
-        )
+        held = column.model._base_manager.exclude(**{column.name: b""})  # noqa: SLF001 - Django's documented API
+        rows = held.order_by("pk").values_list("pk", column.organization, column.name)
         last: Any = None
         while page := list((rows if last is None else rows.filter(pk__gt=last))[:BATCH]):
             for row_id, organization_id, sealed in page:
