@@ -8,7 +8,7 @@ DEPLOYED := UPEND_PUBLIC_URL=https://upend.example UPEND_ALLOWED_HOSTS=upend.exa
 	UPEND_SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_hex(32))")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check schema bench chaos screenshots engine-diff
+.PHONY: help demo up test check schema bench chaos chaos-rows screenshots engine-diff
 
 help: ## Say what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -50,6 +50,9 @@ ROUNDS ?= 200
 
 chaos: $(STAMP) ## Kill processes at random under load and look what is left: make chaos ROUNDS=20
 	$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS)
+
+chaos-rows: $(STAMP) ## Send rows while processes are killed; every acknowledged one must be there once
+	$(BIN)/python -m tests.faults.rows --senders 20 --batches 500
 
 screenshots: $(STAMP) ## Take the pictures that the README and the docs show
 	$(BIN)/python -m tests.screenshots

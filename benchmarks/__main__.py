@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     "planning", "overhead", "memory", "big_result", "admission", "latency", "load", "governance",
-    "replay", "catalog_pages",
+    "replay", "ingest", "catalog_pages",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import uuid
 import psycopg
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import Count, Q, Sum
 
 from accounts.domain import Actor
 from api.waiting import release_connection
@@ -23,8 +22,8 @@ from catalog.ingest.domain import (
     OnError,
 )
 from catalog.ingest.groups import forget, target_of
+from catalog.ingest.standing import Standing, standing
 from catalog.models import Catalog, IngestBatch, IngestPayload
-from catalog.models.ingest import UNFINISHED
 from catalog.selectors import find_table
 from catalog.services.jobs import IdempotencyConflict, publish
 from catalog.writable import check_writable
@@ -80,10 +79,10 @@ def send_rows(
     if len(sent.body) > settings.INGEST_MAX_BYTES:
         raise too_large(len(sent.body))
     digest = sent.digest(found.table_uuid)
-    if (earlier := _earlier(catalog, found, key, digest)) is not None:
-        return earlier
-    _refuse_backlog(catalog)
-    mode = tables.schema_mode(catalog, found.table_uuid)
+    now = standing(catalog, found.table_uuid, key)
+    if now.earlier_id is not None:
+        return _repeated(catalog, now.earlier_id, digest)
+    _refuse_backlog(catalog, now)
     batch = IngestBatch(
         catalog=catalog,
         table_uuid=found.table_uuid,
@@ -93,7 +92,7 @@ def send_rows(
         format=sent.format,
         on_error=sent.on_error,
         key_columns=list(sent.keys),
-        schema_mode=mode,
+        schema_mode=now.schema_mode,
         keeps_raw=_keeps_raw(actor, catalog, found, sent),
         idempotency_key=key,
         digest=digest,
@@ -128,34 +127,24 @@ def _newest(catalog: Catalog) -> int:
     return lake.latest_snapshot(catalog).snapshot_id
 
 
-def _earlier(catalog: Catalog, table: Table, key: str, digest: str) -> IngestBatch | None:
+def _repeated(catalog: Catalog, batch_id: int, digest: str) -> IngestBatch:
     """Return the batch that this key made already. Raises `IdempotencyConflict`."""
-    if not key:
-        return None
-    found = IngestBatch.objects.filter(
-        catalog=catalog, table_uuid=table.table_uuid, idempotency_key=key
-    ).first()
-    if found is not None and found.digest != digest:
+    found = IngestBatch.objects.get(id=batch_id)
+    found.catalog = catalog
+    if found.digest != digest:
         raise IdempotencyConflict(
-            f"The idempotency key {key!r} belongs to other rows for {table.label}.",
+            f"The idempotency key {found.idempotency_key!r} belongs to other rows.",
             hint="Use a new key for new rows.",
         )
     return found
 
 
-def _refuse_backlog(catalog: Catalog) -> None:
+def _refuse_backlog(catalog: Catalog, now: Standing) -> None:
     """Refuse while too much waits. Raises `IngestBusy`."""
-    waiting = IngestBatch.objects.filter(
-        catalog__workspace_id=catalog.workspace_id, state__in=UNFINISHED
-    ).aggregate(
-        count=Count("id", filter=Q(catalog=catalog)),
-        own=Sum("size_bytes", filter=Q(catalog=catalog), default=0),
-        all=Sum("size_bytes", default=0),
-    )
     limit = settings.INGEST_WAITING_BYTES
-    if waiting["own"] > limit or waiting["all"] > 2 * limit:
+    if now.catalog_bytes > limit or now.workspace_bytes > 2 * limit:
         problem = IngestBusy(
-            f"{waiting['own']:,} bytes of rows in {waiting['count']:,} batches wait for"
+            f"{now.catalog_bytes:,} bytes of rows in {now.batches:,} batches wait for"
             f" {catalog.name}; nothing of these was taken in.",
             hint="Send them again in a few seconds; the same Idempotency-Key makes that safe.",
         )
@@ -189,20 +178,11 @@ def _kept(actor: Actor, batch: IngestBatch, sent: Sent, found: Found) -> IngestB
     try:
         _accept(actor=actor, batch=batch, payload=payload)
     except IntegrityError:  # the same key arrived twice at once
-        if not batch.idempotency_key:
-            raise
         forget(list(filter(None, [batch.staged_key])))
-        earlier = IngestBatch.objects.get(
-            catalog=batch.catalog,
-            table_uuid=batch.table_uuid,
-            idempotency_key=batch.idempotency_key,
-        )
-        if earlier.digest != batch.digest:
-            raise IdempotencyConflict(
-                f"The idempotency key {batch.idempotency_key!r} belongs to other rows.",
-                hint="Use a new key for new rows.",
-            ) from None
-        return earlier
+        now = standing(batch.catalog, batch.table_uuid, batch.idempotency_key)
+        if now.earlier_id is None:
+            raise
+        return _repeated(batch.catalog, now.earlier_id, batch.digest)
     except OperationalError as error:
         if isinstance(error.__cause__, psycopg.errors.DiskFull):
             raise _no_room() from error
@@ -248,13 +228,14 @@ def _announce(catalog_id: uuid.UUID) -> None:
 
 def wait_until_finished(batch: IngestBatch, seconds: float) -> IngestBatch:
     """Return the batch once it is committed or rejected, or as it is after `seconds`."""
+    catalog = batch.catalog
 
     def is_over() -> bool:
-        batch.refresh_from_db(fields=["state"])
+        batch.refresh_from_db()
+        batch.catalog = catalog  # which refreshing forgets
         release_connection()
         return batch.is_finished
 
     if not batch.is_finished:
         wake.waiting().wait(batch.id, is_over, seconds)
-        batch.refresh_from_db()
     return batch

@@ -21,6 +21,9 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 QUERY_SLOTS = int(os.environ.get("UPEND_QUERY_SLOTS") or max(6, min(32, 3 * (os.cpu_count() or 2))))
 """Queries at a time: threads of one process, which share its warm engines and sessions. Two thirds
 of the slots are for small queries."""
+CATALOG_THREADS = 4
+"""Catalogs that are written to at a time. The work is done by processes of their own, so that a
+long job of one catalog does not hold up the rows that come for another."""
 UPKEEP_THREADS = 2
 """One for sweeps and one for exports."""
 WEB_THREADS = 64
@@ -104,7 +107,7 @@ def all_programs(
     return [
         web(directory=directory, run=run, settings=settings, host=host, port=port),
         of_queue("query", concurrency=QUERY_SLOTS, pool="threads"),
-        of_queue("catalog", concurrency=1),
+        of_queue("catalog", concurrency=CATALOG_THREADS, pool="threads"),
         of_queue("upkeep", concurrency=UPKEEP_THREADS, pool="threads"),
         beat(directory=directory, run=run, settings=settings),
     ]

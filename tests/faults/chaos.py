@@ -31,7 +31,15 @@ from tests.stack import manage
 
 SETTLE_SECONDS = 120
 PAUSES = (0.3, 3.0)
-KINDS = ("forkserver", "bind.child", "writer.child", "sandbox.relay", "gunicorn", "beat")
+KINDS = (
+    "forkserver",
+    "bind.child",
+    "writer.child",
+    "writer.serving",
+    "sandbox.relay",
+    "gunicorn",
+    "beat",
+)
 ASKERS = 4
 
 
@@ -78,12 +86,19 @@ def run(directory: Path, *, rounds: int, seed: int) -> Report:
     return report
 
 
-def kill_at_random(stack: RunningStack, report: Report, chance: random.Random) -> None:
+def kill_at_random(
+    stack: RunningStack,
+    report: Report,
+    chance: random.Random,
+    ends: dict[str, list[float]] | None = None,
+    spared: frozenset[str] = frozenset(),
+) -> None:
     """Kill one process per round, each kind as often as another, `up` itself excepted.
 
     A part that keeps ending makes `up` give up, as it should: each may end so often, and no more.
+    `ends` are those of the rounds before, `spared` the kinds that are left alone.
     """
-    ends: dict[str, list[float]] = {}
+    ends = {} if ends is None else ends
     for _ in range(report.rounds):
         time.sleep(chance.uniform(*PAUSES))
         parts = {pid: part for part, pid in stack.processes.items()}
@@ -91,7 +106,8 @@ def kill_at_random(stack: RunningStack, report: Report, chance: random.Random) -
         for process in family(stack):
             if not has_ended_enough(ends.get(parts.get(process.pid, ""), [])):
                 kinds.setdefault(describe(process), []).append(process)
-        kinds.pop("", None)
+        for name in {"", *spared}:
+            kinds.pop(name, None)
         if not kinds:
             continue
         name = chance.choice(sorted(kinds))

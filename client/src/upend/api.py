@@ -142,7 +142,7 @@ class Api:
         headers = headers or {}
         arguments: JSON = {"params": params, "json": json, "headers": headers, "prove": prove}
         if content is not None:
-            headers = headers | {"Content-Type": "application/octet-stream"}
+            headers = {"Content-Type": "application/octet-stream"} | headers
             arguments |= {"content": content, "headers": headers}
         repeatable = repeatable or method == "GET" or "Idempotency-Key" in headers
         attempts = ATTEMPTS if repeatable else 1

@@ -18,6 +18,8 @@ from upend.profile import Profile, Store, choose
 from upend.query import Request, Runner
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from upend.result import Result
 
 PLACES = ("auto", "server", "local")
@@ -133,6 +135,26 @@ class Connection:
         """
         loading = Loading(self.api, self.workspace, Target.of(table), on_step)
         return loading.load(Path(file), mode=mode, format=format, types=types)
+
+    def append(
+        self,
+        table: str,
+        rows: pa.Table,
+        *,
+        ack: str = "committed",
+        on_error: str = "reject",
+        key: str = "",
+    ) -> list[Document]:
+        """Append an Arrow table to `catalog.schema.table`; return the batches that took it in.
+
+        With `ack="staged"` it returns once the rows are durably kept. The same `key` with the
+        same rows writes them once. Raises `Refused` with the rows that do not fit; where there
+        are several batches, those before it are written.
+        """
+        from upend.rows import Rows  # noqa: PLC0415
+
+        sender = Rows(self.api, self.workspace, Target.of(table))
+        return sender.append(rows, ack=ack, on_error=on_error, key=key)
 
     def devices(self) -> list[Document]:
         """Return one's own devices; administrators get everybody's."""
