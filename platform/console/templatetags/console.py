@@ -34,6 +34,7 @@ MODULES = (
     "result-view",
     "shell",
     "sql-editor",
+    "table-page",
     "upload",
 )
 VENDORED = ("codemirror", "echarts")
