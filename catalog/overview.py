@@ -18,7 +18,7 @@ from workspaces.models import Workspace
 
 SNAPSHOTS_SHOWN = 20
 PAGE = 50
-IN_TREE = 100
+IN_TREE = 60
 """A tree shows no more tables than that of all catalogs together; typing finds the others."""
 
 

@@ -27,7 +27,7 @@ from problems import NotFound, Problem
 from workspaces.models import Workspace
 
 HISTORY = 30
-FOUND = 50
+FOUND = 25
 NO_DEVICE = "no-approved-device"
 PLACES = (
     (RequestedPlace.AUTO.value, "Auto", "sparkles"),

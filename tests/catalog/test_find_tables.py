@@ -34,7 +34,7 @@ PAGES = (
     "/api/v1/workspaces/{slug}/catalogs/lake/tables/main/nothing",
 )
 
-MOST_STATEMENTS = 26
+MOST_STATEMENTS = 28
 SEARCHES = {
     "": ["Orders", "orders_2026", "refunds"],
     "ORD": ["Orders", "orders_2026"],
