@@ -5,13 +5,15 @@ A table's files are in the bucket of its catalog, whoever owns that; extracts ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from django.utils import timezone
 
 from catalog import storage
+from catalog.domain import BucketKind
+from catalog.models import Catalog
 from execution.models import GrantedFile
 from execution.slices import SliceFile
 from problems import Problem
@@ -46,6 +48,38 @@ def redirect(file: GrantedFile, method: Literal["GET", "HEAD"]) -> str:
     """Return the address by which a device reads a file of its grant for the next minute."""
     store = storage.hosted() if file.extract_id else storage.of_catalog(file.catalog)
     return store.presign(file.key, valid_seconds=REDIRECT_SECONDS, public=True, method=method)
+
+
+def explained(problem: Problem, record: Mapping[str, Any]) -> Problem:
+    """Return what is wrong with a customer's bucket that a run read from, else `problem` itself.
+
+    An engine holds no keys and cannot tell why a file is refused; its buckets are asked here.
+    """
+    if not isinstance(problem, storage.StorageUnreachable):
+        return problem
+    ids = {entry["catalog_id"] for entry in record.get("tables", [])}
+    rows = Catalog.objects.filter(id__in=ids, bucket__kind=BucketKind.CUSTOMER)
+    for catalog in rows.select_related("bucket"):
+        if (why := _refusal(catalog)) is not None:
+            why.__cause__ = problem.__cause__
+            return why
+    return problem
+
+
+def _refusal(catalog: Catalog) -> Problem | None:
+    """Return why a catalog's bucket cannot be read, named; None where it can."""
+    try:
+        store = storage.of_catalog(catalog)
+        with store.translated():
+            store.client.list_objects_v2(Bucket=store.bucket, Prefix=catalog.prefix, MaxKeys=1)
+    except Problem as found:
+        return storage.StorageUnreachable(
+            f"The bucket {catalog.bucket.name}, in which {catalog.name} lies, cannot be read:"
+            f" {found.detail}",
+            hint="Its owners see what is wrong, and what to do, by checking it on the page"
+            " Buckets.",
+        )
+    return None
 
 
 def _check_lasts(file: SliceFile, seconds: int) -> None:

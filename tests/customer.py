@@ -84,6 +84,16 @@ class CustomerStorage:
         """Take a key away."""
         self.iam.delete_access_key(UserName=self.names[access_key_id], AccessKeyId=access_key_id)
 
+    def allow_origins(self, bucket: str, origin: str) -> None:
+        """Let browsers that show `origin` read the bucket."""
+        rule: Any = {
+            "AllowedOrigins": [origin],
+            "AllowedMethods": ["GET", "HEAD", "PUT"],
+            "AllowedHeaders": ["*"],
+            "ExposeHeaders": ["Content-Length", "Content-Range", "ETag"],
+        }
+        self.s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+
     def keys(self, bucket: str) -> list[str]:
         """Return the keys of all that is in a bucket."""
         return [

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
+from catalog.storage import StorageUnreachable
 from execution.engine import reach, start
 from execution.engine.destinations import endpoints_of
 from execution.engine.domain import EngineSpec, Outcome, Progress
@@ -57,8 +58,8 @@ def run_in_session(
 
     `spec` makes the job: with its slices where it is told True, without where the engine holds
     them. An engine that ended its job well waits for the next. Where one died as it waited, or its
-    earlier jobs left too little memory, it shows at once, and the job is not at fault: it runs in a
-    new one then.
+    earlier jobs left too little memory, or the keys that signed its addresses were revoked, it
+    shows at once, and the job is not at fault: it runs in a new one then.
     """
     noting = _Noting(sink)
 
@@ -73,7 +74,7 @@ def run_in_session(
     if session is not None:
         try:
             outcome = run(session.engine, spec(False))
-        except (EngineDied, QueryOutOfMemory):
+        except (EngineDied, QueryOutOfMemory, StorageUnreachable):
             if noting.is_open or time.monotonic() - began > AT_ONCE_SECONDS:
                 raise
         else:

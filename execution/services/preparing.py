@@ -89,7 +89,8 @@ def write(held: Writing) -> None:
         _check_rights(held)
         written = _write(held)
     except Problem as raised:
-        extracts.fail(held=held, problem=raised)
+        record = {"tables": [held.extract.job["table"]]}
+        extracts.fail(held=held, problem=stores.explained(raised, record))
         return
     except Exception:
         log.exception("extract_failed", extract_id=str(held.extract.id))

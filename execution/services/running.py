@@ -132,7 +132,8 @@ def _carry_out(held: Claim) -> None:
         tracing.failed(problem.code)
         file.abort()
         if not (getattr(problem, "outgrew_limit", False) and lifecycle.grow(held=held)):
-            lifecycle.fail(held=held, problem=problem)
+            told = stores.explained(problem, held.query.execution)
+            lifecycle.fail(held=held, problem=told)
     except Exception:
         log.exception("run_failed")
         tracing.failed(RunFailed.code)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from accounts.domain import Actor
 from catalog import services as catalogs
 from catalog import storage
 from catalog.domain import JobKind, JobState, UploadFormat, UploadMode
-from catalog.models import Bucket, Catalog, Job
-from execution import sandbox
+from catalog.models import Bucket, BucketKey, Catalog, Job
+from catalog.services.bucket_keys import console_origin
+from execution import sandbox, services, stores
+from execution.domain import QueryState
 from execution.engine import reach
 from execution.engine.destinations import endpoints_of
 from execution.models import Query
 from execution.services.running import engine_spec
+from execution.slices import SliceFile
 from tests.cast import Cast
 from tests.catalog.lakes import WrittenLake, written_lake
 from tests.customer import CustomerStorage
@@ -192,3 +197,73 @@ def test_it_writes_nothing_where_the_bucket_is_read_only(
         catalogs.create_catalog(actor=owner, workspace=workspace, name="more", bucket=bucket)
     assert not Job.objects.exists()
     assert on_server(laptop.actor, workspace, "SELECT count(*) FROM people") == [["901"]]
+
+
+# --- Keys that change, end, or are taken away -------------------------------------------------
+def test_it_goes_on_when_the_buckets_key_is_another(
+    customer_storage: CustomerStorage,
+    people: WrittenLake,
+    theirs: Bucket,
+    owner: Actor,
+    laptop: Laptop,
+) -> None:
+    workspace = people.catalog.workspace
+    customer_storage.allow_origins(theirs.bucket_name, console_origin())
+    waiting = ask(laptop.actor, workspace, SUM, on="server")
+    signed = engine_spec(waiting)
+    expected = on_server(laptop.actor, workspace, SUM)  # an engine stays, with this key's addresses
+    old = BucketKey.objects.get(bucket=theirs).access_key_id
+    catalogs.rotate_bucket_key(
+        actor=owner, bucket=theirs, key=customer_storage.key(theirs.bucket_name)
+    )
+    assert old in str(signed.slices)
+    assert old not in str(engine_spec(waiting).slices)
+    assert on_device(laptop, workspace, SUM) == expected
+    customer_storage.revoke(old)
+    assert on_server(laptop.actor, workspace, SUM) == expected
+    services.run_query(waiting.id, worker="test")
+    waiting.refresh_from_db()
+    assert waiting.state == QueryState.SUCCEEDED, waiting.problem
+
+
+def test_it_names_the_bucket_whose_key_was_taken_away(
+    customer_storage: CustomerStorage,
+    people: WrittenLake,
+    theirs: Bucket,
+    workspace: Workspace,
+    analyst: Actor,
+) -> None:
+    customer_storage.revoke(BucketKey.objects.get(bucket=theirs).access_key_id)
+    query = ask(analyst, workspace, SUM, on="server")
+    services.run_query(query.id, worker="test")
+    query.refresh_from_db()
+    assert query.state == QueryState.FAILED
+    assert query.problem is not None
+    assert query.problem["code"] == "storage-unreachable"
+    assert "The bucket Theirs, in which lake lies, cannot be read" in query.problem["detail"]
+    assert "InvalidAccessKeyId" in query.problem["detail"]
+    assert "X-Amz" not in str(query.problem)
+
+
+def test_it_refuses_a_query_that_may_outlive_lent_keys(theirs: Bucket) -> None:
+    def lent(seconds: int) -> storage.Store:
+        ends = timezone.now() + timedelta(seconds=seconds)
+        keys = storage.Credentials("ASIA", "secret", "token", ends)
+        return storage.Store(storage.of(theirs).location, lambda: keys)
+
+    def file(seconds: int) -> SliceFile:
+        return SliceFile(
+            ordinal=0,
+            catalog_id=theirs.id,
+            table_key="table",
+            bucket_name="customer",
+            key="lake/a.parquet",
+            size_bytes=1,
+            store=lent(seconds),
+        )
+
+    address = stores.sealed(seconds=360)
+    assert "X-Amz-Security-Token=token" in address(file(400))
+    with pytest.raises(stores.KeysTooShort, match="may run for 360 s") as refused:
+        address(file(300))
+    assert "query timeout" in refused.value.hint

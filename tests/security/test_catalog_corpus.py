@@ -8,8 +8,11 @@ import duckdb
 import pytest
 
 from accounts.domain import Actor
+from catalog import services as catalogs
+from catalog.buckets.rules import BucketSettings
 from catalog.lake.paths import PathOutsidePrefix
 from catalog.selectors import UnknownTable
+from catalog.storage import Credentials
 from execution.expansion import ViewNotSafe
 from tests.catalog.lakes import WrittenLake, written_lake
 from tests.execution.lakes import answer, built, locked, plan
@@ -19,6 +22,7 @@ from workspaces.models import Workspace
 
 __all__ = ["written_lake"]
 
+THEIRS = "lake/production/"
 FOREIGN_PATHS = {
     "CATALOG-01": [("s3://tenant-b/secret.parquet", "false"), ("/etc/passwd", "false")],
     "CATALOG-02": [("../../other/x.parquet", "true"), ("a/../../../x.parquet", "true")],
@@ -54,6 +58,63 @@ def test_it_reads_no_file_outside_its_prefix(
         )
         with pytest.raises(PathOutsidePrefix):
             built(plan(analyst, workspace, sql), written_lake)
+
+
+@pytest.mark.parametrize("table", ["ducklake_data_file", "ducklake_delete_file"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "s3://upend/results/of-everyone.arrow",  # Upend's own bucket
+        "s3://upend/{prefix}main/sales/x.parquet",  # the same prefix, there
+        "s3://customer-b/{prefix}main/sales/x.parquet",  # another customer's
+        "s3://customer-ab/{prefix}main/sales/x.parquet",  # a bucket whose name begins alike
+        "s3://customer-a/lake/production/other/x.parquet",  # beside the lake, in its own bucket
+        "s3://customer-a/{prefix}../other/x.parquet",
+        "s3://customer-a/{prefix}main/sales/x.parquet?s3_endpoint=evil.example",
+        "https://lake.customer.example/customer-a/{prefix}main/sales/x.parquet",
+        "/etc/passwd",
+    ],
+)
+def test_it_names_no_file_of_another_bucket(
+    written_lake: WrittenLake,
+    owner: Actor,
+    analyst: Actor,
+    table: str,
+    path: str,
+) -> None:
+    workspace = written_lake.catalog.workspace
+    _move_to_a_customer(written_lake, workspace, owner)
+    written_lake.run(
+        "CALL lake.set_option('data_inlining_row_limit', 0)",
+        "CREATE TABLE sales AS SELECT range AS id FROM range(100)",
+        "DELETE FROM sales WHERE id = 7",
+    )
+    schema = f"__ducklake_metadata_lake.{written_lake.catalog.metadata_schema}"
+    found = plan(analyst, workspace, "SELECT sum(id) FROM sales")
+    assert len(built(found, written_lake).files) == 2
+    foreign = path.format(prefix=written_lake.catalog.prefix)
+    written_lake.run(f"UPDATE {schema}.{table} SET path = '{foreign}', path_is_relative = false")
+    with pytest.raises(PathOutsidePrefix) as refused:
+        built(found, written_lake)
+    assert foreign not in refused.value.detail
+
+
+def _move_to_a_customer(lake: WrittenLake, workspace: Workspace, owner: Actor) -> None:
+    """Let the lake be in a customer's bucket, which nothing here reaches."""
+    bucket = catalogs.connect_bucket(
+        actor=owner,
+        workspace=workspace,
+        settings=BucketSettings(
+            name="Theirs",
+            bucket_name="customer-a",
+            endpoint="https://1.1.1.1",
+            region="us-east-1",
+            prefix=THEIRS,
+        ),
+        key=Credentials("AKIA", "secret"),
+    )
+    lake.catalog.bucket, lake.catalog.prefix = bucket, f"{THEIRS}{lake.catalog.prefix}"
+    lake.catalog.save()
 
 
 @runs(by_id("CATALOG-03", "CATALOG-04"))
