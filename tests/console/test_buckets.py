@@ -53,6 +53,5 @@ def test_it_connects_and_checks_a_bucket(
     page.get_by_label("Copy the JSON of Outside the prefix is refused").click()
     assert f"{bucket}/upend/*" in page.evaluate("navigator.clipboard.readText()")
     if where := os.environ.get("UPEND_SCREENSHOTS"):
-        page.evaluate("window.scrollTo(0, 0)")
         page.screenshot(path=f"{where}/bucket-{theme}.png")
     assert told["UPEND_S3_SECRET_ACCESS_KEY"] not in page.content()
