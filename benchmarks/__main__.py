@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     "planning", "overhead", "memory", "big_result", "admission", "latency", "load", "governance",
-    "replay", "ingest", "catalog_pages",
+    "replay", "ingest", "catalog_pages", "maintenance",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Min
 from django.utils import timezone
 
 from catalog import lake
+from catalog.domain import JobState
 from catalog.lake import facts, retired, standing
 from catalog.lake.standing import FileGroup, Inlined, Named
 from catalog.maintenance import holds
 from catalog.maintenance.domain import CatalogHealth, Policy, TableHealth, Tier
 from catalog.maintenance.leases import Leases, leases_of
 from catalog.maintenance.planner import REWRITE_RATIO, floors
-from catalog.models import Catalog
+from catalog.models import Catalog, Job
 
 AT_ONCE = 1_000
 """Snapshots that one step lets expire, and files that one step deletes."""
@@ -55,6 +57,9 @@ def expirable(catalog: Catalog, policy: Policy, leases: Leases) -> tuple[int, ..
     if policy.keep_days is None:
         return ()
     moment = timezone.now() - timedelta(days=policy.keep_days)
+    unfinished = Job.objects.filter(catalog=catalog, state__in=[JobState.QUEUED, JobState.RUNNING])
+    begun = unfinished.aggregate(first=Min("created_at"))["first"]
+    moment = min(moment, begun or moment)  # a commit of theirs is found by its snapshot's mark
     kept = leases.snapshots
     if policy.keep_tagged:
         kept |= holds.tagged_snapshots(catalog)

@@ -23,7 +23,9 @@ from catalog.maintenance.domain import (
 FAN_IN = 8
 """So many files of a tier are merged at once, and so much larger is the next one."""
 
-TIERS = 3
+SMALLEST_FLOOR_BYTES = 16 * 2**10
+"""Below this all files are of one tier: most of each is its footer."""
+
 FLUSH_ROWS = 2_000
 FLUSH_AFTER = timedelta(minutes=5)
 REWRITE_RATIO = 0.3
@@ -32,7 +34,7 @@ REWRITE_RATIO = 0.3
 SMALL_WITH_DELETES = 4 * FAN_IN
 """Files with deletes are never merged: so many small ones are rewritten whatever their share."""
 
-STEP_BYTES = 2 * 2**30
+STEP_BYTES = 512 * 2**20
 """One commit of merging rewrites about so much at most, so that others soon have their turn."""
 
 HEAVY_BYTES = 256 * 2**20
@@ -41,7 +43,10 @@ HEAVY_BYTES = 256 * 2**20
 
 def floors(target_bytes: int) -> tuple[int, ...]:
     """Return where tiers begin, in bytes; files from the target on are in none."""
-    return (0, *(target_bytes // FAN_IN**n for n in range(TIERS - 1, 0, -1)))
+    found: list[int] = []
+    while (floor := target_bytes // FAN_IN ** (len(found) + 1)) >= SMALLEST_FLOOR_BYTES:
+        found.append(floor)
+    return (0, *reversed(found))
 
 
 def steps_of_table(

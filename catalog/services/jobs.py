@@ -40,7 +40,7 @@ from problems import Conflict, Problem
 logger = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
-UPKEEP_WAITS = timedelta(seconds=20)
+UPKEEP_WAITS = timedelta(seconds=10)
 """So long a step of upkeep lets whatever else is queued go first."""
 
 POLL_SECONDS = 0.2

@@ -40,7 +40,7 @@ def test_it_leaves_a_healthy_table_alone() -> None:
 
 
 def test_tiers_are_eight_times_each_other_and_end_at_the_target() -> None:
-    assert planner.floors(64 * MB) == (0, MB, 8 * MB)
+    assert planner.floors(64 * MB) == (0, MB // 64, MB // 8, MB, 8 * MB)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ __all__ = ["written_lake"]
 
 QUERIES = (
     "SELECT count(*) FROM t",
-    "SELECT count(*), sum(i), max(s) FROM t",
     "SELECT count(*), sum(i) FROM t WHERE i BETWEEN 150 AND 1000",
     "SELECT i, s FROM t WHERE i >= 1000 ORDER BY ALL",
 )
@@ -44,7 +43,7 @@ def history(written_lake: WrittenLake) -> list[int]:
         "DELETE FROM t WHERE i = 205",
     )
     newest = written_lake.snapshot.snapshot_id
-    return [newest - 7, newest - 3, newest - 1, newest]
+    return [newest - 7, newest - 3, newest]
 
 
 def test_it_answers_from_files_that_were_rewritten_since_it_was_planned(
@@ -59,7 +58,7 @@ def test_it_answers_from_files_that_were_rewritten_since_it_was_planned(
     expected = {(at, sql): live(written_lake, sql, at) for at, sql, _ in plans}
     for statement in UPKEEP:
         written_lake.run(statement)
-        for at, sql, planned in plans[:: len(QUERIES) + 1]:
+        for at, sql, planned in plans[::5]:
             with locked(planned, written_lake) as con:
                 assert con.execute(sql).fetchall() == expected[at, sql], (statement, at, sql)
     for at, sql, planned in plans:
