@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from problems import Conflict, NotFound, Problem
 
@@ -49,6 +50,6 @@ def translated(endpoint: str, hint: str) -> Iterator[None]:
             raise ObjectMissing("The object was removed, or its name is wrong.") from error
         why = f"it answered {code_of(error)}"
         raise StorageUnreachable(f"{endpoint} could not be used: {why}.", hint=hint) from error
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, ResponseParserError, OSError) as error:
         why = type(error).__name__
         raise StorageUnreachable(f"{endpoint} could not be used: {why}.", hint=hint) from error

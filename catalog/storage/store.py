@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from catalog.storage.endpoints import checked
 from catalog.storage.guard import guard
 from catalog.storage.location import Credentials, Location
 from catalog.storage.problems import MISSING, BucketReadOnly, code_of, translated
@@ -72,6 +73,14 @@ class Store:
     def credentials(self) -> Credentials:
         """Return keys that hold now; borrowed ones are renewed before they expire."""
         return self._credentials()
+
+    def recheck(self) -> None:
+        """Look the endpoint up again, for those who connect to it by themselves.
+
+        Raises `EndpointRefused` where it no longer is what Upend may be sent to.
+        """
+        if self._guarded:
+            checked(self.location.endpoint)
 
     @cached_property
     def client(self) -> S3Client:

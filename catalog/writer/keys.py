@@ -19,8 +19,10 @@ Given = dict[str, str]
 def given(store: Store, prefix: str) -> Given:
     """Return what a writer's process is told of a store, to use below `prefix` alone.
 
-    Hand it to the process's stdin and nowhere else.
+    Hand it to the process's stdin and nowhere else. Raises `EndpointRefused` where the store's
+    name leads elsewhere by now.
     """
+    store.recheck()
     location, keys = store.location, store.credentials
     return {
         "endpoint": location.endpoint,

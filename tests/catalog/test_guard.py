@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import boto3
 import pytest
@@ -20,76 +18,15 @@ from pytest_django.fixtures import Settings
 from catalog.storage.endpoints import EndpointRefused, checked
 from catalog.storage.guard import guard
 from tests.catalog.names import PUBLIC, Answers, dns
+from tests.catalog.storage_servers import Asked, ok, redirecting, serving
 
 __all__ = ["dns"]
-
-
-# --- Where connections go -----------------------------------------------------------------------
-class Bucket(BaseHTTPRequestHandler):
-    """A server of one bucket, which answers all that is asked of it with what `answers` says."""
-
-    answers: ClassVar[Callable[[BaseHTTPRequestHandler], None]]
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        type(self).answers(self)
-
-    def do_HEAD(self) -> None:
-        type(self).answers(self)
-
-    def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).answers(self)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 STYLES: list[tuple[Literal["path", "virtual"], str]] = [
     ("path", "s3.example.com"),
     ("virtual", "lake.s3.example.com"),
 ]
-
-
-def ok(handler: BaseHTTPRequestHandler) -> None:
-    """Answer with the Host header that came."""
-    content = handler.headers["Host"].encode()
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(content)))
-    handler.end_headers()
-    handler.wfile.write(content)
-
-
-def redirecting(status: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer with a redirect."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", "0")
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-
-    return answer
-
-
-@contextmanager
-def serving(
-    answers: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLContext | None = None
-) -> Iterator[int]:
-    """Serve on a free port of this machine."""
-    handler = type("Handler", (Bucket,), {"answers": staticmethod(answers)})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager
@@ -156,9 +93,9 @@ def test_it_is_not_led_elsewhere_by_a_name_that_changes(
     """SSRF-08: a name that is public when it is checked, and this machine's when it is used."""
     asked: list[str] = []
 
-    def note(handler: BaseHTTPRequestHandler) -> None:
-        asked.append(handler.path)
-        ok(handler)
+    def note(request: Asked) -> None:
+        asked.append(request.path)
+        ok(request)
 
     with serving(note) as port:
         dns["rebind.example.com"] = [PUBLIC, "127.0.0.1"]

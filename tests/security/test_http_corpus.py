@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.domain import Actor
-from catalog.models import Catalog
+from catalog import services as catalogs
+from catalog import storage
+from catalog.buckets.rules import BucketSettings
+from catalog.models import Bucket
+from catalog.storage.dsn import checked_dsn
+from catalog.storage.endpoints import EndpointRefused
 from execution.domain import Estimate, RequestedPlace
 from execution.models import Grant, Query
 from execution.placement import place
@@ -20,16 +26,19 @@ from execution.services.submit import PlaceRefused
 from governance.domain import Action, ColumnMask, Decision, Obligations, RowFilter
 from governance.services import assign_tag
 from tests.cast import Cast
+from tests.catalog.names import PUBLIC, Answers, dns
+from tests.catalog.storage_servers import Asked, ok, redirecting, serving
 from tests.client.signing import NOW, Organization, claims
 from tests.client.test_verify_manifest import EXPECTED, part
 from tests.execution.test_delegated_queries import Granted, Laptop, granted, laptop, query
 from tests.platform.test_device_login import GRANT, ME, as_form
 from tests.platform.test_device_login import Laptop as Prover
-from tests.security.corpus import ATTACKS, Attack, by_id, runs
+from tests.security.corpus import Attack, by_id, runs
 from upend.errors import ManifestRejected
 from upend.manifest import ServerKeys, verify
+from workspaces.models import Workspace
 
-__all__ = ["granted", "laptop", "query"]
+__all__ = ["dns", "granted", "laptop", "query"]
 
 SignedIn = Callable[[Actor], Client]
 
@@ -40,24 +49,139 @@ def _fresh_counts() -> None:
     cache.clear()
 
 
-# --- Storage of one's own: nobody can name any yet, in whatever form -----------------------------
-STORAGE_MEMBERS = ("endpoint", "host", "dsn", "data_path", "role_arn", "bucket")
+# --- Storage of one's own: what is named is checked before anything is kept or reached ------------
+BUCKETS = "/api/v1/workspaces/flight-ops/buckets"
+A_BUCKET = {
+    "name": "Theirs",
+    "bucket_name": "theirs",
+    "region": "us-east-1",
+    "key": {"access_key_id": "AKIA", "secret_access_key": "open-sesame"},
+}
+INWARD = by_id("SSRF-02", "SSRF-03", "SSRF-05", "SSRF-06", "SSRF-07")
 
 
-@runs([a for a in ATTACKS if a.category == "ssrf"] + by_id("INTEGRITY-13"))
-def test_it_takes_no_storage_from_a_request(
-    attack: Attack, owner: Actor, signed_in: SignedIn
+@runs(INWARD)
+def test_it_registers_no_storage_that_points_inwards(
+    attack: Attack, owner: Actor, signed_in: SignedIn, dns: Answers
 ) -> None:
-    """⚑ When storage can be registered, these cases go to that address instead."""
-    client = signed_in(owner)
-    address = "/api/v1/workspaces/flight-ops/catalogs"
-    value = attack.sql.partition("=")[2] or attack.sql
-    for member in STORAGE_MEMBERS:
-        body = {"name": "shop", member: value}
-        answer = client.post(address, body, content_type="application/json")
+    """As the endpoint, and as the service that lends a role's keys; names may even resolve."""
+    dns["evil"] = dns["0x7f.1"] = dns["s3.example.com"] = [PUBLIC]
+    role = {"credential_kind": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/upend"}
+    value = attack.sql.partition("=")[2]
+    for named in (
+        {"endpoint": value},
+        {"endpoint": "https://s3.example.com", "sts_endpoint": value, **role},
+    ):
+        answer = signed_in(owner).post(BUCKETS, A_BUCKET | named, content_type="application/json")
         assert answer.status_code == 422, answer.content
-        assert member in str(answer.json())
-    assert not Catalog.objects.exists()
+        assert answer.json()["code"] == "endpoint-refused"
+        assert answer.json()["hint"]
+    assert not Bucket.objects.filter(kind="customer").exists()
+
+
+@runs(by_id("SSRF-08"))
+def test_it_is_led_nowhere_by_a_name_that_changes(
+    attack: Attack, owner: Actor, signed_in: SignedIn, dns: Answers
+) -> None:
+    """Public when it is registered, this machine's when it is used; then from the beginning."""
+    client = signed_in(owner)
+    seen: list[str] = []
+
+    def note(request: Asked) -> None:
+        seen.append(request.path)
+        ok(request)
+
+    with serving(note) as port:
+        dns["rebind.evil.test"] = [PUBLIC, "127.0.0.1"]
+        named = A_BUCKET | {"endpoint": f"http://rebind.evil.test:{port}"}
+        made = client.post(BUCKETS, named, content_type="application/json")
+        assert made.status_code == 201, made.content
+        bucket = Bucket.objects.get(kind="customer")
+        with pytest.raises(EndpointRefused) as refused:
+            storage.of(bucket).read("a")
+        assert refused.value.status == 422
+        renamed = named | {"name": "Again"}
+        again = client.post(BUCKETS, renamed, content_type="application/json")
+        assert again.status_code == 422, again.content
+    assert seen == []
+
+
+@runs(by_id("SSRF-09"))
+def test_it_is_led_nowhere_by_a_redirect(
+    attack: Attack, owner: Actor, workspace: Workspace, dns: Answers, settings: Settings
+) -> None:
+    target = attack.sql.partition("Location: ")[2]
+    with serving(redirecting(307, Location=target)) as port:
+        settings.STORAGE_ALLOWED_HOSTS = frozenset({f"127.0.0.1:{port}"})
+        bucket = catalogs.connect_bucket(
+            actor=owner,
+            workspace=workspace,
+            settings=BucketSettings("Theirs", "theirs", f"http://127.0.0.1:{port}", "us-east-1"),
+            key=storage.Credentials("AKIA", "open-sesame"),
+        )
+        store = storage.of(bucket)
+        for use in (store.read, store.size, lambda key: store.put_bytes(key, b""), store.keys):
+            with pytest.raises(EndpointRefused, match=r"169\.254\.169\.254") as refused:
+                use("a/")
+            assert refused.value.status == 422
+
+
+@runs(by_id("SSRF-11", "SSRF-13"))
+def test_it_takes_no_database_that_leads_elsewhere(attack: Attack, dns: Answers) -> None:
+    dns["db.example.com"] = [PUBLIC]
+    good = "host=db.example.com user=lake password=open-sesame dbname=lake"
+    assert checked_dsn(good).address == PUBLIC
+    for dsn in DSNS[attack.id]:
+        with pytest.raises(EndpointRefused) as refused:
+            checked_dsn(dsn.format(good=good))
+        assert refused.value.status == 422
+        assert "open-sesame" not in str(refused.value)
+
+
+DSNS = {
+    "SSRF-11": [
+        "host='10.0.0.5,127.0.0.1' user=lake password=open-sesame dbname=lake",
+        "postgresql://lake:open-sesame@db.example.com,127.0.0.1/lake",
+    ],
+    "SSRF-13": [
+        "{good} sslkey=/etc/ssl/private/k passfile=/root/.pgpass service=x",
+        "{good} sslkey=/etc/ssl/private/k",
+        "{good} passfile=/root/.pgpass",
+        "{good} service=x",
+    ],
+}
+
+
+@runs(by_id("INTEGRITY-13"))
+def test_it_assumes_no_role_without_the_external_id_that_it_made(
+    attack: Attack, owner: Actor, signed_in: SignedIn, settings: Settings
+) -> None:
+    """Nobody chooses it, and every request for keys has it: so a role may insist on it."""
+    asked: list[dict[str, list[str]]] = []
+
+    def refuse(request: Asked) -> None:
+        asked.append(parse_qs(request.body.decode()))
+        redirecting(403)(request)
+
+    with serving(refuse) as port:
+        settings.STORAGE_ALLOWED_HOSTS |= {f"127.0.0.1:{port}"}
+        named = A_BUCKET | {
+            "endpoint": f"http://127.0.0.1:{port}",
+            "sts_endpoint": f"http://127.0.0.1:{port}",
+            "credential_kind": "assume_role",
+            "role_arn": "arn:aws:iam::123456789012:role/upend",
+            "prefix": "lake/",
+            "external_id": "chosen",
+        }
+        made = signed_in(owner).post(BUCKETS, named, content_type="application/json")
+        assert made.status_code == 201, made.content
+        bucket = Bucket.objects.get(kind="customer")
+        with pytest.raises(storage.StorageUnreachable):
+            storage.of(bucket).read("lake/a")
+    assert asked
+    for one in asked:
+        assert one["ExternalId"] == [f"upend-{bucket.workspace.organization_id}"]
+        assert "theirs/lake/*" in one["Policy"][0]
 
 
 # --- Manifests -------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ def _secrets() -> Iterator[_Secret]:
     """Yield every sealed secret, page by page in the order of its rows' ids."""
     for column in sealed_fields():
         held = column.model._base_manager.exclude(**{column.name: b""})  # noqa: SLF001 - Django's documented API
+        held = held.exclude(**{column.name: None})
         rows = held.order_by("pk").values_list("pk", column.organization, column.name)
         last: Any = None
         while page := list((rows if last is None else rows.filter(pk__gt=last))[:BATCH]):
