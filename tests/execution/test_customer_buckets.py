@@ -87,13 +87,16 @@ def test_it_is_written_in_their_bucket_and_answers_as_a_hosted_lake_does(
     workspace: Workspace,
     laptop: Laptop,
 ) -> None:
-    lake = catalogs.create_catalog(actor=owner, workspace=workspace, name="shop", bucket=theirs)
+    lake = catalogs.create_catalog(
+        actor=owner, workspace=workspace, name="shop", bucket=theirs, is_encrypted=True
+    )
     job = written(owner, lake)
     assert job.state == JobState.SUCCEEDED, job.problem
     assert not storage.hosted().keys(f"staging/{lake.id}/")
     keys = customer_storage.keys(theirs.bucket_name)
     assert keys
     assert all(key.startswith(f"lake/catalogs/{lake.id}/main/people/") for key in keys)
+    assert all(storage.of(theirs).read(key)[-4:] == b"PARE" for key in keys)
     assert not storage.hosted().keys(f"lake/catalogs/{lake.id}/")
     hosted = catalogs.create_catalog(actor=owner, workspace=workspace, name="hosted")
     assert written(owner, hosted).state == JobState.SUCCEEDED
