@@ -1,0 +1,47 @@
+"""A table's definition and history in the browser: previewed, done by the writer, taken back."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from .conftest import Opener
+
+
+def test_it_changes_a_table_with_a_preview_and_takes_it_back(visit: Opener) -> None:
+    page = visit("catalog/air/main/customers", as_="owner")
+    before = page.locator("tr", has_text="now").locator("td").first.inner_text()
+    page.get_by_role("button", name="Change", exact=True).click()
+    dialog = page.locator("#change-table")
+    dialog.get_by_label("Name of the new column").fill("note")
+    dialog.get_by_label("Type").fill("no type")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("not a type")
+    expect(dialog.get_by_role("button", name="Change it")).to_be_disabled()
+    dialog.get_by_label("Type").fill("text")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog).to_contain_text("Adds the column note of type VARCHAR")
+    page.keyboard.press("Enter")  # the button that does it has the focus
+    expect(page.locator("#columns-title + * , section", has_text="note").first).to_be_visible()
+    history = page.locator("section", has=page.locator("#history-title"))
+    expect(history).to_contain_text("Changed the definition of main.customers.")
+
+    page.get_by_role("button", name=f"Compare snapshot {before} with now").click()
+    expect(page.locator("#compare")).to_contain_text("note (VARCHAR) was added.")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=f"Roll back to snapshot {before}").click()
+    back = page.locator("#roll-back")
+    expect(back).to_contain_text("500 rows become 500")
+    expect(back).to_contain_text("Drops the column note")
+    back.get_by_role("button", name="Roll back", exact=True).click()
+    expect(page.get_by_role("button", name="Profile note")).to_have_count(0)
+    expect(page.get_by_role("button", name="Profile name")).to_have_count(1)
+
+
+def test_it_profiles_a_column_for_a_reader_who_may_not_change_the_table(visit: Opener) -> None:
+    page = visit("catalog/air/main/flights", as_="analyst", width=820, theme="dark")
+    expect(page.get_by_role("button", name="Change", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Profile carrier").click()
+    dialog = page.locator("#profile")
+    expect(dialog).to_contain_text("Most frequent", timeout=60_000)
+    expect(dialog.locator("dl")).to_contain_text("20000")
+    expect(dialog.locator("tr", has_text="UA")).to_contain_text("2,500")
