@@ -21,6 +21,34 @@ class AddressingStyle(StrEnum):
     VIRTUAL = "virtual"
 
 
+class AdoptionMode(StrEnum):
+    """Who writes a lake that was adopted."""
+
+    MANAGED = "managed"
+    READ_ONLY = "read_only"
+
+
+class AdoptionSource(StrEnum):
+    """Where the metadata of a lake is kept before it is adopted."""
+
+    DUCKDB = "duckdb"
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"
+
+
+class AdoptionState(StrEnum):
+    """Where an adoption stands; `checked` waits for a person to say yes."""
+
+    ADOPTED = "adopted"
+    CANCELLED = "cancelled"
+    CHECKED = "checked"
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+    QUEUED = "queued"
+    READING = "reading"
+    REFUSED = "refused"
+
+
 class BucketKind(StrEnum):
     """Whose storage it is."""
 

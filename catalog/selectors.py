@@ -12,8 +12,9 @@ from django.db.models import QuerySet
 from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import BucketKind, JobKind, Snapshot, Table
-from catalog.models import Bucket, Catalog, IngestBatch, Job
+from catalog.models import Adoption, Bucket, Catalog, IngestBatch, Job
 from catalog.visibility import visible_labels
+from governance import securables
 from governance import services as governance
 from governance.domain import Action, Request
 from problems import NotFound
@@ -57,6 +58,13 @@ class UnknownBatch(NotFound):
 
     code = "unknown-batch"
     title = "There is no such batch"
+
+
+class UnknownAdoption(NotFound):
+    """There is no such adoption, or the actor may not know that there is."""
+
+    code = "unknown-adoption"
+    title = "There is no such adoption"
 
 
 class UnknownJob(NotFound):
@@ -215,6 +223,23 @@ def find_batch(actor: Actor, catalog: Catalog, batch_id: int) -> IngestBatch:
         )
     found.catalog = catalog
     return found
+
+
+def visible_adoptions(actor: Actor, workspace: Workspace) -> list[Adoption]:
+    """Return the workspace's adoptions, newest first, if `actor` may make catalogs in it."""
+    place = securables.workspace(workspace)
+    if not governance.decide(actor, Action.CATALOG_CREATE, place).allowed:
+        return []
+    rows = Adoption.objects.visible_to(actor).filter(workspace=workspace)
+    return list(rows.select_related("bucket", "catalog", "workspace__organization")[:100])
+
+
+def find_adoption(actor: Actor, workspace: Workspace, adoption_id: UUID) -> Adoption:
+    """Return one adoption of the workspace. Raises `UnknownAdoption`."""
+    for adoption in visible_adoptions(actor, workspace):
+        if adoption.id == adoption_id:
+            return adoption
+    raise UnknownAdoption(f"There is no adoption {adoption_id} in {workspace.name}.")
 
 
 def did_you_mean(given: str, known: list[str]) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 
 from catalog import services
+from catalog.adoption import running
 from catalog.maintenance import schedule
 from catalog.services import maintenance, transfers
 
@@ -15,6 +16,18 @@ from catalog.services import maintenance, transfers
 def run_jobs(catalog_id: str) -> int:
     """Run one catalog's jobs in order."""
     return services.run_jobs(UUID(catalog_id))
+
+
+@shared_task(name="catalog.run_adoption")
+def run_adoption(adoption_id: str) -> str:
+    """Carry one adoption a step further."""
+    return running.run_adoption(UUID(adoption_id))
+
+
+@shared_task(name="catalog.sweep_adoptions")
+def sweep_adoptions() -> int:
+    """Find adoptions whose message was lost, and followed lakes that are due."""
+    return services.sweep_adoptions()
 
 
 @shared_task(name="catalog.remove_dropped")

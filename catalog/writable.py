@@ -15,12 +15,17 @@ class CatalogReadOnly(Conflict):
 
 
 def check_writable(catalog: Catalog) -> None:
-    """Raise `CatalogReadOnly` where the catalog was archived or dropped.
+    """Raise `CatalogReadOnly` where the catalog was archived, dropped or adopted read-only.
 
     Raises `BucketReadOnly` where its bucket was connected to be read only.
     """
     if catalog.dropped_at is not None:
         raise CatalogReadOnly(f"Catalog {catalog.name} was dropped.", hint="Restore it first.")
+    if catalog.is_read_only:
+        raise CatalogReadOnly(
+            f"Catalog {catalog.name} follows a lake that others write.",
+            hint="Write where it is kept; or adopt it again as managed, and write it here only.",
+        )
     if catalog.archived_at is not None:
         raise CatalogReadOnly(
             f"Catalog {catalog.name} is archived: it is read, and written no more.",

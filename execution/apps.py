@@ -18,11 +18,13 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what `up` and `demo` check first, and what rooms below ask of this one."""
+        from catalog.adoption import confinement, definitions  # noqa: PLC0415 - as below
         from catalog.maintenance import leases  # noqa: PLC0415 - needs the models
         from catalog.maintenance import recorded as reads  # noqa: PLC0415 - as above
         from catalog.tables import dependents  # noqa: PLC0415 - needs the models
         from execution.dependents import SavedQueries  # noqa: PLC0415 - as above
         from execution.expressions import EngineExpressions  # noqa: PLC0415 - as above
+        from execution.importing import SandboxedReader, passes_gate  # noqa: PLC0415 - as above
         from execution.leases import QueryLeases  # noqa: PLC0415 - as above
         from execution.reads import QueryReads  # noqa: PLC0415 - as above
         from execution.recorded import QueryRecordings  # noqa: PLC0415 - as above
@@ -30,6 +32,8 @@ class ExecutionConfig(AppConfig):
 
         checks.register(check_isolation, "isolation")
         expressions.register(EngineExpressions())
+        confinement.register(SandboxedReader())
+        definitions.register(passes_gate)
         recorded.register(QueryRecordings())
         leases.register(QueryLeases())
         reads.register(QueryReads())

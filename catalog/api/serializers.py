@@ -57,6 +57,7 @@ class CatalogSerializer(serializers.Serializer[Catalog]):
     is_encrypted = serializers.BooleanField(help_text="Whether its files are, each by its own key.")
     is_ready = serializers.SerializerMethodField()
     is_archived = serializers.SerializerMethodField()
+    is_read_only = serializers.BooleanField(help_text="It follows a lake that others write.")
     created_at = serializers.DateTimeField()
 
     def get_is_ready(self, catalog: Catalog) -> bool:
@@ -256,7 +257,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     table = serializers.CharField(max_length=200)
     schema = serializers.CharField(max_length=200, default="main")
     mode = serializers.ChoiceField(
-        choices=[mode.value for mode in UploadMode], default=UploadMode.CREATE.value
+        choices=[(mode.value, mode.name) for mode in UploadMode], default=UploadMode.CREATE.value
     )
     format = serializers.ChoiceField(
         choices=[form.value for form in UploadFormat],

@@ -27,7 +27,7 @@ from workspaces.selectors import find_workspace
 
 TAGS = ["catalog"]
 FORMATS = [form.value for form in UploadFormat]
-MODES = [mode.value for mode in UploadMode]
+MODES = [(mode.value, mode.name) for mode in UploadMode]
 
 
 class PreviewColumnSerializer(serializers.Serializer[Any]):

@@ -62,6 +62,8 @@ def create_indexes(catalog: Catalog) -> None:
 
 def drop(catalog: Catalog) -> None:
     """Drop the lake's metadata. Its files are the storage's business. Safe to repeat."""
+    if not catalog.metadata_schema:
+        return
     with connection.cursor() as cursor:
         name = sql.Identifier(catalog.metadata_schema)
         cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))

@@ -4,6 +4,7 @@ Tables, columns, files and snapshots are never mirrored here: `catalog.lake` rea
 DuckLake's own metadata tables.
 """
 
+from catalog.models.adoptions import Adoption, AdoptionQuerySet
 from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
 from catalog.models.ingest import IngestBatch, IngestPayload, IngestSetting
@@ -17,6 +18,8 @@ from catalog.models.snapshot_tags import SnapshotTag
 from catalog.models.transfers import Transfer
 
 __all__ = [
+    "Adoption",
+    "AdoptionQuerySet",
     "Bucket",
     "BucketKey",
     "Catalog",

@@ -36,7 +36,16 @@ class Catalog(models.Model):
     description = models.TextField(blank=True)
     metadata_schema = models.CharField(max_length=63, unique=True)
     prefix = models.CharField(
-        max_length=400, unique=True, help_text="Key prefix in the bucket; ends with a slash."
+        max_length=400,
+        blank=True,
+        help_text="Key prefix in the bucket; ends with a slash, or is empty for all of it.",
+    )
+    is_read_only = models.BooleanField(
+        default=False, help_text="Somebody else writes it: adopted, and followed."
+    )
+    owns_files = models.BooleanField(
+        default=True,
+        help_text="Whether all below the prefix is Upend's to remove; not where it was adopted.",
     )
     is_encrypted = models.BooleanField(
         default=False, help_text="As it was made; its own metadata has the keys of its files."

@@ -1,5 +1,12 @@
 """Writes of what exists: catalogs, uploads, and the jobs of each catalog's one writer."""
 
+from catalog.services.adoptions import (
+    cancel_adoption,
+    confirm_adoption,
+    request_adoption,
+    sweep_adoptions,
+    sync_catalog,
+)
 from catalog.services.bucket_keys import check_bucket, retire_bucket_keys, rotate_bucket_key
 from catalog.services.buckets import (
     change_bucket,
@@ -32,10 +39,12 @@ __all__ = [
     "CatalogNameTaken",
     "IdempotencyConflict",
     "archive_catalog",
+    "cancel_adoption",
     "change_bucket",
     "change_catalog",
     "change_schema_mode",
     "check_bucket",
+    "confirm_adoption",
     "connect_bucket",
     "create_catalog",
     "disconnect_bucket",
@@ -44,6 +53,7 @@ __all__ = [
     "expire_batches",
     "publish",
     "remove_dropped",
+    "request_adoption",
     "restore_catalog",
     "retire_bucket_keys",
     "rotate_bucket_key",
@@ -51,7 +61,9 @@ __all__ = [
     "run_next_job",
     "send_rows",
     "settings_of",
+    "sweep_adoptions",
     "sweep_jobs",
+    "sync_catalog",
     "upload_table",
     "wait_for_job",
     "wait_until_finished",

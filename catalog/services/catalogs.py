@@ -55,7 +55,7 @@ def create_catalog(
     governance.authorize(actor, Action.CATALOG_CREATE, securables.workspace(workspace))
     check_catalog_name(name)
     refuse_taken(workspace, name)
-    place = _hosted_bucket(workspace) if bucket is None else _usable(workspace, bucket)
+    place = hosted_bucket(workspace) if bucket is None else _usable(workspace, bucket)
     catalog_id = uuid.uuid4()
     catalog = Catalog.objects.create(
         id=catalog_id,
@@ -113,7 +113,8 @@ def _prefix_in(bucket: Bucket, catalog_id: uuid.UUID) -> str:
     return f"{'' if is_hosted else bucket.prefix}catalogs/{catalog_id}/"
 
 
-def _hosted_bucket(workspace: Workspace) -> Bucket:
+def hosted_bucket(workspace: Workspace) -> Bucket:
+    """Return the workspace's part of Upend's own storage."""
     bucket, _ = Bucket.objects.get_or_create(
         workspace=workspace,
         kind=BucketKind.HOSTED,

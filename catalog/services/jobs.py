@@ -314,11 +314,13 @@ def _initialized(job: Job) -> Outcome:
 def _dropped(catalog: Catalog) -> Outcome:
     """Remove what a dropped catalog held. Files go first: the metadata says what they were.
 
-    In a bucket that is read only they stay: they are its owner's.
+    In a bucket that is read only they stay, and so do those of an adopted lake: they are their
+    owner's.
     """
     removed = 0
-    if not catalog.bucket.is_read_only:
+    if catalog.owns_files and not catalog.bucket.is_read_only:
         removed = storage.of_catalog(catalog).delete_prefix(catalog.prefix)
+    catalog.refresh_from_db(fields=["metadata_schema"])  # a followed lake changes it
     lake.drop(catalog)
     Catalog.objects.filter(id=catalog.id).update(removed_at=timezone.now())
     return Outcome({"objects_removed": removed})

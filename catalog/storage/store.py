@@ -232,6 +232,16 @@ class Store:
             now=now,
         )
 
+    def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the key and size in bytes of every object below `prefix`."""
+        with self.translated():
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            for page in pages:
+                for found in page.get("Contents", []):
+                    yield found["Key"], found["Size"]
+
     def _listed(self, prefix: str) -> list[tuple[str, datetime]]:
         with self.translated():
             pages = self.client.get_paginator("list_objects_v2").paginate(

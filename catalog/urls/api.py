@@ -2,6 +2,13 @@
 
 from django.urls import URLPattern, path
 
+from catalog.api.adoptions import (
+    AdoptionsView,
+    AdoptionView,
+    CancelAdoptionView,
+    ConfirmAdoptionView,
+    SyncView,
+)
 from catalog.api.buckets import BucketCheckView, BucketKeysView, BucketsView, BucketView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
@@ -42,6 +49,8 @@ from catalog.api.uploads import JobView, UploadsView
 BUCKETS = "workspaces/<str:workspace>/buckets"
 CATALOGS = "workspaces/<str:workspace>/catalogs"
 CATALOG = f"{CATALOGS}/<str:catalog>"
+ADOPTIONS = "workspaces/<str:workspace>/adoptions"
+ADOPTION = f"{ADOPTIONS}/<uuid:adoption>"
 DROPPED = "workspaces/<str:workspace>/dropped-catalogs"
 TRANSFER = f"{CATALOG}/transfers/<uuid:transfer>"
 TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
@@ -54,6 +63,11 @@ urlpatterns: list[URLPattern] = [
     path(CATALOGS, CatalogsView.as_view(), name="api-catalogs"),
     path(CATALOG, CatalogView.as_view(), name="api-catalog"),
     path(f"{CATALOG}/archive", CatalogArchiveView.as_view(), name="api-catalog-archive"),
+    path(ADOPTIONS, AdoptionsView.as_view(), name="api-adoptions"),
+    path(ADOPTION, AdoptionView.as_view(), name="api-adoption"),
+    path(f"{ADOPTION}/confirm", ConfirmAdoptionView.as_view(), name="api-adoption-confirm"),
+    path(f"{ADOPTION}/cancel", CancelAdoptionView.as_view(), name="api-adoption-cancel"),
+    path(f"{CATALOG}/sync", SyncView.as_view(), name="api-catalog-sync"),
     path(DROPPED, DroppedCatalogsView.as_view(), name="api-dropped-catalogs"),
     path(
         f"{DROPPED}/<str:catalog>/restore",

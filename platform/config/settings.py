@@ -217,6 +217,9 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AdoptionModeEnum": "catalog.domain.AdoptionMode",
+        "AdoptionStateEnum": "catalog.domain.AdoptionState",
+        "UploadModeEnum": "catalog.domain.UploadMode",
         "AccessRequestStateEnum": "governance.domain.RequestState",
         "CheckOutcomeEnum": "catalog.buckets.report.OUTCOMES",
         "PlaceEnum": "execution.domain.Place",
@@ -260,6 +263,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "options": {"expires": 4},
     },
     "sweep-jobs": {"task": "catalog.sweep_jobs", "schedule": 2.0, "options": {"expires": 4}},
+    "sweep-adoptions": {
+        "task": "catalog.sweep_adoptions",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
     "remove-dropped-catalogs": {"task": "catalog.remove_dropped", "schedule": 300.0},
     "expire-transfers": {"task": "catalog.expire_transfers", "schedule": 600.0},
     "retire-bucket-keys": {"task": "catalog.retire_bucket_keys", "schedule": 3600.0},
