@@ -77,6 +77,22 @@ class Encryption(StrEnum):
     SSE_S3 = "AES256"
 
 
+class ConnectorMode(StrEnum):
+    """What a pull does to the table: adds what is new, or puts all rows in place of all."""
+
+    APPEND = "append"
+    REPLACE = "replace"
+
+
+class ConnectorRunState(StrEnum):
+    """Where one pull stands."""
+
+    FAILED = "failed"
+    LOADING = "loading"
+    READING = "reading"
+    SUCCEEDED = "succeeded"
+
+
 class JobKind(StrEnum):
     """What the single writer can be asked to do."""
 

@@ -9,7 +9,7 @@ from celery import shared_task
 from catalog import services
 from catalog.adoption import running
 from catalog.maintenance import schedule
-from catalog.services import maintenance, transfers
+from catalog.services import connectors, maintenance, transfers
 
 
 @shared_task(name="catalog.run_jobs")
@@ -34,6 +34,19 @@ def sweep_adoptions() -> int:
 def remove_dropped() -> int:
     """Remove for good what was dropped and can no longer be restored."""
     return services.remove_dropped()
+
+
+@shared_task(name="catalog.publish_due_connectors")
+def publish_due_connectors() -> int:
+    """Have the connectors pull whose time has come."""
+    return connectors.publish_due()
+
+
+@shared_task(name="catalog.pull")
+def pull(connector_id: str) -> str:
+    """Take one step of a connector; return where its run stands."""
+    run = connectors.pull(UUID(connector_id))
+    return run.state if run else ""
 
 
 @shared_task(name="catalog.expire_transfers")

@@ -7,6 +7,7 @@ DuckLake's own metadata tables.
 from catalog.models.adoptions import Adoption, AdoptionQuerySet
 from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
+from catalog.models.connectors import Connector, ConnectorRun
 from catalog.models.ingest import IngestBatch, IngestPayload, IngestSetting
 from catalog.models.jobs import Job, JobQuerySet
 from catalog.models.maintenance import (
@@ -24,6 +25,8 @@ __all__ = [
     "BucketKey",
     "Catalog",
     "CatalogQuerySet",
+    "Connector",
+    "ConnectorRun",
     "IngestBatch",
     "IngestPayload",
     "IngestSetting",

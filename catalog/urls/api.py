@@ -11,6 +11,7 @@ from catalog.api.adoptions import (
 )
 from catalog.api.buckets import BucketCheckView, BucketKeysView, BucketsView, BucketView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
+from catalog.api.connectors import ConnectorsView, ConnectorView, RunConnectorView
 from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.governance import TableDecisionsView
@@ -52,6 +53,7 @@ CATALOG = f"{CATALOGS}/<str:catalog>"
 ADOPTIONS = "workspaces/<str:workspace>/adoptions"
 ADOPTION = f"{ADOPTIONS}/<uuid:adoption>"
 DROPPED = "workspaces/<str:workspace>/dropped-catalogs"
+CONNECTOR = f"{CATALOG}/connectors/<str:connector>"
 TRANSFER = f"{CATALOG}/transfers/<uuid:transfer>"
 TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
 
@@ -113,6 +115,9 @@ urlpatterns: list[URLPattern] = [
     ),
     path(f"{CATALOG}/snapshots", SnapshotsView.as_view(), name="api-snapshots"),
     path(f"{CATALOG}/uploads", UploadsView.as_view(), name="api-uploads"),
+    path(f"{CATALOG}/connectors", ConnectorsView.as_view(), name="api-connectors"),
+    path(f"{CONNECTOR}:run", RunConnectorView.as_view(), name="api-connector-run"),
+    path(CONNECTOR, ConnectorView.as_view(), name="api-connector"),
     path(f"{CATALOG}/transfers", TransfersView.as_view(), name="api-transfers"),
     path(TRANSFER, TransferView.as_view(), name="api-transfer"),
     path(f"{TRANSFER}/parts", TransferPartsView.as_view(), name="api-transfer-parts"),

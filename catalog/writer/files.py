@@ -94,7 +94,10 @@ def _created(lake: Lake, spec: Spec, options: dict[str, str]) -> dict[str, Any]:
 
 
 def append(lake: Lake, spec: Spec) -> dict[str, Any]:
-    """Append the rows of the file, columns matched by name without case, types as the table's."""
+    """Append the rows of the file, columns matched by name without case, types as the table's.
+
+    With `replace`, in place of all rows that are there, by the same commit.
+    """
     given = spec.arguments
     target = lake.name(given["schema"], given["table"])
     wanted = {name.lower(): (name, kind) for name, kind in _columns(lake, target)}
@@ -112,7 +115,8 @@ def append(lake: Lake, spec: Spec) -> dict[str, Any]:
     values = ", ".join(f"CAST({quoted_name(n)} AS {kind})" for n, kind in types.items())
     source = _reader(given, _typed(given, types))
     statement = f"INSERT INTO {target} ({names}) SELECT {values} FROM {source}"  # noqa: S608 - all quoted
-    return lake.commit(spec.marker(), [statement])
+    cleared = [f"DELETE FROM {target}"] if given.get("replace") else []  # noqa: S608 - quoted
+    return lake.commit(spec.marker(), [*cleared, statement])
 
 
 def explained(error: Exception, spec: Spec) -> BadInput:

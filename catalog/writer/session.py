@@ -88,7 +88,7 @@ class Lake:
             },
         )
         for extension in (*EXTENSIONS, *spec.extensions):
-            con.execute(f"LOAD {quoted_text(str(_extension(extension)))}")
+            con.execute(f"LOAD {quoted_text(str(extension_path(extension)))}")
         con.execute("SET TimeZone = 'UTC'")
         con.execute(_metadata_secret(spec))
         for name, given in spec.storage.items():
@@ -168,7 +168,8 @@ def _count(rows: list[tuple[Any, ...]]) -> int | None:
     return rows[0][0] if len(rows) == 1 and rows[0] and isinstance(rows[0][0], int) else None
 
 
-def _extension(name: str) -> Path:
+def extension_path(name: str) -> Path:
+    """Return where a wheel keeps its extension for the engine in use."""
     root = Path(str(importlib.resources.files(f"duckdb_extension_{name}")))
     return root / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
 

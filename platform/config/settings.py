@@ -221,11 +221,13 @@ SPECTACULAR_SETTINGS = {
         "AdoptionStateEnum": "catalog.domain.AdoptionState",
         "UploadModeEnum": "catalog.domain.UploadMode",
         "AccessRequestStateEnum": "governance.domain.RequestState",
+        "ConnectorModeEnum": "catalog.domain.ConnectorMode",
         "CheckOutcomeEnum": "catalog.buckets.report.OUTCOMES",
         "PlaceEnum": "execution.domain.Place",
         "PolicyKindEnum": "governance.domain.PolicyKind",
         "PolicyVersionStateEnum": "governance.domain.VersionState",
         "RequestedPlaceEnum": "execution.domain.RequestedPlace",
+        "UploadModeEnum": "catalog.api.transfers.MODES",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
@@ -241,6 +243,7 @@ CELERY_TASK_ACKS_LATE = False  # PostgreSQL rows are the queue; a message only s
 CELERY_TASK_DEFAULT_QUEUE = "query"
 CELERY_TASK_ROUTES = {
     "catalog.maintain": {"queue": "upkeep"},
+    "catalog.pull": {"queue": "upkeep"},  # a slow database keeps no writer waiting
     "catalog.*": {"queue": "catalog"},
     "execution.run_queries": {"queue": "query"},
     "execution.write_extracts": {"queue": "query"},
@@ -269,6 +272,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "options": {"expires": 10},
     },
     "remove-dropped-catalogs": {"task": "catalog.remove_dropped", "schedule": 300.0},
+    "publish-due-connectors": {
+        "task": "catalog.publish_due_connectors",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
     "expire-transfers": {"task": "catalog.expire_transfers", "schedule": 600.0},
     "retire-bucket-keys": {"task": "catalog.retire_bucket_keys", "schedule": 3600.0},
     "expire-batches": {"task": "catalog.expire_batches", "schedule": 300.0},
