@@ -9,7 +9,7 @@ from celery import shared_task
 from catalog import services
 from catalog.adoption import running
 from catalog.maintenance import schedule
-from catalog.services import connectors, maintenance, transfers
+from catalog.services import maintenance, pulls, transfers
 
 
 @shared_task(name="catalog.run_jobs")
@@ -39,13 +39,13 @@ def remove_dropped() -> int:
 @shared_task(name="catalog.publish_due_connectors")
 def publish_due_connectors() -> int:
     """Have the connectors pull whose time has come."""
-    return connectors.publish_due()
+    return pulls.publish_due()
 
 
 @shared_task(name="catalog.pull")
 def pull(connector_id: str) -> str:
     """Take one step of a connector; return where its run stands."""
-    run = connectors.pull(UUID(connector_id))
+    run = pulls.pull(UUID(connector_id))
     return run.state if run else ""
 
 

@@ -20,7 +20,7 @@ from catalog import services as catalogs
 from catalog.connectors import process
 from catalog.domain import ConnectorRunState, JobState
 from catalog.models import Catalog, Connector, ConnectorRun, Job
-from catalog.services import connectors, jobs
+from catalog.services import jobs, pulls
 from catalog.writer.process import database
 from tests.cast import Cast
 from tests.tcp import relay
@@ -76,7 +76,7 @@ def work(catalog: Catalog) -> ConnectorRun:
     connector = Connector.objects.get()
     Connector.objects.update(next_run_at=timezone.now())
     for _ in range(3):
-        run = connectors.pull(connector.id)
+        run = pulls.pull(connector.id)
         catalogs.run_jobs(catalog.id)
         if run is not None and run.finished_at:
             break
@@ -138,13 +138,13 @@ def test_it_is_taken_up_again_wherever_it_was_killed(
         with monkeypatch.context() as patch:
             patch.setattr(process, "pull", die)
             with pytest.raises(Killed):
-                connectors.pull(connector.id)
+                pulls.pull(connector.id)
     else:
         with monkeypatch.context() as patch:
-            queue = "catalog.services.connectors.enqueue_job"
+            queue = "catalog.services.pulls.enqueue_job"
             patch.setattr(queue, lambda **given: die(jobs.enqueue_job(**given)))
             with pytest.raises(Killed):
-                connectors.pull(connector.id)
+                pulls.pull(connector.id)
         assert Job.objects.filter(idempotency_key__startswith="connector:").count() == 1
         if killed == "after committing":
             catalogs.run_jobs(flights.id)
@@ -183,7 +183,7 @@ def test_it_says_what_went_wrong_and_waits_longer_each_time(
     connector = Connector.objects.get()
     assert connector.failures == 2
     assert connector.next_run_at > timezone.now() + timedelta(seconds=200)
-    assert connectors.pull(connector.id) is None  # it is not due
+    assert pulls.pull(connector.id) is None  # it is not due
     source.run("CREATE TABLE customer.nothing AS SELECT 1 AS id")
     answer = client.post(f"{CATALOG}/connectors/orders:run")
     assert answer.status_code == 202
@@ -216,6 +216,6 @@ def test_it_refuses_what_could_not_work_or_must_not(
         f"{CATALOG}/connectors/orders", {"is_paused": True}, content_type="application/json"
     )
     assert changed.json()["paused_at"]
-    assert connectors.pull(Connector.objects.get().id) is None
+    assert pulls.pull(Connector.objects.get().id) is None
     assert client.delete(f"{CATALOG}/connectors/orders").status_code == 204
     assert not Connector.objects.exists()

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("platform", "governance", "catalog", "execution")
-RECORDING = {"begin", "record", "record_denial"}
+RECORDING = {"begin", "record", "record_denial", "record_on"}
 """`begin` is of execution/services/lifecycle.py: it records in the transaction of its caller."""
 ONLY_REFUSES = {"_check", "check_upload", "_check_rights", "_explain"}
 """They change nothing and wear the decorator for the sake of their denials."""
