@@ -141,7 +141,7 @@ def _fetch(adoption: Adoption, path: Path) -> None:
 
 def _postgresql(adoption: Adoption, *, only_fingerprint: bool = False) -> subprocess.Popen[bytes]:
     """Start the process that reads the customer's database; the address is checked anew."""
-    dsn = checked_dsn(keys.unseal(bytes(adoption.sealed_dsn or b""), adoption.binding).decode())
+    dsn = checked_dsn(keys.unseal(bytes(adoption.sealed_dsn), adoption.binding).decode())
     orders = {
         "conninfo": dsn.conninfo(),
         "password": dsn.password,

@@ -35,7 +35,12 @@ def tagged_snapshots(catalog: Catalog) -> frozenset[int]:
 
 
 def is_ours(catalog: Catalog, key: str) -> bool:
-    """Tell whether Upend may delete the object: its lake wrote it, below its own prefix."""
+    """Tell whether Upend may delete the object: its lake wrote it, below its own prefix.
+
+    Never in a lake that was adopted: others may have written there since, under names like ours.
+    """
+    if not catalog.owns_files:
+        return False
     if not key.startswith(catalog.prefix) or WRITTEN_BY_DUCKLAKE.fullmatch(key) is None:
         return False
     return not any(is_foreign(catalog, key) for is_foreign in _foreign)

@@ -36,7 +36,8 @@ def begin_due(start: Callable[[Catalog], MaintenanceRun | None]) -> int:
 def _in_turn() -> list[Catalog]:
     """Return the catalogs that are written to and not being maintained, who waits longest first."""
     busy = MaintenanceRun.objects.active().values("catalog_id")
-    rows = Catalog.objects.live().filter(archived_at__isnull=True).exclude(id__in=busy)
+    rows = Catalog.objects.live().filter(archived_at__isnull=True, is_read_only=False)
+    rows = rows.filter(bucket__is_read_only=False).exclude(id__in=busy)
     rows = rows.annotate(last=Max("maintenance_runs__created_at"))
     rows = rows.select_related("bucket", "workspace__organization")
     return list(rows.order_by(F("last").asc(nulls_first=True), "id"))

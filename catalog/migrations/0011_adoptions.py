@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('source', models.CharField(choices=[('duckdb', 'duckdb'), ('postgresql', 'postgresql'), ('sqlite', 'sqlite')], max_length=12)),
                 ('source_label', models.CharField(help_text='What may be shown of the source.', max_length=300)),
                 ('source_schema', models.CharField(max_length=63)),
-                ('sealed_dsn', models.BinaryField(null=True)),
+                ('sealed_dsn', models.BinaryField(default=b'')),
                 ('staged_key', models.CharField(blank=True, max_length=400)),
                 ('prefix', models.CharField(blank=True, help_text='Where its files lie.', max_length=400)),
                 ('metadata_schema', models.CharField(blank=True, max_length=63)),

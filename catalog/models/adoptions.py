@@ -8,7 +8,8 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.domain import Actor
-from accounts.keys import Binding
+from accounts.sealing import Binding
+from accounts.sealing.fields import SealedField
 from audit.services import Target
 from catalog.domain import AdoptionMode, AdoptionSource, AdoptionState
 from catalog.models.buckets import Bucket
@@ -43,7 +44,7 @@ class Adoption(models.Model):
     source = models.CharField(max_length=12, choices=[(s.value, s.value) for s in AdoptionSource])
     source_label = models.CharField(max_length=300, help_text="What may be shown of the source.")
     source_schema = models.CharField(max_length=63)
-    sealed_dsn = models.BinaryField(null=True)
+    sealed_dsn = SealedField(organization="workspace__organization_id", default=b"")
     staged_key = models.CharField(max_length=400, blank=True)
     prefix = models.CharField(max_length=400, blank=True, help_text="Where its files lie.")
     metadata_schema = models.CharField(max_length=63, blank=True)

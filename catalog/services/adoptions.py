@@ -245,7 +245,7 @@ def adopt(*, adoption: Adoption) -> Catalog:
     adoption.catalog, adoption.state = catalog, AdoptionState.ADOPTED
     adoption.finished_at = adoption.synced_at = timezone.now()
     if mode is AdoptionMode.MANAGED:
-        adoption.sealed_dsn = None  # nothing is read from there again
+        adoption.sealed_dsn = b""  # nothing is read from there again
     adoption.save()
     audit.record(
         actor=_actor(adoption),
@@ -369,8 +369,8 @@ def _forget(adoption: Adoption) -> None:
     """Remove the copy and the uploaded file; the connection string goes too."""
     if adoption.metadata_schema:
         lake.drop(adoption.place)
-    adoption.metadata_schema, adoption.sealed_dsn = "", None
-    Adoption.objects.filter(id=adoption.id).update(metadata_schema="", sealed_dsn=None)
+    adoption.metadata_schema, adoption.sealed_dsn = "", b""
+    Adoption.objects.filter(id=adoption.id).update(metadata_schema="", sealed_dsn=b"")
     transaction.on_commit(lambda: _unstage(adoption))
 
 

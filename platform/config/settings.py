@@ -227,7 +227,6 @@ SPECTACULAR_SETTINGS = {
         "PolicyKindEnum": "governance.domain.PolicyKind",
         "PolicyVersionStateEnum": "governance.domain.VersionState",
         "RequestedPlaceEnum": "execution.domain.RequestedPlace",
-        "UploadModeEnum": "catalog.api.transfers.MODES",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
