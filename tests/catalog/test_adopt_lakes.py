@@ -187,7 +187,7 @@ def test_it_reads_what_was_written_between_the_report_and_the_yes(
     catalog = Catalog.objects.get(name="ours")
     assert count_rows(catalog, "t") == 15
     adoption.refresh_from_db()
-    assert adoption.sealed_dsn is None
+    assert adoption.sealed_dsn == b""
 
 
 def test_it_writes_what_it_manages_and_leaves_the_files_when_it_is_dropped(
