@@ -97,9 +97,10 @@ def test_it_takes_a_file_all_the_way_into_a_table(
     job = client.get(f"{BASE}/jobs/{answer.json()['id']}").json()
     assert (job["state"], job["result"]["rows"]) == ("succeeded", 1)
     table = client.get(f"{CATALOG}/tables/main/T").json()
+    plain = {"default_value": None, "comment": ""}
     assert table["columns"] == [
-        {"name": "a", "type": "BIGINT", "nulls_allowed": True},
-        {"name": "b", "type": "VARCHAR", "nulls_allowed": True},
+        {"name": "a", "type": "BIGINT", "nulls_allowed": True} | plain,
+        {"name": "b", "type": "VARCHAR", "nulls_allowed": True} | plain,
     ]
     assert (table["record_count"], table["may_query"]) == (1, True)
     [listed] = client.get(f"{CATALOG}/tables").json()["results"]

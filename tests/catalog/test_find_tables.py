@@ -34,7 +34,7 @@ PAGES = (
     "/api/v1/workspaces/{slug}/catalogs/lake/tables/main/nothing",
 )
 
-MOST_STATEMENTS = 28
+MOST_STATEMENTS = 33
 SEARCHES = {
     "": ["Orders", "orders_2026", "refunds"],
     "ORD": ["Orders", "orders_2026"],
