@@ -9,7 +9,8 @@ from .conftest import Opener
 
 def test_it_changes_a_table_with_a_preview_and_takes_it_back(visit: Opener) -> None:
     page = visit("catalog/air/main/customers", as_="owner")
-    before = page.locator("tr", has_text="now").locator("td").first.inner_text()
+    history = page.locator("section", has=page.locator("#history-title"))
+    before = history.locator("tbody tr").first.locator("td").first.inner_text()
     page.get_by_role("button", name="Change", exact=True).click()
     dialog = page.locator("#change-table")
     dialog.get_by_label("Name of the new column").fill("note")
@@ -22,7 +23,6 @@ def test_it_changes_a_table_with_a_preview_and_takes_it_back(visit: Opener) -> N
     expect(dialog).to_contain_text("Adds the column note of type VARCHAR")
     page.keyboard.press("Enter")  # the button that does it has the focus
     expect(page.locator("#columns-title + * , section", has_text="note").first).to_be_visible()
-    history = page.locator("section", has=page.locator("#history-title"))
     expect(history).to_contain_text("Changed the definition of main.customers.")
 
     page.get_by_role("button", name=f"Compare snapshot {before} with now").click()

@@ -96,6 +96,10 @@ class Sender:
         self._number, self._report = number, report
         self.acknowledged: list[int] = []
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def run(self) -> None:
         """Send everything."""
         for batch in range(self._report.batches):
@@ -150,9 +154,10 @@ def run(directory: Path, *, senders: int, batches: int, rounds: int, seed: int) 
     report = Report(seed, senders, batches)
     stack = RunningStack(directory)
     stack.start()
+    all_senders: list[Sender] = []
     try:
         made = json.loads(manage(stack, "shell", "-c", SET_UP).strip().splitlines()[-1])
-        all_senders = [Sender(stack.url, made["token"], n, report) for n in range(senders)]
+        all_senders += [Sender(stack.url, made["token"], n, report) for n in range(senders)]
         threads = [threading.Thread(target=one.run, daemon=True) for one in all_senders]
         for thread in threads:
             thread.start()
@@ -165,6 +170,8 @@ def run(directory: Path, *, senders: int, batches: int, rounds: int, seed: int) 
             report.faults += one.unsettled(deadline)
         report.faults += wrong(made["document"], report)
     finally:
+        for one in all_senders:
+            one.close()
         stack.stop()
     return report
 

@@ -110,7 +110,8 @@ def test_it_lets_no_planted_secret_through(secret: str, sentence: str) -> None:
     value = "'" + secret.replace("'", "''") + "'"
     name = '"' + secret.replace('"', '""') + '"'
     plain = secret.replace("'", "")
-    sql = sentence.replace("{name}_", name[:-1] + "_").format(value=value, name=name, plain=plain)
+    beside = (name[:-1] + "_").replace("{", "{{").replace("}", "}}")  # as it is, after `format`
+    sql = sentence.replace("{name}_", beside).format(value=value, name=name, plain=plain)
     # The value comes from a table too, as data does, and not only from the text of the query.
     con.execute("CREATE TABLE data AS SELECT $1 AS v", [secret])
     stored = sql.replace(value, "v") + ("" if " FROM " in sql else " FROM data")

@@ -101,8 +101,12 @@ def test_it_knows_no_stored_view_and_no_stored_macro(attack: Attack, target: Tar
         "CATALOG-04": "SELECT * FROM peep('/etc/hostname')",
     }
     problem = target.submit(texts[attack.id]).json()
-    expected = "table_function" if attack.id == "CATALOG-04" else "table_not_granted"
-    assert problem["reason_code"] == expected
+    expected = {
+        "AUTHZ-35": "table_not_granted",
+        "CATALOG-03": "view_not_safe",
+        "CATALOG-04": "table_function",
+    }
+    assert problem["reason_code"] == expected[attack.id]
 
 
 @runs(by_id("HTTP-01"))
