@@ -8,9 +8,7 @@ database in a transaction that cannot write.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 from collections.abc import Iterator
 
 import psycopg
@@ -18,6 +16,7 @@ from psycopg import sql
 
 from catalog.adoption import frames, spec
 from catalog.adoption.frames import Unreadable, Value
+from catalog.writer.parent import end_with_parent
 
 SETTINGS = (
     "SET LOCAL search_path = pg_catalog",
@@ -39,7 +38,7 @@ FINGERPRINT = (
 def main() -> None:
     """Read the orders from stdin, write the metadata as frames to stdout."""
     orders = json.loads(sys.stdin.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         with psycopg.connect(orders["conninfo"]) as session:
             session.read_only = True
@@ -122,12 +121,6 @@ def _explained(error: psycopg.Error, password: str) -> Unreadable:
         f"The database could not be read: {first[:300]}",
         "Give a user that may SELECT from every table of the lake's metadata schema.",
     )
-
-
-def _die_with_parent() -> None:
-    """End at once when the parent does: it holds the other end of stdin."""
-    sys.stdin.read()
-    os._exit(70)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,16 +14,16 @@ from catalog import lake
 from catalog.adoption import checks, reading
 from catalog.adoption.frames import Unreadable
 from catalog.domain import AdoptionState
+from catalog.locks import held_alone
 from catalog.models import Adoption, Catalog
 from catalog.services import adoptions
-from catalog.writer.process import database
 from problems import Problem
 
 
 def run_adoption(adoption_id: UUID) -> str:
     """Do what the adoption waits for, unless another worker does; return its state."""
     rows = Adoption.objects.select_related("workspace__organization", "bucket", "catalog")
-    with _lock(adoption_id) as is_ours:
+    with held_alone(adoption_id) as is_ours:
         adoption = rows.get(id=adoption_id)
         if is_ours:
             _step(adoption)
@@ -125,12 +124,3 @@ def _taken(adoption: Adoption) -> dict[str, Any]:
     adoption.progress = {"rows": found.rows}
     adoption.report = checks.report(adoption.place, found.said, found.not_adopted)
     return adoption.report
-
-
-@contextmanager
-def _lock(adoption_id: UUID) -> Iterator[bool]:
-    """Hold the adoption's lock on a connection of its own; yield whether it was free."""
-    key = int.from_bytes(adoption_id.bytes[:8], signed=True)
-    with psycopg.connect(**database(), autocommit=True) as session:
-        found = session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
-        yield bool(found and found[0])

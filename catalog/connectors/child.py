@@ -8,25 +8,23 @@ table and of the watermark's column are quoted; the watermark is a value, never 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 from typing import Any
 
 import duckdb
 
+from catalog.writer.parent import end_with_parent
 from catalog.writer.problems import redacted
 from catalog.writer.quoting import quoted_name, quoted_text
 from catalog.writer.session import extension_path
 
-PARENT_IS_GONE = 70
 MEMORY = "1GB"
 
 
 def main() -> None:
     """Read the orders from stdin, write the file, and say on stdout what is in it."""
     orders = json.loads(sys.stdin.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         answer = _pulled(orders)
     except duckdb.Error as error:
@@ -73,12 +71,6 @@ def _newest(con: duckdb.DuckDBPyConnection, table: str, column: str) -> str | No
     found = con.execute(f"SELECT CAST(max({column}) AS VARCHAR) FROM {table}").fetchone()  # noqa: S608 - quoted
     newest: str | None = found[0] if found else None
     return newest
-
-
-def _die_with_parent() -> None:
-    """End at once when the parent does: it holds the other end of stdin."""
-    sys.stdin.read()
-    os._exit(PARENT_IS_GONE)
 
 
 if __name__ == "__main__":

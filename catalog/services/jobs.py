@@ -6,13 +6,11 @@ The row is the queue. A broker message only says "look now"; without one, the sw
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import structlog
 from celery import current_app
 from django.conf import settings
@@ -28,6 +26,7 @@ from catalog import lake, storage
 from catalog.domain import JobKind, JobState, TransferState
 from catalog.ingest import groups, wake
 from catalog.ingest.domain import BatchState
+from catalog.locks import held_alone
 from catalog.maintenance import steps
 from catalog.models import Catalog, IngestBatch, Job, Transfer
 from catalog.writable import check_writable
@@ -131,7 +130,7 @@ def run_jobs(catalog_id: UUID) -> int:
     catalog = Catalog.objects.select_related("bucket", "workspace__organization").get(id=catalog_id)
     count = 0
     while True:
-        with _writer_lock(catalog) as is_ours:
+        with held_alone(catalog.id) as is_ours:
             if is_ours:
                 wake.looking(catalog_id)
             while is_ours and (job := run_next_job(catalog)) is not None:
@@ -348,15 +347,3 @@ def _target(job: Job) -> audit.Target:
     return audit.Target(
         "job", str(job.id), str(job.kind), catalog.organization_id, catalog.workspace_id
     )
-
-
-@contextmanager
-def _writer_lock(catalog: Catalog) -> Iterator[bool]:
-    """Hold the catalog's writer lock on a connection of its own; yield whether it was free.
-
-    PostgreSQL lets go of it when the connection ends, however this process ends.
-    """
-    key = int.from_bytes(catalog.id.bytes[:8], signed=True)
-    with psycopg.connect(**process.database(), autocommit=True) as session:
-        found = session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
-        yield bool(found and found[0])

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from django.utils import timezone
 
 from accounts import keys
@@ -34,11 +31,11 @@ from catalog.domain import (
     UploadFormat,
     UploadMode,
 )
+from catalog.locks import held_alone
 from catalog.models import Connector, ConnectorRun, Job
 from catalog.services.connectors import check_rights, publish, record_on
 from catalog.services.jobs import enqueue_job
 from catalog.storage.dsn import checked_dsn
-from catalog.writer.process import database
 from problems import Invalid, Problem
 
 LONGEST_BACKOFF_SECONDS = 6 * 3600
@@ -61,7 +58,7 @@ def pull(connector_id: uuid.UUID) -> ConnectorRun | None:
 
     None where it is not due, or where another process is at it.
     """
-    with _alone(connector_id) as is_ours:
+    with held_alone(connector_id) as is_ours:
         rows = Connector.objects.select_related(
             "catalog__bucket", "catalog__workspace__organization", "user", "service_account"
         )
@@ -221,12 +218,3 @@ def _acting(connector: Connector) -> Actor:
         f"Who created the connector {connector.name} is no longer active.",
         hint="Somebody who manages the catalog creates it again.",
     )
-
-
-@contextmanager
-def _alone(connector_id: uuid.UUID) -> Iterator[bool]:
-    """Hold the connector's lock on a connection of its own; yield whether it was free."""
-    key = int.from_bytes(connector_id.bytes[:8], signed=True)
-    with psycopg.connect(**database(), autocommit=True) as session:
-        found = session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
-        yield bool(found and found[0])

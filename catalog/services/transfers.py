@@ -120,11 +120,7 @@ def missing_parts(transfer: Transfer) -> list[int]:
     """Return the numbers of the parts that have not arrived, in order."""
     _check_state(transfer, TransferState.OPEN)
     arrived = multipart.received(storage.hosted(), transfer.key, transfer.upload_id)
-    return [
-        number
-        for number in range(1, transfer.part_count + 1)
-        if arrived.get(number, (-1, ""))[0] != _size_of(transfer, number)
-    ]
+    return _wrong(transfer, arrived)
 
 
 def part_addresses(transfer: Transfer, numbers: list[int]) -> dict[int, str]:
@@ -290,11 +286,7 @@ def _check_state(transfer: Transfer, wanted: TransferState) -> None:
 
 
 def _check_whole(transfer: Transfer, arrived: dict[int, tuple[int, str]]) -> None:
-    wrong = [
-        number
-        for number in range(1, transfer.part_count + 1)
-        if arrived.get(number, (-1, ""))[0] != _size_of(transfer, number)
-    ]
+    wrong = _wrong(transfer, arrived)
     if wrong or len(arrived) > transfer.part_count:
         some = ", ".join(map(str, wrong[:10])) or "more than announced"
         raise TransferIncomplete(
@@ -302,6 +294,15 @@ def _check_whole(transfer: Transfer, arrived: dict[int, tuple[int, str]]) -> Non
             hint="Send them again; what arrived is kept.",
             missing=wrong[:MAX_URLS],
         )
+
+
+def _wrong(transfer: Transfer, arrived: dict[int, tuple[int, str]]) -> list[int]:
+    """Return the numbers of the parts that are missing or of another size, in order."""
+    return [
+        number
+        for number in range(1, transfer.part_count + 1)
+        if arrived.get(number, (-1, ""))[0] != _size_of(transfer, number)
+    ]
 
 
 def _size_of(transfer: Transfer, number: int) -> int:

@@ -8,7 +8,6 @@ that outlives its killed parent can never write beside its successor.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 from typing import Any
@@ -18,17 +17,17 @@ import psycopg
 from psycopg import sql
 
 from catalog.writer import definitions, files, upkeep
+from catalog.writer.parent import end_with_parent
 from catalog.writer.problems import BadInput, redacted
 from catalog.writer.session import Lake, Spec
 
 HEARTBEAT_SECONDS = 1.0
-PARENT_IS_GONE = 70
 
 
 def main() -> None:
     """Read the spec from stdin, carry it out, and write progress and the outcome to stdout."""
     spec = Spec.of(json.loads(sys.stdin.readline()))
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     with psycopg.connect(**spec.database, autocommit=True) as session:
         session.execute("SELECT pg_advisory_lock(%s)", [spec.lock_key])
         emit(_outcome(spec, session))
@@ -103,12 +102,6 @@ def report(lake: Lake, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
         percent = lake.percent()
         emit({"progress": {} if percent is None else {"percent": percent}})
-
-
-def _die_with_parent() -> None:
-    """End at once when the parent does: it holds the other end of stdin."""
-    sys.stdin.read()
-    os._exit(PARENT_IS_GONE)
 
 
 def emit(message: dict[str, Any]) -> None:

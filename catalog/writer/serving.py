@@ -20,7 +20,8 @@ import duckdb
 import psycopg
 
 from catalog.writer import files
-from catalog.writer.child import PARENT_IS_GONE, emit, report
+from catalog.writer.child import emit, report
+from catalog.writer.parent import PARENT_IS_GONE
 from catalog.writer.problems import BadInput, redacted
 from catalog.writer.rows import Rows
 from catalog.writer.session import Lake, Spec

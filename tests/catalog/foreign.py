@@ -6,10 +6,7 @@ Their files lie in the suite's bucket, where a workspace may keep lakes of its o
 from __future__ import annotations
 
 import io
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +29,7 @@ from catalog.domain import AdoptionMode, AdoptionSource
 from catalog.models import Adoption, Bucket
 from catalog.services.adoptions import Source
 from tests.catalog.lakes import conninfo
+from tests.tcp import relay
 from workspaces.models import Workspace
 
 SECRET = "s3cret-of-the-customer"
@@ -175,44 +173,3 @@ def foreign(db: None, workspace: Workspace, tmp_path: Path, settings: Settings) 
         yield lakes
         for lake in lakes.made:
             lake.con.close()
-
-
-@contextmanager
-def relay() -> Iterator[int]:
-    """Carry TCP connections over to the suite's PostgreSQL, which listens on a socket file."""
-    given = connection.get_connection_params()
-    path = f"{given['host']}/.s.PGSQL.{given.get('port') or 5432}"
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = threading.Thread(target=_serve, args=(listening, path))
-        serving.start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-        serving.join()
-
-
-def _serve(listening: socket.socket, path: str) -> None:
-    carrying: list[threading.Thread] = []
-    with suppress(OSError):  # the listener was shut down
-        while True:
-            ours, _ = listening.accept()
-            carrying.append(threading.Thread(target=_join, args=(ours, path)))
-            carrying[-1].start()
-    for one in carrying:
-        one.join()
-
-
-def _join(ours: socket.socket, path: str) -> None:
-    with ours, socket.socket(socket.AF_UNIX) as theirs:
-        theirs.connect(path)
-        back = threading.Thread(target=_carry, args=(theirs, ours))
-        back.start()
-        _carry(ours, theirs)
-        back.join()
-
-
-def _carry(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(2**16):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import select
-import socket
-import threading
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from django.db import connection
@@ -16,6 +11,7 @@ from pytest_django import Settings
 from catalog.storage.dsn import checked_dsn
 from catalog.storage.endpoints import EndpointRefused
 from tests.catalog.names import PUBLIC, Answers, dns
+from tests.tcp import relay
 
 __all__ = ["dns"]
 
@@ -79,33 +75,11 @@ def test_it_refuses_all_else_without_telling_the_password(dsn: str, dns: Answers
     assert "s3cret" not in f"{refused.value} {refused.value.hint} {refused.value.__cause__!r}"
 
 
-def relayed(listening: socket.socket, target: str) -> None:
-    """Carry one connection over to a Unix socket, until both sides have ended."""
-    ours, _ = listening.accept()
-    theirs = socket.socket(socket.AF_UNIX)
-    theirs.connect(target)
-    with ours, theirs:
-        for here in pairs(ours, theirs):
-            data = here.recv(2**16)
-            if not data:
-                return
-            (theirs if here is ours else ours).sendall(data)
-
-
-def pairs(*sockets: socket.socket) -> Iterator[socket.socket]:
-    """Yield each socket that can be read, whenever it can."""
-    while True:
-        yield from select.select(sockets, [], [], 20)[0]
-
-
 @pytest.mark.django_db
 def test_it_connects_to_the_pinned_address(settings: Settings, dns: Answers) -> None:
     """To the suite's own server, under a name that nothing but the pinned address resolves."""
     server = connection.get_connection_params()
-    path = f"{server['host']}/.s.PGSQL.{server.get('port') or 5432}"
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        threading.Thread(target=relayed, args=(listening, path), daemon=True).start()
+    with relay() as port:
         dns["pg.example.com"] = ["127.0.0.1"]
         settings.STORAGE_ALLOWED_HOSTS = frozenset({f"pg.example.com:{port}"})
         given = {name: server.get(name, "") for name in ("user", "password", "dbname")}

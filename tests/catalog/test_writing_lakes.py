@@ -16,6 +16,7 @@ from accounts.domain import Actor
 from catalog import lake, storage
 from catalog import services as catalogs
 from catalog.domain import JobKind, JobState, UploadFormat, UploadMode
+from catalog.locks import held_alone
 from catalog.models import Catalog, Job
 from catalog.services import jobs, uploads
 from catalog.writer import process
@@ -193,7 +194,7 @@ def test_it_leaves_the_queue_to_the_worker_that_holds_the_lock(
     flights: Catalog, owner: Actor
 ) -> None:
     upload(owner, flights, b"a\n1\n")
-    with jobs._writer_lock(flights) as is_ours:
+    with held_alone(flights.id) as is_ours:
         assert is_ours
         assert catalogs.run_jobs(flights.id) == 0
     assert catalogs.run_jobs(flights.id) == 1
