@@ -19,8 +19,11 @@ demo: $(STAMP) ## Start Upend here, load the demo data, print the address and th
 up: $(STAMP) ## Start Upend here, without data
 	@$(BIN)/python manage.py up
 
+# One process for each core, to four; what needs the whole stack stays together: it starts once.
+TEST_PROCESSES ?= logical
+
 test: $(STAMP) ## Run the tests; the suite starts its own servers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadgroup
 
 check: $(STAMP) ## Run every check that is not a test: format, lint, imports, types, migrations, schema
 	$(BIN)/ruff format --check .
