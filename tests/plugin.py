@@ -30,8 +30,19 @@ PREFIX = "upend-test-"
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Start the services, then let pytest-django import the settings."""
     remove_leftovers(Path(tempfile.gettempdir()))
-    start(early_config)
+    if not hands_out_work(early_config):
+        start(early_config)
     yield
+
+
+def hands_out_work(config: pytest.Config) -> bool:
+    """Say whether other processes run the tests: each starts services of its own.
+
+    What this process started they would take for the installation's, by its environment, and
+    share: rows, rate limits and all.
+    """
+    is_one_of_them = "PYTEST_XDIST_WORKER" in os.environ
+    return bool(getattr(config.known_args_namespace, "numprocesses", None)) and not is_one_of_them
 
 
 def start(config: pytest.Config) -> None:
