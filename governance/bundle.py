@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from threading import Lock
-from typing import Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -18,6 +15,7 @@ from governance import engine, rules
 from governance.classes import Lens, lens
 from governance.domain import Action, PolicyKind, Securable, SecurableKind, VersionState
 from governance.engine import PolicyBundle
+from governance.keeping import Kept
 from governance.models import PolicySet, PolicyVersion
 from governance.rules import MaskRule, Published, RowFilterRule, Statement
 
@@ -32,8 +30,6 @@ WRITTEN_BY = RawSQL("governance_policyset.xmin::text", [])
 
 KEPT_BUNDLES = 64
 KEPT_SETS = 4096
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 SCOPE_KINDS = {"catalog": SecurableKind.CATALOG, "table": SecurableKind.TABLE}
 NAMESAKE = "namesake of "
 DEFAULTS = "defaults"
@@ -43,28 +39,6 @@ DEFAULTS = "defaults"
 def is_of_namesake(key: str) -> bool:
     """Tell whether a key is that of policies that deny a thing for its name alone."""
     return key.startswith(NAMESAKE)
-
-
-class Kept(Generic[Key, Value]):
-    """A few values that were expensive to make; those longest unused go first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        """Return the value of `key`, made once unless two threads ask at the same time."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        made = make()
-        with self._lock:
-            self._values[key] = made
-            while len(self._values) > self._limit:
-                self._values.popitem(last=False)
-        return made
 
 
 @dataclass(frozen=True, slots=True)

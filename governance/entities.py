@@ -98,6 +98,11 @@ def request(actor: Actor, asked: Request, circumstances: Json) -> Json:
     }
 
 
+def moment(context: DecisionContext) -> datetime:
+    """Return the time at which is decided, as Cedar is told it: in whole seconds."""
+    return (context.now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
+
+
 def circumstances(actor: Actor, context: DecisionContext, facts: Facts) -> Json:
     """Return Cedar's context: where, when, on which device, from where, with which token."""
     return {

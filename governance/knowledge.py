@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from django.db import connection
-
 from accounts.domain import Actor, PrincipalKind
+from governance import prepared
 from governance.bundle import Bundle, bundle_at
 from governance.domain import Request, Securable
 from governance.entities import Facts, Owner
@@ -33,15 +32,15 @@ class Part(StrEnum):
 
 
 STATEMENT = """
-SELECT 'role', m.workspace_id::text, m.role, '', '' FROM workspaces_membership m
+SELECT 'role', m.workspace_id::text, m.role::text, '', '' FROM workspaces_membership m
 WHERE m.workspace_id = ANY(%(workspaces)s::uuid[]) AND (m.user_id = %(user)s
       OR m.service_account_id = %(service_account)s OR m.group_id = ANY(%(groups)s::uuid[]))
 UNION ALL
-SELECT 'tag', t.securable_key, t.tag, t.value, '' FROM governance_tagassignment t
+SELECT 'tag', t.securable_key::text, t.tag::text, t.value::text, '' FROM governance_tagassignment t
 WHERE t.securable_key = ANY(%(keys)s::text[]) {tags}
 UNION ALL
-SELECT 'owner', o.securable_key, u.id::text,
-       coalesce(nullif(trim(u.first_name || ' ' || u.last_name), ''), u.email), u.email
+SELECT 'owner', o.securable_key::text, u.id::text,
+       coalesce(nullif(trim(u.first_name || ' ' || u.last_name), ''), u.email), u.email::text
 FROM governance_ownership o JOIN accounts_user u ON u.id = o.owner_id
 WHERE o.securable_key = ANY(%(keys)s::text[]) {owners}
 UNION ALL
@@ -53,8 +52,10 @@ WHERE g.id = %(organization)s AND g.local_mode_enabled
 """
 
 OF_COLUMNS = " OR t.table_key = ANY(%(tables)s::text[])"
-TAGS_BELOW = " OR t.securable_key LIKE %(below)s"
-OWNERS_BELOW = " OR o.securable_key LIKE %(below)s"
+BELOW = " OR {0}.securable_key ~>=~ %(first)s AND {0}.securable_key ~<~ %(beyond)s"
+"""What begins with the same characters, in a form that finds the index whatever they are."""
+
+AFTER_SLASH = chr(ord("/") + 1)
 
 _Value = str | UUID | list[UUID] | list[str] | None
 
@@ -75,12 +76,10 @@ def know(actor: Actor, requests: Sequence[Request], *, tables_of: Securable | No
     securables = [request.securable for request in requests]
     reads_columns = any(r.action in GUARDED and r.securable.columns for r in requests)
     text = STATEMENT.format(
-        tags=(OF_COLUMNS if reads_columns else "") + (TAGS_BELOW if tables_of else ""),
-        owners=OWNERS_BELOW if tables_of else "",
+        tags=(OF_COLUMNS if reads_columns else "") + (BELOW.format("t") if tables_of else ""),
+        owners=BELOW.format("o") if tables_of else "",
     )
-    with connection.cursor() as cursor:
-        cursor.execute(text, _parameters(actor, securables, tables_of))
-        return _known(cursor.fetchall())
+    return _known(prepared.rows(text, _parameters(actor, securables, tables_of)))
 
 
 def below(catalog: Securable) -> str:
@@ -93,6 +92,7 @@ def _parameters(
 ) -> dict[str, _Value]:
     is_user = actor.kind is PrincipalKind.USER
     is_service_account = actor.kind is PrincipalKind.SERVICE_ACCOUNT
+    first = below(tables_of) if tables_of else ""
     return {
         "workspaces": list({s.workspace_id for s in securables if s.workspace_id}),
         "user": actor.id if is_user else None,
@@ -101,7 +101,8 @@ def _parameters(
         "organization": actor.organization_id,
         "keys": list({node.key for s in securables for node in (s, *s.ancestors)}),
         "tables": list({s.key for s in securables}),
-        "below": f"{below(tables_of)}%" if tables_of else "",
+        "first": first,
+        "beyond": f"{first[:-1]}{AFTER_SLASH}",
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from accounts.domain import Actor
-from governance import engine, entities, obligations, rules, subjects, tags
+from governance import answered, engine, entities, obligations, rules, subjects, tags
 from governance.bundle import DEFAULTS, NOTHING, Bundle, is_of_namesake
 from governance.classes import Lens
 from governance.domain import (
@@ -57,6 +58,7 @@ class _Batch:
     actor: Actor
     context: DecisionContext
     facts: Facts
+    moments: Mapping[DecisionContext, datetime]
     circumstances: Mapping[DecisionContext, Json]
     seen: dict[tuple[Bundle, str, tuple[SecurableColumn, ...]], Shown] = field(default_factory=dict)
 
@@ -89,16 +91,18 @@ class _Batch:
     def ask(
         self, policies: engine.PolicyBundle, requests: Sequence[Request], workspace: UUID | None
     ) -> list[Verdict]:
-        """Ask Cedar once."""
+        """Ask Cedar once, or not at all where it was asked the same before."""
+        contexts = [request.context or self.context for request in requests]
         asked = [
-            entities.request(self.actor, r, self.circumstances[r.context or self.context])
-            for r in requests
+            entities.request(self.actor, request, self.circumstances[context])
+            for request, context in zip(requests, contexts, strict=True)
         ]
         known = [
             entities.principal(self.actor, self.facts.roles_in(workspace)),
             *entities.resources((request.securable for request in requests), self.facts),
         ]
-        return engine.evaluate(policies, asked, known)
+        moments = [self.moments[context] for context in contexts]
+        return answered.evaluate(policies, asked, moments, known)
 
 
 def answers(
@@ -113,11 +117,13 @@ def answers(
     Cedar is asked once for all requests that the same policies above them hold for, and once
     more for each securable with policies of its own.
     """
+    contexts = {context, *(request.context for request in requests if request.context)}
+    moments = {asked: entities.moment(asked) for asked in contexts}
     circumstances = {
-        asked: entities.circumstances(actor, asked, facts)
-        for asked in {context, *(r.context for r in requests if r.context)}
+        asked: entities.circumstances(actor, replace(asked, now=moments[asked]), facts)
+        for asked in contexts
     }
-    batch = _Batch(actor, context, facts, circumstances)
+    batch = _Batch(actor, context, facts, moments, circumstances)
     holding = [_holding(actor, request, bundles) for request in requests]
     found = _verdicts(batch, requests, holding)
     return [_answer(batch, *one) for one in zip(requests, holding, found, strict=True)]

@@ -32,11 +32,11 @@ def number(name: str, default: int) -> int:
     return int(text(name, str(default)))
 
 
-def database(url: str, *, pool_size: int = 0) -> dict[str, Any]:
+def database(url: str, *, pool_size: int = 0, prepares: bool = True) -> dict[str, Any]:
     """Return Django's database settings for a libpq URL, Unix sockets included.
 
     With `pool_size` the threads of a process share that many connections at most; without, each
-    keeps one of its own.
+    keeps one of its own. With `prepares` a connection keeps the plans of `governance.prepared`.
     """
     parts = conninfo_to_dict(url)
     known = {
@@ -50,9 +50,10 @@ def database(url: str, *, pool_size: int = 0) -> dict[str, Any]:
         ours: str(parts.pop(theirs, "") or "") for theirs, ours in known.items()
     }
     pool = {"pool": {"min_size": 2, "max_size": pool_size}} if pool_size else {}
+    kept = {"prepare_threshold": 0 if prepares else None}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 0 if pool_size else 600,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {key: value for key, value in parts.items() if value is not None} | pool,
+        "OPTIONS": {key: value for key, value in parts.items() if value is not None} | pool | kept,
     } | settings

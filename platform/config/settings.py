@@ -127,7 +127,13 @@ TEMPLATES = [
 
 # --- State ----------------------------------------------------------------------------------
 DATABASE_URL = env.text("DATABASE_URL", "postgresql:///upend")
-DATABASES = {"default": env.database(DATABASE_URL, pool_size=env.number("DATABASE_POOL_SIZE", 0))}
+DATABASES = {
+    "default": env.database(
+        DATABASE_URL,
+        pool_size=env.number("DATABASE_POOL_SIZE", 0),
+        prepares=env.flag("DATABASE_PREPARE", default=True),
+    )
+}
 BROKER_URL = env.text("BROKER_URL", "redis://127.0.0.1:6379/0")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
