@@ -13,7 +13,7 @@ from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import BucketKind, JobKind, Snapshot, Table
 from catalog.models import Adoption, Bucket, Catalog, IngestBatch, Job
-from catalog.visibility import visible_labels
+from catalog.visibility import nearest_labels
 from governance import securables
 from governance import services as governance
 from governance.domain import Action, Request
@@ -173,8 +173,8 @@ def find_table(actor: Actor, catalog: Catalog, snapshot_id: int, schema: str, na
         securable = table.securable(catalog.securable)
         if governance.decide(actor, Action.CATALOG_BROWSE, securable).allowed:
             return table
-    known = visible_labels(actor, catalog, snapshot_id)
     label = f"{catalog.name}.{schema}.{name}"
+    known = nearest_labels(actor, catalog, snapshot_id, label)
     raise UnknownTable(f"There is no table {label}.", hint=did_you_mean(label, known))
 
 

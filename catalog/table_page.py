@@ -135,6 +135,7 @@ class TablePage:
         return any(a.decision.action is action and a.decision.allowed for a in self.access)
 
 
+@lake.at_one_moment()
 def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TablePage:
     """Return the page of one table. Raises `selectors.UnknownTable`."""
     newest = lake.latest_snapshot(catalog)

@@ -56,9 +56,9 @@ def visible_totals(actor: Actor, catalog: Catalog, snapshot_id: int) -> lake.Tot
     return lake.totals(catalog, snapshot_id, **_visible(actor, catalog, snapshot_id))
 
 
-def visible_labels(actor: Actor, catalog: Catalog, snapshot_id: int) -> list[str]:
-    """Return the whole names of all tables that `actor` may browse, for what is misspelt."""
-    return lake.labels(catalog, snapshot_id, **_visible(actor, catalog, snapshot_id))
+def nearest_labels(actor: Actor, catalog: Catalog, snapshot_id: int, text: str) -> list[str]:
+    """Return the whole names of tables that `actor` may browse, of those spelt most like `text`."""
+    return lake.nearest(catalog, snapshot_id, text, **_visible(actor, catalog, snapshot_id))
 
 
 def _visible(actor: Actor, catalog: Catalog, snapshot_id: int) -> Visible:

@@ -22,7 +22,7 @@ from catalog.selectors import (
     did_you_mean,
     visible_catalogs,
 )
-from catalog.visibility import visible_labels
+from catalog.visibility import nearest_labels
 from execution.domain import TableName
 from execution.gate.check import fold
 from problems import Problem
@@ -229,7 +229,7 @@ def _unknown(actor: Actor, name: TableName, lakes: Lakes) -> UnknownTable:
     labels = [
         label
         for catalog in (visible_catalogs(actor, workspace) if workspace else [])
-        for label in visible_labels(actor, catalog, lakes.snapshot(catalog).snapshot_id)
+        for label in nearest_labels(actor, catalog, lakes.snapshot(catalog).snapshot_id, name.text)
     ]
     spellings = {spelling: label for label in labels for spelling in _spellings(label)}
     hint = did_you_mean(name.text, list(spellings))

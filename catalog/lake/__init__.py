@@ -8,6 +8,7 @@ from catalog.lake.facts import at_one_moment
 from catalog.lake.indexes import create_indexes, drop
 from catalog.lake.inlined import InlinedRows
 from catalog.lake.metadata import CatalogNotReady, is_encrypted, ready
+from catalog.lake.nearest import nearest
 from catalog.lake.paths import PathOutsidePrefix, key_of
 from catalog.lake.pruning import prune
 from catalog.lake.search import EVERYTHING, Search
@@ -21,7 +22,7 @@ from catalog.lake.snapshots import (
     snapshots,
 )
 from catalog.lake.summaries import ColumnSummary, column_summaries
-from catalog.lake.tables import Choice, labels, page, schemas, table, table_by_uuid, tables
+from catalog.lake.tables import Choice, page, schemas, table, table_by_uuid, tables
 from catalog.lake.totals import Totals, totals
 from catalog.lake.upkeep import CatalogBusy
 from catalog.lake.views import View, view, views
@@ -50,8 +51,8 @@ __all__ = [
     "drop",
     "is_encrypted",
     "key_of",
-    "labels",
     "latest_snapshot",
+    "nearest",
     "page",
     "prune",
     "ready",

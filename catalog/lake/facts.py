@@ -26,9 +26,18 @@ _moment: ContextVar[dict[str, int] | None] = ContextVar("moment", default=None)
 """The newest snapshots seen so far, by lake, where one moment is held."""
 
 
-def of(catalog: Catalog, key: tuple[Hashable, ...], find: Callable[[], T]) -> T:
-    """Return the fact named `key`, found by `find` where it is not known yet."""
-    whole = (catalog.metadata_schema, newest(catalog), *key)
+def of(
+    catalog: Catalog,
+    key: tuple[Hashable, ...],
+    find: Callable[[], T],
+    *,
+    at: int | None = None,
+) -> T:
+    """Return the fact named `key`, found by `find` where it is not known yet.
+
+    `at` is the lake's newest snapshot, where it was read with what the fact is about.
+    """
+    whole = (catalog.metadata_schema, newest(catalog) if at is None else at, *key)
     with _lock:
         if whole in _facts:
             _facts.move_to_end(whole)

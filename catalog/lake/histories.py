@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catalog.lake import facts
 from catalog.lake.metadata import rows
 from catalog.lake.snapshots import Change
 from catalog.models import Catalog
@@ -36,7 +37,12 @@ class LiveFile:
 def live_files(
     catalog: Catalog, snapshot_id: int, table_id: int, limit: int = 50
 ) -> list[LiveFile]:
-    """Return up to `limit` data files of a table, the largest first."""
+    """Return up to `limit` data files of a table, the largest first; remembered until a commit."""
+    key = ("live files", snapshot_id, table_id, limit)
+    return facts.of(catalog, key, lambda: _live_files(catalog, snapshot_id, table_id, limit))
+
+
+def _live_files(catalog: Catalog, snapshot_id: int, table_id: int, limit: int) -> list[LiveFile]:
     found = rows(
         catalog,
         "SELECT regexp_replace(f.path, '^.*/', ''), f.record_count,"

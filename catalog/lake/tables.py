@@ -37,6 +37,12 @@ SIZES: LiteralString = (
 """A table's rows, files and bytes. Rows are minus what delete files delete, and with an estimate of
 what is inlined."""
 
+MANY_FILES = 1000
+"""With more files, a table's size is remembered until the next commit: others are soon counted."""
+
+_Sizes = dict[int, tuple[int, int, int]]
+"""Rows, files and bytes by table id."""
+
 
 def schemas(catalog: Catalog, snapshot_id: int) -> list[str]:
     """Return the names of the live schemas, sorted."""
@@ -113,23 +119,9 @@ def page(
     condition = sql.SQL(" AND ").join([condition, following])
     found = _headers(catalog, snapshot_id, condition, parameters)
     ids = None if limit is None and only is None else [row[0] for row in found]
-    wants_sizes = with_sizes and (ids is None or bool(ids))
-    sizes = _sizes(catalog, snapshot_id, ids) if wants_sizes else {}
+    sizes = _remembered_sizes(catalog, snapshot_id, found, ids) if with_sizes and found else {}
     columns = columns_of(catalog, snapshot_id, ids) if with_columns else {}
     return [_table(catalog, row, columns.get(row[0], ()), sizes.get(row[0])) for row in found]
-
-
-def labels(
-    catalog: Catalog,
-    snapshot_id: int,
-    *,
-    only: Choice | None = None,
-    without: frozenset[UUID] = frozenset(),
-) -> list[str]:
-    """Return the whole names of live tables: of those in `only`, or all but those in `without`."""
-    condition, parameters = chosen(catalog, only, without, EVERYTHING)
-    found = _headers(catalog, snapshot_id, condition, parameters)
-    return [f"{catalog.name}.{row[2]}.{row[3]}" for row in found]
 
 
 def table(catalog: Catalog, snapshot_id: int, schema: str, name: str) -> Table | None:
@@ -164,7 +156,8 @@ def _headers(
     return rows(
         catalog,
         "SELECT t.table_id, t.table_uuid, s.schema_name, t.table_name,"
-        " s.path, s.path_is_relative, t.path, t.path_is_relative"
+        " s.path, s.path_is_relative, t.path, t.path_is_relative,"
+        " (SELECT max(snapshot_id) FROM {ducklake_snapshot}) AS newest"
         " FROM {ducklake_table} t JOIN {ducklake_schema} s USING (schema_id)"
         " WHERE {live_table} AND {live_schema} AND ({condition})"
         " ORDER BY s.schema_name, t.table_name LIMIT %(limit)s",
@@ -175,13 +168,28 @@ def _headers(
     )
 
 
+def _remembered_sizes(
+    catalog: Catalog, snapshot_id: int, headers: Sequence[Row], ids: Sequence[int] | None
+) -> _Sizes:
+    """Return the sizes of tables; large ones are counted once for each commit."""
+    if ids is None:
+        return _sizes(catalog, snapshot_id)
+    known: _Sizes = facts.of(catalog, ("large tables", snapshot_id), dict, at=headers[0][-1])
+    sizes = {number: known[number] for number in ids if number in known}
+    if unknown := [number for number in ids if number not in sizes]:
+        counted = _sizes(catalog, snapshot_id, unknown)
+        known.update((number, size) for number, size in counted.items() if size[1] > MANY_FILES)
+        sizes |= counted
+    return sizes
+
+
 def _sizes(
     catalog: Catalog,
     snapshot_id: int,
     table_ids: Sequence[int] | None = None,
     *,
     with_inlined: bool = True,
-) -> dict[int, tuple[int, int, int]]:
+) -> _Sizes:
     """Return (rows, files, bytes) by table id, of all where none are given.
 
     Rows are minus what delete files delete, and with an estimate of what is inlined.
@@ -216,7 +224,7 @@ def _table(
     columns: tuple[Column, ...],
     size: tuple[int, int, int] | None,
 ) -> Table:
-    table_id, table_uuid, schema_name, name, *path = header
+    table_id, table_uuid, schema_name, name, *path = header[:8]
     records, files, size_bytes = size or (0, 0, 0)
     schema_url = LakePath(path[0], path[1]).below(root(catalog))
     return Table(

@@ -159,7 +159,8 @@ def _names(actor: Actor, catalog: Catalog, changes: Iterable[lake.Change]) -> di
     }
     newest = lake.latest_snapshot(catalog).snapshot_id
     uuids = frozenset(UUID(uuid) for uuid, _, _ in known.values())
-    live = lake.page(catalog, newest, only=lake.Choice(uuids, frozenset(made)))
+    choice = lake.Choice(uuids, frozenset(made))
+    live = lake.page(catalog, newest, only=choice, with_sizes=False)
     parent = catalog.securable
     asked = [Request(Action.CATALOG_BROWSE, table.securable(parent)) for table in live]
     decisions = governance.decide_many(actor, asked)

@@ -13,7 +13,7 @@ from accounts.domain import Actor
 from benchmarks import crowd
 from catalog import lake, overview, selectors
 from catalog.lake import Search
-from catalog.visibility import visible_labels, visible_tables, visible_totals
+from catalog.visibility import nearest_labels, visible_tables, visible_totals
 from governance.domain import PolicyKind
 from governance.models import TagAssignment
 from tests.cast import Cast
@@ -102,7 +102,9 @@ def test_it_counts_what_one_may_browse(
     )
     assert visible_totals(analyst, filled.catalog, newest) == lake.Totals(2, 0, 0)
     assert visible_totals(owner, filled.catalog, newest) == whole
-    assert "lake.main.Orders" not in visible_labels(analyst, filled.catalog, newest)
+    for who, sees in ((analyst, False), (owner, True)):
+        near = nearest_labels(who, filled.catalog, newest, "lake.main.Ordesr")
+        assert ("lake.main.Orders" in near) is sees
 
 
 def test_it_counts_anew_after_a_commit(filled: WrittenLake, analyst: Actor) -> None:
@@ -179,3 +181,22 @@ def fill(written: WrittenLake, tables: int, first: int = 1) -> None:
     """Give the lake more tables, as rows."""
     with connection.cursor() as cursor:
         crowd.fill(cursor, schema=written.catalog.metadata_schema, tables=tables, first=first)
+
+
+MISSPELT = (
+    "lake.main.t00010x",
+    "lake.man.t000100",
+    "LAKE.MAIN.000100",
+    "laek.main.t000100",
+    "T00010",
+)
+
+
+def test_it_names_what_was_meant_among_many(written_lake: WrittenLake, analyst: Actor) -> None:
+    with connection.cursor() as cursor:
+        crowd.fill(cursor, schema=written_lake.catalog.metadata_schema, tables=300)
+    newest = lake.latest_snapshot(written_lake.catalog).snapshot_id
+    for text in MISSPELT:
+        near = nearest_labels(analyst, written_lake.catalog, newest, text)
+        assert len(near) < 300
+        assert "lake.main.t000100" in near, text
