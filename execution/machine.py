@@ -41,6 +41,11 @@ class Machine:
         return -(-self.slots // 3)
 
     @property
+    def open_heavy_slots(self) -> int:
+        """Return how many of those one principal's may take: all but the last, where it has two."""
+        return max(1, self.heavy_slots - 1)
+
+    @property
     def open_slots(self) -> int:
         """Return how many slots one principal's small queries may take: all but the last."""
         return max(1, self.slots - 1)

@@ -2,7 +2,8 @@
 
 Queries that wait cost a row; requests that are being planned cost a thread, a connection and
 processor time each, before any queue can be fair. So each principal has a few at a time in a web
-process, some more wait their turn, and the rest are told to come again.
+process, some more wait their turn, and the rest are told to come again. Who goes on and on has a
+share of the planner's time while others ask too: what they leave is all theirs.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from api.waiting import release_connection
@@ -28,6 +30,14 @@ LONGEST_RETRY_SECONDS = 10
 USUAL_SECONDS = 0.05
 """What a turn takes, until some were measured."""
 NEWEST_WEIGHS = 0.2
+SHARE = 0.25
+"""Of the time that passes, what a rush may have planning while others ask too."""
+BURST_SECONDS = 1.0
+"""What is planned beyond that share before its principal waits: some twenty requests at once."""
+OTHERS_SECONDS = 5.0
+"""For so long after somebody's last request they are taken to be there."""
+LOOK_SECONDS = 0.25
+"""After so long who waits looks again whether the others went."""
 
 
 class TooManyRequests(Problem):
@@ -38,10 +48,24 @@ class TooManyRequests(Problem):
     title = "Too many requests at once"
 
 
-class Rush:
-    """Counts requests by principal."""
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What one principal has had of the planner beyond its share, and when that was reckoned."""
 
-    def __init__(self) -> None:
+    seconds: float = 0.0
+    at: float = 0.0
+
+    def until(self, now: float) -> float:
+        """Return what is left of it: its share is forgiven as time passes."""
+        return max(0.0, self.seconds - SHARE * (now - self.at))
+
+
+class Rush:
+    """Counts requests by principal, and what they took."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._used: dict[UUID, _Use] = {}
         self._changed = threading.Condition()
         self._at_work: Counter[UUID] = Counter()
         self._waiting: Counter[UUID] = Counter()
@@ -53,15 +77,17 @@ class Rush:
     def turn(self, principal_id: UUID) -> Iterator[None]:
         """Do the work of the block when it is the principal's turn. Raises `TooManyRequests`."""
         with self._changed:
-            if self._at_work[principal_id] >= AT_ONCE:
+            if not self._may_begin(principal_id):
                 self._wait(principal_id)
             self._at_work[principal_id] += 1
-        began = time.monotonic()
+        began = self._clock()
         try:
             yield
         finally:
             with self._changed:
-                self._pace += NEWEST_WEIGHS * (time.monotonic() - began - self._pace)
+                now = self._clock()
+                self._pace += NEWEST_WEIGHS * (now - began - self._pace)
+                self._note(principal_id, now - began, now)
                 self._drop(self._at_work, principal_id)
                 self._changed.notify_all()
 
@@ -76,18 +102,42 @@ class Rush:
             raise self._refusal(principal_id)
         release_connection()
         self._waiting[principal_id] += 1
+        until = self._clock() + WAIT_SECONDS
         try:
-            has_turn = self._changed.wait_for(
-                lambda: self._at_work[principal_id] < AT_ONCE, WAIT_SECONDS
-            )
+            while not self._may_begin(principal_id):
+                if self._clock() >= until:
+                    raise self._refusal(principal_id)
+                self._changed.wait(LOOK_SECONDS)
         finally:
             self._drop(self._waiting, principal_id)
-        if not has_turn:
-            raise self._refusal(principal_id)
+
+    def _may_begin(self, principal_id: UUID) -> bool:
+        """Tell whether it is the principal's turn. Call with the lock."""
+        if self._at_work[principal_id] >= AT_ONCE:
+            return False
+        return not self._is_beyond_its_share(principal_id)
+
+    def _is_beyond_its_share(self, principal_id: UUID) -> bool:
+        """Tell whether a principal has had its share, and others are there. Call with the lock."""
+        now = self._clock()
+        if self._used.get(principal_id, _Use()).until(now) <= BURST_SECONDS:
+            return False
+        others = (use.at for who, use in self._used.items() if who != principal_id)
+        return any(now - at < OTHERS_SECONDS for at in others)
+
+    def _note(self, principal_id: UUID, seconds: float, now: float) -> None:
+        """Add what a turn took, and forget who has long been away. Call with the lock."""
+        taken = self._used.pop(principal_id, _Use()).until(now) + seconds
+        self._used[principal_id] = _Use(taken, now)
+        while (oldest := next(iter(self._used.items())))[1].at < now - OTHERS_SECONDS:
+            if oldest[1].until(now):
+                break
+            del self._used[oldest[0]]
 
     def _refusal(self, principal_id: UUID) -> TooManyRequests:
         """Return when to come again: one after the other, not all at once. Call with the lock."""
-        now, turn = time.monotonic(), self._pace / AT_ONCE
+        now, turn = self._clock(), self._pace / AT_ONCE
+        turn /= SHARE if self._is_beyond_its_share(principal_id) else 1.0
         line = now + self._waiting[principal_id] * turn
         free_at = max(line, self._free_at.get(principal_id, line)) + turn
         self._free_at[principal_id] = min(free_at, now + LONGEST_RETRY_SECONDS)

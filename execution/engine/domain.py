@@ -25,7 +25,8 @@ class EngineSpec:
 
     `search_path` lists the (catalog, schema) pairs that make names resolve as they did for the
     plan. Sizes in bytes; `threads` is the number of DuckDB threads. `mask_key`, in hex digits, is
-    what masks by HMAC use; it comes with the slices, and is never shown or written.
+    what masks by HMAC use; it comes with the slices, and is never shown or written. `is_heavy`
+    says that it takes long by its estimate: others have the processors first.
     """
 
     sql: str
@@ -37,6 +38,7 @@ class EngineSpec:
     threads: int
     temp_bytes: int
     cpu_seconds: int
+    is_heavy: bool = False
     mask_key: str = field(default="", repr=False)
 
     def as_dict(self) -> dict[str, Any]:

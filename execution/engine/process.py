@@ -27,6 +27,8 @@ SHORT_SECONDS = 1.0
 """A query that takes longer lets the others have the processors first."""
 BEHIND = 10
 """The niceness of such a query's engine."""
+FAR_BEHIND = 15
+"""That of one which was known to be heavy: it gets what others leave, a thirtieth at least."""
 
 
 class Sink(Protocol):
@@ -84,6 +86,7 @@ class Engine:
             return
         self._is_open = False
         metrics.ENGINE_ENDS.labels(self._ended_by).inc()
+        self.catch_up()  # to end takes the processor too
         self._process.kill()
         self._process.wait()
         self._close_pipes()
@@ -111,6 +114,8 @@ class Engine:
             on_progress(progress)
 
         try:
+            if spec.is_heavy:
+                self.fall_behind(FAR_BEHIND)
             pump.start()
             watch = Watch(self._process, self._control, self._errors, spec.memory_bytes)
             watch.until_done(
@@ -119,24 +124,30 @@ class Engine:
             return watch.outcome(pump)
         except BaseException as error:
             self._ended_by = str(getattr(error, "code", "error"))
+            self.catch_up()
             self._process.kill()
             pump.join()
             self.close()
             raise
 
-    def fall_behind(self) -> None:
+    def fall_behind(self, niceness: int = BEHIND) -> None:
         """Let shorter queries have the processors first, from here on."""
-        with contextlib.suppress(OSError):  # it has ended, or belongs to somebody else
-            os.setpriority(os.PRIO_PGRP, self.pid, BEHIND)
+        self._set_niceness(niceness)
         self.is_behind = True
 
     def catch_up(self) -> bool:
         """Undo `fall_behind`, which only a privileged worker may; tell whether it is undone."""
         if self.is_behind:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PGRP, self.pid, os.getpriority(os.PRIO_PROCESS, 0))
-                self.is_behind = False
+            self.is_behind = not self._set_niceness(os.getpriority(os.PRIO_PROCESS, 0))
         return not self.is_behind
+
+    def _set_niceness(self, niceness: int) -> bool:
+        """Set that of all its threads; False where it has ended, or that is not allowed."""
+        for which in (os.PRIO_PGRP, os.PRIO_PROCESS):  # it may have been forked this instant,
+            with contextlib.suppress(OSError):  # and lead no group yet
+                os.setpriority(which, self.pid, niceness)
+                return True
+        return False
 
     def _close_pipes(self) -> None:
         self._channel.close()

@@ -61,7 +61,8 @@ WITH RECURSIVE running AS MATERIALIZED (
 ), by_workspace AS (
     SELECT workspace_id, count(*) AS running FROM running GROUP BY 1
 ), by_principal AS (
-    SELECT principal_key, count(*) AS running, count(*) FILTER (WHERE is_here) AS here
+    SELECT principal_key, count(*) AS running, count(*) FILTER (WHERE is_here) AS here,
+           count(*) FILTER (WHERE is_here AND is_heavy) AS heavy_here
       FROM running GROUP BY 1
 ), by_both AS (
     SELECT workspace_id, principal_key, count(*) AS running FROM running GROUP BY 1, 2
@@ -83,7 +84,9 @@ WITH RECURSIVE running AS MATERIALIZED (
      WHERE coalesce(by_workspace.running, 0) < workspace.max_running_queries
        AND coalesce(by_both.running, 0) < workspace.max_running_per_principal
        AND here.taken < %(slots)s
-       AND CASE WHEN heads.is_heavy THEN here.heavy < %(heavy_slots)s
+       AND CASE WHEN heads.is_heavy
+                THEN here.heavy < %(heavy_slots)s AND (here.heavy < %(open_heavy_slots)s
+                     OR coalesce(by_principal.heavy_here, 0) = 0)
                 ELSE here.taken < %(open_slots)s OR coalesce(by_principal.here, 0) = 0 END
 ), ordered AS (
     SELECT *, row_number() OVER fair AS turn,
@@ -140,10 +143,10 @@ def admit(*, machine: Machine) -> Admitted:
 
     *Admissible* is a query whose workspace and whose principal in it run fewer than their caps,
     for which the machine has a slot, and whose memory fits beside that of the others there. Heavy
-    queries leave two thirds of a machine's slots to small ones, and of small ones the last slot
-    goes to principals who run nothing on that machine. A query that wants more than the whole
-    machine can give gets all that heavy ones share, and so runs as the only one that has more
-    than a slot's own.
+    queries leave two thirds of a machine's slots to small ones; the last slot of the heavy goes
+    to principals who run no heavy one on that machine, and the last of all to those who run
+    nothing. A query that wants more than the whole machine can give gets all that heavy ones
+    share, and so runs as the only one that has more than a slot's own.
 
     *Fairest* is, first, the best priority, where a principal who was not served for 30 s goes up
     by one, again and again; then the principal with the fewest running queries; then who was
@@ -192,6 +195,7 @@ def _limits(machine: Machine) -> dict[str, str | int | datetime]:
         "heavy_slots": machine.heavy_slots,
         "long": LONG_SECONDS,
         "machine": machine.name,
+        "open_heavy_slots": machine.open_heavy_slots,
         "open_slots": machine.open_slots,
         "shared": machine.shared_bytes,
         "slots": machine.slots,

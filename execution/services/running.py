@@ -210,6 +210,7 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
         threads=threads,
         temp_bytes=workspace.query_memory_bytes * SCRATCH_PER_MEMORY,
         cpu_seconds=workspace.query_timeout_seconds * threads,
+        is_heavy=query.is_heavy,
         mask_key=masking.key_for(query.execution, workspace.organization_id) if with_slices else "",
     )
 

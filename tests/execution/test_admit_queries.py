@@ -183,7 +183,7 @@ def test_it_keeps_two_thirds_of_the_slots_for_small_queries_before_a_hundred_hea
 ) -> None:
     limit(workspace, max_running_queries=100, max_running_per_principal=100)
     queue(workspace, analyst, 100, **HEAVY)
-    where = machine(slots=6)
+    where = machine(slots=9)
     assert len(take_all(where)) == 2
     small = [queue(workspace, person)[0] for person in people(cast, 4)]
     assert take_all(where) == small, "at once, behind none of the hundred"
@@ -192,6 +192,30 @@ def test_it_keeps_two_thirds_of_the_slots_for_small_queries_before_a_hundred_hea
 @pytest.mark.parametrize(("slots", "heavy"), [(1, 1), (2, 1), (4, 2), (6, 2), (7, 3), (32, 11)])
 def test_it_gives_heavy_queries_a_third_of_the_slots(slots: int, heavy: int) -> None:
     assert machine(slots=slots).heavy_slots == heavy
+
+
+def test_it_gives_the_last_slot_of_the_heavy_to_who_runs_no_heavy_one_there(
+    workspace: Workspace, analyst: Actor, steward: Actor
+) -> None:
+    limit(workspace, max_running_per_principal=100)
+    queue(workspace, analyst, 100, **HEAVY)
+    where = machine(slots=6)
+    (mine,) = take_all(where)
+    (theirs,) = queue(workspace, steward, **HEAVY)
+    assert take_all(where) == [theirs], "at once, behind none of the hundred"
+    finish(mine)
+    (next_one,) = take_all(where)
+    assert next_one.principal_key == analyst.id
+
+
+def test_it_leaves_the_only_slot_of_the_heavy_to_whoever_comes(
+    workspace: Workspace, analyst: Actor
+) -> None:
+    first, second = queue(workspace, analyst, 2, **HEAVY)
+    where = machine(slots=3)
+    assert take_all(where) == [first]
+    finish(first)
+    assert take_all(where) == [second]
 
 
 def test_it_gives_the_last_slot_to_who_runs_nothing_there(

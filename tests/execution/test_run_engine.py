@@ -24,7 +24,7 @@ from execution.engine.problems import (
     QueryOutOfMemory,
     QueryTimeout,
 )
-from execution.engine.process import BEHIND, Engine
+from execution.engine.process import BEHIND, FAR_BEHIND, Engine
 
 SPEC = EngineSpec(
     sql="SELECT 1 AS one",
@@ -285,6 +285,16 @@ def test_it_lets_others_have_the_processors_first_when_it_takes_long() -> None:
     assert (seen[0], seen[-1]) == (usual, max(usual, BEHIND))
 
 
+def test_it_lets_others_have_the_processors_first_where_a_job_is_known_to_be_heavy() -> None:
+    process = Engine()
+    try:
+        job(process, "SELECT 1 AS one", Collected(), is_heavy=True)
+        assert psutil.Process(process.pid).nice() == FAR_BEHIND
+        assert process.is_behind
+    finally:
+        process.close()
+
+
 def test_it_is_gone_after_a_job_that_failed() -> None:
     process = Engine()
     with pytest.raises(QueryFailed):
@@ -353,9 +363,9 @@ def test_it_runs_the_same_where_processes_cannot_be_forked(
     assert not process.is_alive()
 
 
-def job(process: Engine, sql: str, sink: Collected) -> Outcome:
+def job(process: Engine, sql: str, sink: Collected, *, is_heavy: bool = False) -> Outcome:
     return process.run(
-        replace(SPEC, sql=sql),
+        replace(SPEC, sql=sql, is_heavy=is_heavy),
         sink=sink,
         seconds=20,
         on_progress=lambda _: None,

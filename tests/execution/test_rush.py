@@ -90,3 +90,54 @@ def test_it_gives_the_turn_back_where_the_work_fails(busy: tuple[Rush, ExitStack
     for _ in range(AT_ONCE + 1):
         with pytest.raises(LookupError), here.turn(BEN):
             raise LookupError
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def use(here: Rush, who: uuid.UUID, clock: Clock, seconds: float) -> None:
+    with here.turn(who):
+        clock.now += seconds
+
+
+def test_it_has_who_goes_on_and_on_wait_while_others_ask_too() -> None:
+    clock = Clock()
+    here = Rush(clock)
+    use(here, ANA, clock, 3 * rush.BURST_SECONDS)
+    use(here, BEN, clock, 0.0)
+    done: list[int] = []
+    (waiting,) = queue_up(here, 1, done)
+    use(here, BEN, clock, 0.0)
+    assert not done, "Ben asks and asks, and Ana has had more than her share"
+    clock.now += 2 * rush.BURST_SECONDS / rush.SHARE - 1.0
+    use(here, BEN, clock, 0.0)
+    assert not done, "not yet"
+    clock.now += 1.0
+    waiting.join()
+    assert done
+
+
+def test_it_has_nobody_wait_for_others_who_went() -> None:
+    clock = Clock()
+    here = Rush(clock)
+    use(here, BEN, clock, 0.0)
+    clock.now += rush.OTHERS_SECONDS
+    for _ in range(50):
+        use(here, ANA, clock, rush.BURST_SECONDS)
+    assert set(here._used) == {ANA}, "who is away is forgotten"
+
+
+def test_it_lets_each_begin_with_a_burst() -> None:
+    clock = Clock()
+    here = Rush(clock)
+    use(here, BEN, clock, 0.0)
+    for _ in range(20):
+        use(here, ANA, clock, rush.BURST_SECONDS / 20)
+    assert here.waiting(ANA) == 0
