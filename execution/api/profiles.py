@@ -15,7 +15,7 @@ from api.permissions import RequiredScopes, actor_of
 from catalog.selectors import find_catalog
 from execution import selectors
 from execution.api.preferences import PREFER, wait_if_preferred
-from execution.api.queries import result_url_of
+from execution.api.queries import result_of
 from execution.api.serializers import QuerySerializer
 from execution.services.profiles import profile_table
 from workspaces.selectors import find_workspace
@@ -70,6 +70,6 @@ class TableProfileView(APIView):
         headers = wait_if_preferred(request, query)
         if headers.get("Preference-Applied"):
             query = selectors.look_again(actor, query)
-        context = {"notice": submission.notice, "result_url": result_url_of(request, query)}
+        context = {"notice": submission.notice} | result_of(request, query)
         document = QuerySerializer(query, context=context).data
         return Response(document, status=status.HTTP_201_CREATED, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -53,7 +54,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 INCLUDE = OpenApiParameter(
     "include",
     OpenApiTypes.STR,
-    description="`result_url` adds where the rows of an ended query lie, which reads the result.",
+    description="Reads the result of an ended query with it. `result`: the rows, where they are "
+    "few and came a moment ago. `result_url`: where they lie, unless they are in the answer.",
 )
 
 
@@ -136,7 +138,7 @@ class QueriesView(generics.ListAPIView[Query]):
         if headers.get("Preference-Applied"):
             query = selectors.look_again(actor, query)
         name_principal(request, query)
-        context = {"notice": submission.notice, "result_url": result_url_of(request, query)}
+        context = {"notice": submission.notice} | result_of(request, query)
         document = QuerySerializer(query, context=context).data
         code = status.HTTP_201_CREATED if submission.is_new else status.HTTP_200_OK
         return Response(document, status=code, headers=headers)
@@ -162,7 +164,7 @@ class QueryView(APIView):
         headers = wait_if_preferred(request, query)
         if headers.get("Preference-Applied"):
             query = selectors.look_again(actor_of(request), query)
-        context = {"actor": actor_of(request), "result_url": result_url_of(request, query)}
+        context = {"actor": actor_of(request)} | result_of(request, query)
         document = QuerySerializer(query, context=context).data
         return Response(document, headers=headers)
 
@@ -203,21 +205,26 @@ def query_of(request: Request, workspace: str, query_id: UUID) -> Query:
     return selectors.find_query(actor, find_workspace(actor, workspace), query_id)
 
 
-def result_url_of(request: Request, query: Query) -> str:
-    """Return where the rows lie, where the request asks for it, there are some and it may.
+def result_of(request: Request, query: Query) -> dict[str, Any]:
+    """Return the rows, or where they lie, where the request asks for it, there are some and it may.
 
-    Saves the client the way to `/result` and its redirect. Handing it out is reading the result:
-    it is decided and recorded the same. To see the query is not to read its rows, so that a
-    refusal leaves the address empty.
+    Saves the client the way to `/result` and its redirect. Either is reading the result: it is
+    decided and recorded the same. To see the query is not to read its rows, so that a refusal
+    leaves both empty.
     """
-    if "result_url" not in request.query_params.get("include", "").split(","):
-        return ""
+    wanted = request.query_params.get("include", "").split(",")
+    actor, found = actor_of(request), {"result": "", "result_url": ""}
     try:
-        check_readable(query)  # before rights are decided: mostly there is nothing to read yet
-        url = services.locate(actor=actor_of(request), query=query, form=ResultFormat.ARROW)
+        if "result" in wanted and (rows := services.read_at_hand(actor=actor, query=query)):
+            found["result"] = base64.b64encode(rows).decode()
+        elif "result_url" in wanted:
+            check_readable(query)  # before rights are decided: mostly there is nothing to read yet
+            found["result_url"] = (
+                services.locate(actor=actor, query=query, form=ResultFormat.ARROW) or ""
+            )
     except (AccessDenied, PoliciesChanged, ResultNotReady, NoResult, ResultExpired):
-        return ""
-    return url or ""
+        return {}
+    return found
 
 
 def name_principal(request: Request, query: Query) -> None:

@@ -257,6 +257,10 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
     queue = serializers.SerializerMethodField(
         help_text="Where it stands while it waits for a worker; else null."
     )
+    result = serializers.SerializerMethodField(
+        help_text="With include=result: the Arrow file in base64, where it is small and was written"
+        " a moment ago; else empty."
+    )
     result_url = serializers.SerializerMethodField(
         help_text="With include=result_url: where in the bucket the Arrow file is, for a minute."
     )
@@ -293,6 +297,7 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
             "result_expires_at",
             "attempts",
             "links",
+            "result",
             "result_url",
             "notice",
             "engine_error",
@@ -333,6 +338,10 @@ class QuerySerializer(serializers.ModelSerializer[Query]):
         shown = self.instance if self.parent is None else self.parent.instance
         page = [shown] if isinstance(shown, Query) else shown or []
         return line.turns(query.id for query in page if query.state == QueryState.QUEUED)
+
+    def get_result(self, query: Query) -> str:  # noqa: ARG002 - DRF's signature
+        """Return the rows that the request asked for and may have."""
+        return str(self.context.get("result", ""))
 
     def get_result_url(self, query: Query) -> str:  # noqa: ARG002 - DRF's signature
         """Return the address that the request asked for and may have."""

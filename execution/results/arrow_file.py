@@ -41,6 +41,7 @@ class ArrowFile:
         self._batches = 0
         self._bytes = 0
         self._batch_rows = ROWS_PER_BATCH
+        self._is_ended = False
 
     def open(self, schema: pa.Schema) -> None:
         """Begin the file."""
@@ -58,12 +59,19 @@ class ArrowFile:
 
     def commit(self) -> int:
         """End the file, make it visible, and return its size in bytes."""
-        if self._writer is None:
-            message = "a result file was committed before it was opened"
-            raise RuntimeError(message)
-        self._flush()
-        self._writer.close()
+        self.end()
         return self._upload.commit()
+
+    def end(self) -> bytes | None:
+        """Write the rest; return the whole file where none of it has left yet: it is small then."""
+        if self._writer is None:
+            message = "a result file was ended before it was opened"
+            raise RuntimeError(message)
+        if not self._is_ended:
+            self._is_ended = True
+            self._flush()
+            self._writer.close()
+        return self._upload.whole
 
     def abort(self) -> None:
         """Forget the file."""
@@ -94,6 +102,11 @@ def open_file(
     Each later read fetches `ahead_bytes` at least: many for who reads on, few for one page.
     """
     return pa.ipc.open_file(RangedObject(client, bucket, key, ahead_bytes))
+
+
+def open_bytes(rows: bytes) -> pa.RecordBatchFileReader:
+    """Open a result that is at hand."""
+    return pa.ipc.open_file(pa.BufferReader(rows))
 
 
 def read_rows(reader: pa.RecordBatchFileReader, offset: int, limit: int) -> pa.Table:

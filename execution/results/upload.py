@@ -57,6 +57,11 @@ class Upload(io.RawIOBase):
                 self._send_part(full)
         return len(view)
 
+    @property
+    def whole(self) -> bytes | None:
+        """Return all that was written, where nothing of it has left yet."""
+        return None if self._upload_id else bytes(self._buffer)
+
     def commit(self) -> int:
         """Make the object visible and return its size in bytes."""
         if not self._upload_id:

@@ -9,7 +9,7 @@ from execution.services.grants import issue_grant
 from execution.services.lifecycle import cancel_query
 from execution.services.preparing import write_extracts
 from execution.services.receipts import accept_receipt
-from execution.services.results import Page, locate, read_page, run_export
+from execution.services.results import Page, locate, read_at_hand, read_page, run_export
 from execution.services.running import run_queries, run_query
 from execution.services.saved import change_saved_query, delete_saved_query, save_query
 from execution.services.submit import Submission, explain_query, submit_query
@@ -31,6 +31,7 @@ __all__ = [
     "let_go",
     "locate",
     "make_room",
+    "read_at_hand",
     "read_page",
     "reset_predictions",
     "run_export",

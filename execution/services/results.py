@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import pyarrow as pa
 from django.db.models import F
 from django.utils import timezone
 
@@ -16,7 +17,8 @@ from execution import ledger
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import ExportState, Place, QueryState, ResultFormat
 from execution.models import Query, ResultExport
-from execution.results.arrow_file import open_file, read_rows
+from execution.results import at_hand
+from execution.results.arrow_file import open_bytes, open_file, read_rows
 from execution.results.exports import export
 from execution.results.values import rows_of
 from execution.services.expiry import make_room
@@ -94,9 +96,7 @@ def read_page(*, actor: Actor, query: Query, offset: int = 0, limit: int = PAGE_
     authorize_again(actor, query, ON_SERVER, SERVER)
     check_readable(query)
     limit = min(limit, PAGE_ROWS)
-    with storage.hosted().translated():
-        reader = open_file(storage.hosted().client, storage.hosted().bucket, query.result_key)
-        table = read_rows(reader, offset, limit)
+    table = _rows(query, offset, limit)
     _record_read(actor, query, {"format": ResultFormat.JSON, "offset": offset})
     return Page(
         columns=query.columns,
@@ -105,6 +105,33 @@ def read_page(*, actor: Actor, query: Query, offset: int = 0, limit: int = PAGE_
         row_count=query.row_count or 0,
         truncated=query.truncated,
     )
+
+
+def _rows(query: Query, offset: int, limit: int) -> pa.Table:
+    rows = at_hand.take(at_hand_name(query, query.attempts))
+    if rows is not None:
+        return read_rows(open_bytes(rows), offset, limit)
+    with storage.hosted().translated():
+        reader = open_file(storage.hosted().client, storage.hosted().bucket, query.result_key)
+        return read_rows(reader, offset, limit)
+
+
+def at_hand_name(query: Query, attempt: int) -> str:
+    """Return under which name a run's small result is at hand for a moment."""
+    return f"{query.id}/{attempt}"
+
+
+def read_at_hand(*, actor: Actor, query: Query) -> bytes | None:
+    """Return the whole result as an Arrow file where it is small and was written a moment ago.
+
+    None where it is only in the bucket. Raises `AccessDenied`, `ResultNotReady`, `NoResult`,
+    `ResultExpired`.
+    """
+    check_readable(query)
+    rows = at_hand.take(at_hand_name(query, query.attempts))
+    if rows is not None:
+        _check_and_record(actor=actor, query=query)
+    return rows
 
 
 def locate(*, actor: Actor, query: Query, form: ResultFormat) -> str | None:
@@ -175,13 +202,18 @@ def _check_rights(*, actor: Actor, query: Query) -> None:
     authorize_again(actor, query, ON_SERVER, SERVER)
 
 
-@audit.service
 def _read_whole(*, actor: Actor, query: Query) -> str:
-    """Decide about the result as it was written, and hand it out, in one transaction."""
+    """Hand out the result as it was written."""
+    _check_and_record(actor=actor, query=query)
+    return _url(query, ResultFormat.ARROW, query.result_key)
+
+
+@audit.service
+def _check_and_record(*, actor: Actor, query: Query) -> None:
+    """Decide about the whole result, and record that it was read, in one transaction."""
     authorize_again(actor, query, ON_SERVER, SERVER)
     check_readable(query)
     _record_read(actor, query, {"format": ResultFormat.ARROW})
-    return _url(query, ResultFormat.ARROW, query.result_key)
 
 
 @audit.service

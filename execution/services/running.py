@@ -19,11 +19,13 @@ from execution.engine.sessions import Need
 from execution.machine import Machine
 from execution.models import Query
 from execution.notices.hub import Follower, changes
+from execution.results import at_hand
 from execution.results.arrow_file import ArrowFile
 from execution.services import admission, lifecycle, notices
 from execution.services.expiry import make_room
 from execution.services.lifecycle import Claim
 from execution.services.queue import wake_another
+from execution.services.results import at_hand_name
 from execution.weight import SLOT_BYTES
 from observability import steps, tracing
 from problems import Problem
@@ -166,7 +168,10 @@ def _run(held: Claim, file: ArrowFile) -> None:
             )
             observed.engine(outcome)
         with steps.run("upload"):
+            rows = file.end()
             size = file.commit()
+        if rows is not None:
+            at_hand.keep(at_hand_name(held.query, held.attempt), rows)
     key = result_key(held.query)
     with steps.run("finish"):
         ended = lifecycle.succeed(held=held, outcome=outcome, result_key=key, result_bytes=size)

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -20,6 +21,7 @@ from accounts.domain import Actor
 from accounts.models import ApiToken
 from api import waiting as room
 from execution import following, services, waiting
+from execution.broker import Broker
 from execution.domain import QueryState
 from execution.engine.domain import Progress
 from execution.engine.problems import QueryCancelled
@@ -217,11 +219,23 @@ def test_it_looks_at_the_row_while_the_broker_is_away(
 
 
 def test_it_says_nothing_more_for_a_while_to_a_broker_that_is_away() -> None:
-    out = sender.Sender(NOBODY)
+    away = Broker(NOBODY)
+    asked: list[int] = []
+
+    def ask(client: redis.Redis) -> bool:
+        asked.append(1)
+        return bool(client.ping())
+
+    assert away.attempt(ask) is None
+    assert away.attempt(ask) is None
+    assert len(asked) == 1
+
+
+def test_it_tells_whether_a_notice_left(settings: Settings) -> None:
     notice = domain.Notice(uuid4(), QueryState.RUNNING)
-    assert not out.send(notice)
-    assert out._silent_until > time.monotonic()
-    assert not out.send(notice)
+    assert sender.send(notice)
+    settings.BROKER_URL = NOBODY
+    assert not sender.send(notice)
 
 
 def test_it_cancels_a_running_query_by_a_notice(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from accounts.domain import Actor
 from audit.models import AuditRecord
 from catalog import storage
 from execution import selectors, services
+from execution.broker import broker
 from execution.domain import QueryState, ResultFormat
 from execution.models import Query
+from execution.results import at_hand
+from execution.results.arrow_file import open_bytes
 from execution.results.upload import PART_BYTES, Upload
-from execution.services.results import ResultExpired
+from execution.services.results import ResultExpired, at_hand_name
 from tests.execution.rows import make_query
 from workspaces.models import Workspace
 
@@ -194,3 +198,69 @@ def test_it_hands_out_the_bucket_s_address_with_the_query_when_asked(
         result_expires_at=timezone.now() - timedelta(seconds=1)
     )
     assert client.get(f"{address}?include=result_url").json()["result_url"] == ""
+
+
+# --- At hand ----------------------------------------------------------------------------------
+def test_it_hands_out_a_small_result_with_the_query_when_asked(
+    workspace: Workspace, analyst: Actor, auditor: Actor, signed_in: Any
+) -> None:
+    query = ran(workspace, analyst, "SELECT i FROM range(3) t(i)")
+    address = f"/api/v1/workspaces/flight-ops/queries/{query.id}"
+    client: Client = signed_in(analyst)
+    assert client.get(address).json()["result"] == ""
+    assert not AuditRecord.objects.filter(event="result.read").exists()
+    found = client.get(f"{address}?include=result,result_url").json()
+    rows = base64.b64decode(found["result"])
+    assert open_bytes(rows).read_all().to_pydict() == {"i": [0, 1, 2]}
+    assert found["result_url"] == "", "one reading, and one record of it"
+    assert AuditRecord.objects.filter(event="result.read").count() == 1
+    (key,) = stored(workspace)
+    assert storage.hosted().read(key) == rows, "the bucket has the same"
+    seen = signed_in(auditor).get(f"{address}?include=result,result_url").json()
+    assert (seen["result"], seen["result_url"]) == ("", "")
+
+
+def test_it_leads_to_the_bucket_where_a_result_is_not_at_hand(
+    workspace: Workspace, analyst: Actor, signed_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_hand, "MOST_BYTES", 10)
+    query = ran(workspace, analyst)
+    address = f"/api/v1/workspaces/flight-ops/queries/{query.id}"
+    found = signed_in(analyst).get(f"{address}?include=result,result_url").json()
+    assert found["result"] == ""
+    assert f"{query.id}.arrow" in found["result_url"]
+
+
+def test_it_hands_out_nothing_that_has_expired_though_it_is_at_hand(
+    workspace: Workspace, analyst: Actor, signed_in: Any
+) -> None:
+    query = ran(workspace, analyst)
+    Query.objects.filter(id=query.id).update(
+        result_expires_at=timezone.now() - timedelta(seconds=1)
+    )
+    address = f"/api/v1/workspaces/flight-ops/queries/{query.id}"
+    assert signed_in(analyst).get(f"{address}?include=result").json()["result"] == ""
+
+
+def test_it_takes_no_rows_of_another_attempt_or_key(
+    workspace: Workspace, analyst: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = ran(workspace, analyst)
+    name = at_hand_name(query, query.attempts)
+    rows = at_hand.take(name)
+    assert rows is not None
+    assert at_hand.take(at_hand_name(query, query.attempts + 1)) is None
+    sealed = broker().attempt(lambda client: client.get(at_hand.PREFIX + name))
+    assert isinstance(sealed, bytes)
+    assert rows not in sealed, "who reads the broker reads no rows"
+    broker().attempt(lambda client: client.set(f"{at_hand.PREFIX}other", sealed, ex=5))
+    assert at_hand.take("other") is None, "what is sealed is sealed under its name"
+    monkeypatch.setattr(settings, "SECRET_KEY", "of another installation")
+    assert at_hand.take(name) is None
+
+
+def test_it_reads_a_page_of_what_is_at_hand(workspace: Workspace, analyst: Actor) -> None:
+    query = ran(workspace, analyst, "SELECT i FROM range(5000) t(i)")
+    storage.hosted().delete(query.result_key)  # only to see where the page comes from
+    page = services.read_page(actor=analyst, query=query, offset=4090, limit=3)
+    assert page.rows == [[4090], [4091], [4092]]

@@ -22,8 +22,8 @@ WAIT_SECONDS = 20
 WATCHED_WAIT_SECONDS = 1
 BROKEN_STREAMS = 3
 """After so many streams that said nothing we only ask."""
-WITH_ADDRESS = "include=result_url"
-"""Asks for the address of the rows in the bucket with a query that has ended."""
+WITH_ROWS = "include=result,result_url"
+"""Asks for the rows with a query that has ended, or for their address in the bucket."""
 FINAL = frozenset({"cancelled", "failed", "succeeded"})
 PREPARING = "preparing"
 """The server writes an extract that this machine will read."""
@@ -117,7 +117,7 @@ class Follower:
         longest = longest_wait(self._deadline)
         if self._on_progress is not ignore:
             longest = min(longest, WATCHED_WAIT_SECONDS)
-        path = f"{self._path}?{WITH_ADDRESS}"
+        path = f"{self._path}?{WITH_ROWS}"
         answer = self._api.request("GET", path, headers=prefer(longest))
         document: Document = answer.json()
         if document["state"] not in FINAL and "Preference-Applied" not in answer.headers:

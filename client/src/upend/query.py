@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tempfile
 import time
 import uuid
@@ -23,7 +24,7 @@ from upend.errors import (
 from upend.follow import (
     FINAL,
     PREPARING,
-    WITH_ADDRESS,
+    WITH_ROWS,
     Follower,
     OnProgress,
     Progress,
@@ -35,6 +36,7 @@ from upend.follow import (
 
 if TYPE_CHECKING:
     import httpx
+    import pyarrow as pa
 
     from upend.local import LocalRun
     from upend.manifest import Manifest, ServerKeys
@@ -131,7 +133,7 @@ class Runner:
         can be taken in.
         """
         path, body = f"{self._base}/{kind}", request.as_body()
-        path += f"?{WITH_ADDRESS}" if wait else ""
+        path += f"?{WITH_ROWS}" if wait else ""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())} | prefer(wait)
         prove = request.place != "server"
         try:
@@ -191,23 +193,30 @@ class Runner:
 
         from upend.result import Column, Result  # noqa: PLC0415
 
+        rows = base64.b64decode(str(document.get("result") or ""))
+        try:
+            table = pa.ipc.open_file(rows).read_all() if rows else self._downloaded(document)
+        except pa.ArrowInvalid as error:
+            raise Unreachable(
+                "The result arrived damaged.",
+                code="result-damaged",
+                hint="It is kept on the server until it expires: try again.",
+            ) from error
+        columns = [Column(c["name"], c["type"]) for c in document["columns"]]
+        return Result(table, columns, _facts(document))
+
+    def _downloaded(self, document: Document) -> pa.Table:
+        """Return the rows from the storage."""
+        import pyarrow as pa  # noqa: PLC0415  # slow to import, and not every command needs it
+
         path = f"{self._base}/queries/{document['id']}/result"
+        address = str(document.get("result_url") or "")
         with tempfile.TemporaryFile(prefix="upend-") as file:
-            address = str(document.get("result_url") or "")
             with self._api.download(path, address=address, format="arrow") as chunks:
                 for chunk in chunks:
                     file.write(chunk)
             file.seek(0)
-            try:
-                table = pa.ipc.open_file(file).read_all()
-            except pa.ArrowInvalid as error:
-                raise Unreachable(
-                    "The result arrived damaged.",
-                    code="result-damaged",
-                    hint="It is kept on the server until it expires: try again.",
-                ) from error
-        columns = [Column(c["name"], c["type"]) for c in document["columns"]]
-        return Result(table, columns, _facts(document))
+            return pa.ipc.open_file(file).read_all()
 
     # --- On this machine ----------------------------------------------------------------------
     def _run_here(
