@@ -13,9 +13,12 @@ class CatalogConfig(AppConfig):
         from catalog.inventory import LakeInventory  # noqa: PLC0415 - needs the models
         from catalog.maintenance import holds  # noqa: PLC0415 - as above
         from catalog.services import jobs, maintenance  # noqa: PLC0415 - as above
+        from catalog.stored_views.dependents import ViewsOfLake  # noqa: PLC0415 - as above
+        from catalog.tables import dependents  # noqa: PLC0415 - as above
         from catalog.tables.held import held_snapshots  # noqa: PLC0415 - as above
         from governance import inventory  # noqa: PLC0415 - as above
 
         inventory.register(LakeInventory())
         jobs.follow(JobKind.MAINTAIN, lambda job: maintenance.step_ended(job=job))
         holds.register_tagged(held_snapshots)
+        dependents.register(ViewsOfLake())

@@ -97,6 +97,7 @@ class JobKind(StrEnum):
     """What the single writer can be asked to do."""
 
     APPEND = "append"
+    CHANGE_VIEW = "change_view"
     CREATE_SCHEMA = "create_schema"
     CREATE_TABLE = "create_table"
     DEFINE = "define"
@@ -105,6 +106,7 @@ class JobKind(StrEnum):
     INITIALIZE = "initialize"
     MAINTAIN = "maintain"
     PREVIEW = "preview"
+    RESTORE_TABLE = "restore_table"
     ROLL_BACK = "roll_back"
     STATEMENTS = "statements"
 

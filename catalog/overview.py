@@ -11,6 +11,7 @@ from catalog import cursors, lake, selectors
 from catalog.domain import Table
 from catalog.lake import Search, Totals
 from catalog.models import Catalog
+from catalog.stored_views.seen import SeenView, visible_views
 from catalog.visibility import visible_tables, visible_totals
 from governance import selectors as governance
 from governance.tags import shown
@@ -18,6 +19,7 @@ from workspaces.models import Workspace
 
 SNAPSHOTS_SHOWN = 20
 PAGE = 50
+MOST_VIEWS = 200
 IN_TREE = 60
 """A tree shows no more tables than that of all catalogs together; typing finds the others."""
 
@@ -47,6 +49,8 @@ class TablesPage:
     catalog: Catalog
     lines: tuple[TableLine, ...] = ()
     following: str = ""
+    views: tuple[SeenView, ...] = ()
+    """On the first page only: views are few."""
 
 
 def catalog_lines(
@@ -93,7 +97,8 @@ def tables_page(
         if not search.in_columns or search.fits(_names(table))
     ]
     following = cursors.after(fitting[size - 1]) if len(fitting) > size else ""
-    return TablesPage(catalog, tuple(lines_of(catalog, fitting[:size])), following)
+    views = () if cursor else tuple(visible_views(actor, catalog, newest, search)[:MOST_VIEWS])
+    return TablesPage(catalog, tuple(lines_of(catalog, fitting[:size])), following, views)
 
 
 def tree(
@@ -120,6 +125,18 @@ def tables_named(actor: Actor, workspace: Workspace, text: str, most: int) -> li
         if len(found) == most:
             break
     return found
+
+
+def views_named(actor: Actor, workspace: Workspace, text: str, most: int) -> list[SeenView]:
+    """Return some views of the workspace whose whole name holds every word of the text."""
+    found: list[SeenView] = []
+    for catalog in selectors.visible_catalogs(actor, workspace, with_archived=False):
+        try:
+            newest = lake.latest_snapshot(catalog).snapshot_id
+        except lake.CatalogNotReady:
+            continue
+        found += visible_views(actor, catalog, newest, Search.of(text))
+    return found[:most]
 
 
 def lines_of(catalog: Catalog, tables: Sequence[Table]) -> list[TableLine]:

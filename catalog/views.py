@@ -174,6 +174,7 @@ def _upload_addresses(workspace: Workspace, catalog: str) -> dict[str, str]:
 def palette_tables(actor: Actor, workspace: Workspace, text: str) -> list[Choice]:
     """Offer the tables whose name holds every word of the text."""
     found = overview.tables_named(actor, workspace, text, palette.MOST) if text.strip() else []
+    views = overview.views_named(actor, workspace, text, palette.MOST) if text.strip() else []
     return [
         Choice(
             table.label,
@@ -185,4 +186,15 @@ def palette_tables(actor: Actor, workspace: Workspace, text: str) -> list[Choice
             ),
         )
         for table in found
+    ] + [
+        Choice(
+            one.label,
+            "View",
+            "braces",
+            reverse(
+                "page-view",
+                args=[workspace.slug, one.catalog.name, one.view.schema_name, one.view.name],
+            ),
+        )
+        for one in views
     ]

@@ -21,6 +21,7 @@ class ExecutionConfig(AppConfig):
         from catalog.adoption import confinement, definitions  # noqa: PLC0415 - as below
         from catalog.maintenance import leases  # noqa: PLC0415 - needs the models
         from catalog.maintenance import recorded as reads  # noqa: PLC0415 - as above
+        from catalog.stored_views import texts  # noqa: PLC0415 - as above
         from catalog.tables import dependents  # noqa: PLC0415 - needs the models
         from execution.dependents import SavedQueries  # noqa: PLC0415 - as above
         from execution.expressions import EngineExpressions  # noqa: PLC0415 - as above
@@ -28,6 +29,7 @@ class ExecutionConfig(AppConfig):
         from execution.leases import QueryLeases  # noqa: PLC0415 - as above
         from execution.reads import QueryReads  # noqa: PLC0415 - as above
         from execution.recorded import QueryRecordings  # noqa: PLC0415 - as above
+        from execution.view_texts import EngineTexts  # noqa: PLC0415 - as above
         from governance import expressions, recorded  # noqa: PLC0415 - as above
 
         checks.register(check_isolation, "isolation")
@@ -38,6 +40,7 @@ class ExecutionConfig(AppConfig):
         leases.register(QueryLeases())
         reads.register(QueryReads())
         dependents.register(SavedQueries())
+        texts.register(EngineTexts())
 
 
 def check_isolation(**_: Any) -> list[checks.CheckMessage]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from accounts.domain import Actor
 from catalog.domain import Table
 from catalog.models import Catalog
 from catalog.tables.dependents import Dependent
@@ -23,7 +24,11 @@ class SavedQueries:
     """What execution registers with the catalog; see `catalog.tables.dependents.Dependents`."""
 
     def naming(
-        self, catalog: Catalog, table: Table, columns: frozenset[str] | None
+        self,
+        actor: Actor,  # noqa: ARG002 - all members see a workspace's saved queries
+        catalog: Catalog,
+        table: Table,
+        columns: frozenset[str] | None,
     ) -> list[Dependent]:
         """Return the saved queries of the workspace that name the table, or a column of it."""
         found = []

@@ -8,7 +8,7 @@ view: they see a query over tables, so that estimates, masks and row filters nee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from accounts.domain import Actor
@@ -16,13 +16,12 @@ from catalog import lake
 from catalog.lake.types import quoted
 from catalog.lake.views import CATALOG
 from catalog.models import Catalog
+from catalog.stored_views.seen import visible_views
 from execution import gate
 from execution.domain import GatedQuery, TableName, TableReference
 from execution.gate import names
 from execution.gate.check import fold
 from execution.resolve import MAIN, Lakes, places_of
-from governance import services as governance
-from governance.domain import Action
 from problems import Problem
 
 MAX_DEPTH = 8
@@ -77,6 +76,8 @@ class _Expansion:
     actor: Actor
     lakes: Lakes
     count: int = 0
+    visible: dict[str, frozenset[int]] = field(default_factory=dict)
+    """The views that the actor may see, by catalog."""
 
     def text(
         self,
@@ -105,13 +106,21 @@ class _Expansion:
                 _Found(catalog, view)
                 for catalog, schema in places
                 if (view := self.lakes.view(catalog, schema, name.table))
-                and governance.decide(self.actor, Action.CATALOG_BROWSE, catalog.securable).allowed
+                and self.is_visible(catalog, view)
             ]
             if len(found) > 1:
                 raise _unsafe(found[0], "its name stands for more than one view")
             if found:
                 return found[0]
         return None
+
+    def is_visible(self, catalog: Catalog, view: lake.View) -> bool:
+        """Tell whether the actor may know of the view; its catalog's are decided once."""
+        if catalog.name not in self.visible:
+            at = self.lakes.snapshot(catalog).snapshot_id
+            seen = visible_views(self.actor, catalog, at)
+            self.visible[catalog.name] = frozenset(one.view.view_id for one in seen)
+        return view.view_id in self.visible[catalog.name]
 
     def body(self, found: _Found, above: tuple[str, ...]) -> str:
         """Return what a view selects, with its own views replaced and its tables named whole."""
@@ -155,7 +164,7 @@ class _Expansion:
 
     def replaced(self, sql: str, reference: TableReference, body: str, found: _Found) -> str:
         """Return the text with the body in the place of the view's name."""
-        start, end = _span(sql, reference)
+        start, end = span(sql, reference)
         alias = quoted(found.view.name)
         # On lines of their own, so that a comment in the body ends with it.
         inner = f"(\n{body}\n)"
@@ -170,12 +179,12 @@ class _Expansion:
 
 
 def _renamed(sql: str, reference: TableReference, meant: TableName) -> str:
-    start, end = _span(sql, reference)
+    start, end = span(sql, reference)
     whole = ".".join(quoted(part) for part in (meant.catalog, meant.schema, meant.table))
     return f"{sql[:start]}{whole}{sql[end:]}"
 
 
-def _span(sql: str, reference: TableReference) -> tuple[int, int]:
+def span(sql: str, reference: TableReference) -> tuple[int, int]:
     """Return where a name begins and ends. Raises `ViewNotSafe` where the text does not say."""
     start = len(sql.encode()[: reference.location].decode(errors="ignore"))
     name = reference.name

@@ -10,7 +10,7 @@ from accounts.domain import Actor
 from catalog import lake
 from catalog.models import Catalog
 from execution import footing, gate
-from execution.bind import HiddenTable, bind
+from execution.bind import BindError, Bound, HiddenTable, bind
 from execution.circumstances import circumstances_of
 from execution.domain import CatalogPin, Estimate, GatedQuery, Plan, RequestedPlace, Scan
 from execution.estimate import estimate
@@ -82,6 +82,57 @@ class _Answers:
         return is_known and self.tables[candidate.table.key][0].allowed
 
 
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a query means to who asks: its text without views, its tables, and how they bind."""
+
+    query: GatedQuery
+    resolution: Resolution
+    answers: _Answers
+    tables: tuple[tuple[Candidate, HiddenTable], ...]
+    bound: Bound
+
+
+def ground(
+    *,
+    actor: Actor,
+    workspace: Workspace,
+    sql: str,
+    default_catalog: str = "",
+    snapshots: Mapping[str, int] | None = None,
+    purpose: str = "",
+) -> Grounds:
+    """Return what `sql` means to `actor`, before what it costs. Raises as `plan` does."""
+    with steps.plan("gate"):
+        query = _checked(sql)
+    named = [name for name in (default_catalog, *(snapshots or {})) if name]
+    with steps.plan("resolve"):
+        lakes = lakes_of(workspace, default_catalog, snapshots or {})
+        query = expanded(actor, query, lakes)
+        known = candidates(query.tables, lakes)
+    with steps.plan("decide"):
+        answers = _ask(actor, workspace, lakes.catalogs, known, purpose)
+        check_catalogs(actor, workspace, named, lakes, answers.catalogs)
+        resolution = resolve(actor, query.tables, lakes, answers.is_visible)
+        allowed = _allowed(actor, workspace, resolution, answers)
+    tables = tuple(
+        (candidate, HiddenTable(f"t{number}", candidate.table, decision.obligations))
+        for number, (candidate, decision) in enumerate(
+            zip(resolution.tables, allowed, strict=True), start=1
+        )
+    )
+    with steps.plan("bind"):
+        hidden = [one for _, one in tables]
+        try:
+            bound = bind(query.sql, hidden, resolution.search_path, principal=str(actor.id))
+        except BindError as error:
+            # What the engine says of a view's text may name columns that policies hide.
+            if query.sql != sql and any(one.obligations.hidden_columns for one in hidden):
+                raise _unfit() from error
+            raise
+    return Grounds(query, resolution, answers, tables, bound)
+
+
 @steps.whole_plan()
 @lake.at_one_moment()
 def plan(
@@ -101,31 +152,16 @@ def plan(
     `AmbiguousTable`, `UnknownCatalog`, `UnknownSnapshot`, `AccessDenied`, `BindError`,
     `PlanningFailed` or `QueryTooLarge`.
     """
-    with steps.plan("gate"):
-        query = _checked(sql)
-    named = [name for name in (default_catalog, *(snapshots or {})) if name]
-    with steps.plan("resolve"):
-        lakes = lakes_of(workspace, default_catalog, snapshots or {})
-        query = expanded(actor, query, lakes)
-        known = candidates(query.tables, lakes)
-    with steps.plan("decide"):
-        answers = _ask(actor, workspace, lakes.catalogs, known, purpose)
-        check_catalogs(actor, workspace, named, lakes, answers.catalogs)
-        resolution = resolve(actor, query.tables, lakes, answers.is_visible)
-        allowed = _allowed(actor, workspace, resolution, answers)
-    tables = [
-        (candidate, HiddenTable(f"t{number}", candidate.table, decision.obligations))
-        for number, (candidate, decision) in enumerate(
-            zip(resolution.tables, allowed, strict=True), start=1
-        )
-    ]
-    with steps.plan("bind"):
-        bound = bind(
-            query.sql,
-            [hidden for _, hidden in tables],
-            resolution.search_path,
-            principal=str(actor.id),
-        )
+    grounds = ground(
+        actor=actor,
+        workspace=workspace,
+        sql=sql,
+        default_catalog=default_catalog,
+        snapshots=snapshots,
+        purpose=purpose,
+    )
+    query, resolution, answers = grounds.query, grounds.resolution, grounds.answers
+    tables, bound = grounds.tables, grounds.bound
     with steps.plan("estimate"):
         cost = estimate(bound, tables, query.functions)
     if cost.scan_bytes > workspace.max_scan_bytes:
@@ -295,6 +331,13 @@ def _pins(resolution: Resolution) -> tuple[CatalogPin, ...]:
         for c in resolution.tables
     }
     return tuple(pins.values())
+
+
+def _unfit() -> BindError:
+    return BindError(
+        "The query, or a view that it names, does not fit the tables as you see them.",
+        hint="Columns of its tables are hidden from you; the view may need them.",
+    )
 
 
 def _too_large(size: int, limit: int) -> QueryTooLarge:

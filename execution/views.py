@@ -96,6 +96,16 @@ def _completion(tree: list[overview.TablesPage]) -> list[dict[str, Any]]:
         }
         for page in tree
         for line in page.lines
+    ] + [
+        {
+            "catalog": page.catalog.name,
+            "schema": one.view.schema_name,
+            "name": one.view.name,
+            "columns": [],
+        }
+        for page in tree
+        for one in page.views
+        if not one.problem
     ]
 
 

@@ -18,7 +18,10 @@ CATALOG = "{DUCKLAKE_CATALOG}"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view at a snapshot. `sql` is as stored, `columns` the names that it gives, if any."""
+    """One view at a snapshot. `sql` is as stored, `columns` the names that it gives, if any.
+
+    `begin_snapshot` is when it became what it is: a replaced or renamed view has another.
+    """
 
     view_id: int
     schema_name: str
@@ -26,6 +29,8 @@ class View:
     dialect: str
     sql: str
     columns: tuple[str, ...]
+    begin_snapshot: int = 0
+    comment: str = ""
 
 
 def view(catalog: Catalog, snapshot_id: int, schema: str, name: str) -> View | None:
@@ -47,11 +52,14 @@ def _rows(
 ) -> list[Row]:
     return rows(
         catalog,
-        "SELECT v.view_id, s.schema_name, v.view_name, v.dialect, v.sql, v.column_aliases"
+        "SELECT v.view_id, s.schema_name, v.view_name, v.dialect, v.sql, v.column_aliases,"
+        " v.begin_snapshot, (SELECT max(c.value) FROM {ducklake_tag} c"
+        "  WHERE c.object_id = v.view_id AND c.key = 'comment' AND {live_comment})"
         " FROM {ducklake_view} v JOIN {ducklake_schema} s USING (schema_id)"
         " WHERE {live_view} AND {live_schema} AND ({condition})"
         " ORDER BY s.schema_name, v.view_name",
         {"snapshot": snapshot_id} | parameters,
+        live_comment=live_as("c"),
         live_view=live_as("v"),
         live_schema=live_as("s"),
         condition=condition,
@@ -59,8 +67,9 @@ def _rows(
 
 
 def _view(row: Row) -> View:
-    view_id, schema, name, dialect, text, aliases = row
-    return View(view_id, schema, name, dialect, text, _aliases(aliases or ""))
+    view_id, schema, name, dialect, text, aliases, begun, comment = row
+    columns = _aliases(aliases or "")
+    return View(view_id, schema, name, dialect, text, columns, begun, comment or "")
 
 
 def _aliases(text: str) -> tuple[str, ...]:

@@ -78,8 +78,10 @@ def preview_table(
     check_schema_name(table.schema)
     check_table_name(table.name)
     newest = lake.latest_snapshot(catalog).snapshot_id
-    _known_schema(catalog, newest, table.schema)
-    if lake.table(catalog, newest, table.schema, table.name) is not None:
+    known_schema(catalog, newest, table.schema)
+    if lake.table(catalog, newest, table.schema, table.name) or lake.view(
+        catalog, newest, table.schema, table.name
+    ):
         raise TableExists(
             f"{catalog.name}.{table.schema}.{table.name} is already there.",
             hint="Choose another name.",
@@ -152,12 +154,13 @@ def drop_schema(*, actor: Actor, catalog: Catalog, name: str) -> Job:
     """
     governance.authorize(actor, Action.TABLE_ALTER, catalog.securable)
     newest = lake.latest_snapshot(catalog).snapshot_id
-    known = _known_schema(catalog, newest, name)
+    known = known_schema(catalog, newest, name)
     if known == "main":
         raise SchemaNotEmpty("Every catalog keeps its schema main.")
-    if any(table.schema_name == known for table in lake.page(catalog, newest)):
+    held = {table.schema_name for table in lake.page(catalog, newest)}
+    if known in held | {view.schema_name for view in lake.views(catalog, newest)}:
         raise SchemaNotEmpty(
-            f"{catalog.name}.{known} has tables.", hint="Drop or rename its tables first."
+            f"{catalog.name}.{known} has tables or views.", hint="Drop those first."
         )
     return _schema_job(actor, catalog, known, f"DROP SCHEMA {_lake_name(known)}", "Drop")
 
@@ -181,7 +184,8 @@ def _schema_job(actor: Actor, catalog: Catalog, name: str, statement: str, verb:
     )
 
 
-def _known_schema(catalog: Catalog, snapshot_id: int, name: str) -> str:
+def known_schema(catalog: Catalog, snapshot_id: int, name: str) -> str:
+    """Return a schema's name as it is spelled. Raises `UnknownSchema`."""
     known = lake.schemas(catalog, snapshot_id)
     found = next((one for one in known if one.lower() == name.lower()), None)
     if found is None:

@@ -60,7 +60,7 @@ def preview_changes(
     securable = viewed.table.securable(catalog.securable)
     governance.authorize(actor, Action.TABLE_ALTER, securable)
     _refuse_taken(
-        catalog, viewed, found := preview(catalog, viewed.table, viewed.layout, operations)
+        catalog, viewed, found := preview(actor, catalog, viewed.table, viewed.layout, operations)
     )
     return found
 
@@ -96,7 +96,7 @@ def change_table(
             hint="Read the table again, and send the change with its version.",
             schema_version=viewed.layout.schema_version,
         )
-    planned = preview(catalog, viewed.table, viewed.layout, operations)
+    planned = preview(actor, catalog, viewed.table, viewed.layout, operations)
     _refuse_taken(catalog, viewed, planned)
     audit.record(
         actor=actor,

@@ -1,6 +1,7 @@
 """What names a table from the rooms above, asked before its definition changes.
 
-The execution room registers itself when the applications are ready: it knows saved queries.
+Rooms register themselves when the applications are ready: execution knows saved queries, the
+catalog its views.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from accounts.domain import Actor
 from catalog.domain import Table
 from catalog.models import Catalog
 
@@ -25,9 +27,12 @@ class Dependents(Protocol):
     """Finds what names a table."""
 
     def naming(
-        self, catalog: Catalog, table: Table, columns: frozenset[str] | None
+        self, actor: Actor, catalog: Catalog, table: Table, columns: frozenset[str] | None
     ) -> list[Dependent]:
-        """Return what names the table; with `columns`, what seems to name one of those too."""
+        """Return what names the table; with `columns`, what seems to name one of those too.
+
+        What `actor` may not see bears no name.
+        """
 
 
 _registered: list[Dependents] = []
@@ -39,6 +44,8 @@ def register(dependents: Dependents) -> None:
         _registered.append(dependents)
 
 
-def naming(catalog: Catalog, table: Table, columns: frozenset[str] | None) -> list[Dependent]:
+def naming(
+    actor: Actor, catalog: Catalog, table: Table, columns: frozenset[str] | None
+) -> list[Dependent]:
     """Return what names the table, of all that are registered."""
-    return [found for one in _registered for found in one.naming(catalog, table, columns)]
+    return [found for one in _registered for found in one.naming(actor, catalog, table, columns)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from accounts.domain import Actor
 from catalog.domain import Table
 from catalog.models import Catalog
 from catalog.tables import dependents
@@ -70,7 +71,7 @@ class Preview:
 
 
 def preview(
-    catalog: Catalog, table: Table, layout: Layout, operations: Sequence[Operation]
+    actor: Actor, catalog: Catalog, table: Table, layout: Layout, operations: Sequence[Operation]
 ) -> Preview:
     """Return what the operations do, one after the other. Raises `InvalidChange`."""
     if not 0 < len(operations) <= MAX_OPERATIONS:
@@ -87,13 +88,13 @@ def preview(
         schema_version=layout.schema_version,
         sentences=tuple(sentences),
         statements=tuple(statements),
-        impacts=impacts(catalog, table, layout, operations),
+        impacts=impacts(actor, catalog, table, layout, operations),
         after=current,
     )
 
 
 def impacts(
-    catalog: Catalog, table: Table, layout: Layout, operations: Sequence[Operation]
+    actor: Actor, catalog: Catalog, table: Table, layout: Layout, operations: Sequence[Operation]
 ) -> tuple[Impact, ...]:
     """Return what the operations break or take away, beside the table itself."""
     touched = _touched(layout, operations)
@@ -105,7 +106,7 @@ def impacts(
         names = None if is_renamed else frozenset(touched)
         found += [
             Impact(ImpactKind(one.kind), one.name, one.detail)
-            for one in dependents.naming(catalog, table, names)
+            for one in dependents.naming(actor, catalog, table, names)
         ]
     return tuple(found)
 

@@ -34,6 +34,7 @@ from catalog.api.maintenance import (
     TableMaintenanceView,
 )
 from catalog.api.rows import BatchView, RowsView, SchemaModeView
+from catalog.api.stored_views import StoredViewChangesView, StoredViewsView, StoredViewView
 from catalog.api.tables import TablesView, TableView
 from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
 from catalog.api.transfers import (
@@ -56,6 +57,7 @@ DROPPED = "workspaces/<str:workspace>/dropped-catalogs"
 CONNECTOR = f"{CATALOG}/connectors/<str:connector>"
 TRANSFER = f"{CATALOG}/transfers/<uuid:transfer>"
 TABLE = f"{CATALOG}/tables/<str:schema>/<str:table>"
+VIEW = f"{CATALOG}/views/<str:schema>/<str:view>"
 
 urlpatterns: list[URLPattern] = [
     path(BUCKETS, BucketsView.as_view(), name="api-buckets"),
@@ -79,6 +81,9 @@ urlpatterns: list[URLPattern] = [
     path(f"{CATALOG}/tables", TablesView.as_view(), name="api-tables"),
     path(TABLE, TableView.as_view(), name="api-table"),
     path(f"{TABLE}/changes", TableChangesView.as_view(), name="api-table-changes"),
+    path(f"{CATALOG}/views", StoredViewsView.as_view(), name="api-views"),
+    path(VIEW, StoredViewView.as_view(), name="api-view"),
+    path(f"{VIEW}/changes", StoredViewChangesView.as_view(), name="api-view-changes"),
     path(f"{CATALOG}/schemas", SchemasView.as_view(), name="api-schemas"),
     path(f"{CATALOG}/schemas/<str:schema>", SchemaView.as_view(), name="api-schema"),
     path(f"{TABLE}/snapshots", TableSnapshotsView.as_view(), name="api-table-snapshots"),

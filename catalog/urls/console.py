@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog import bucket_views, lifecycle_views, maintenance_views, views
+from catalog import bucket_views, lifecycle_views, maintenance_views, stored_view_views, views
 
 BUCKETS = "w/<slug:workspace>/buckets"
 PLACE = "w/<slug:workspace>/catalog"
@@ -45,6 +45,11 @@ urlpatterns = [
         f"{PLACE}/<str:catalog>/<str:schema>/<str:table>/maintenance",
         maintenance_views.table_maintenance,
         name="page-table-maintenance",
+    ),
+    path(
+        f"{PLACE}/<str:catalog>/<str:schema>/<str:view>/view",
+        stored_view_views.view,
+        name="page-view",
     ),
     path(
         f"{PLACE}/<str:catalog>/<str:schema>/<str:table>/describe",

@@ -16,7 +16,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from catalog.writer import definitions, files, upkeep
+from catalog.writer import definitions, files, stored_views, upkeep
 from catalog.writer.parent import end_with_parent
 from catalog.writer.problems import BadInput, redacted
 from catalog.writer.session import Lake, Spec
@@ -53,6 +53,8 @@ def _carry_out(spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
     if spec.kind == "initialize":
         name = sql.Identifier(spec.metadata_schema)
         session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+    if spec.kind in _BY_ROWS:
+        return _BY_ROWS[spec.kind](session, spec)
     lake = Lake.attach(spec)
     stop = threading.Event()
     threading.Thread(target=report, args=(lake, stop), daemon=True).start()
@@ -83,6 +85,9 @@ def _statements(lake: Lake, spec: Spec) -> dict[str, Any]:
         result = lake.commit(spec.marker(at), [text])
     return result
 
+
+_BY_ROWS = {"change_view": stored_views.change_view}
+"""What needs no engine: rows of the metadata are all that it writes."""
 
 _ACTIONS = {
     "append": files.append,

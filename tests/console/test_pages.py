@@ -84,6 +84,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-bucket-connect": ("GET", f"{W}/buckets/connect", (200, 200, 200, 200, 404, 302)),
     "page-bucket": ("GET", f"{W}/buckets/none", (404, 404, 404, 404, 404, 302)),
     "page-bucket-step": ("POST", f"{W}/buckets/none/check", (404, 404, 404, 404, 404, 302)),
+    "page-view": ("GET", f"{W}/catalog/none/main/none/view", (404, 404, 404, 404, 404, 302)),
     "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
     "page-catalog-maintenance": (
         "GET",

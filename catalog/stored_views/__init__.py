@@ -1,0 +1,1 @@
+"""Views of lakes: who may see them, what they read, and how they change."""
