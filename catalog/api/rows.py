@@ -28,6 +28,7 @@ from catalog.ingest.domain import (
     RowFormat,
     SchemaMode,
 )
+from catalog.ingest.places import catalog_at
 from catalog.ingest.tables import schema_mode
 from catalog.models import IngestBatch
 from catalog.selectors import find_batch, find_catalog, find_table, snapshot_of
@@ -126,6 +127,13 @@ class SchemaModeSerializer(serializers.Serializer[Any]):
     schema = serializers.ChoiceField([m.value for m in SchemaMode])
 
 
+OPTIONS = {
+    IngestMode.APPEND: OptionsSerializer(),
+    IngestMode.DELETE: KeyedSerializer(),
+    IngestMode.UPSERT: KeyedSerializer(),
+}
+SHOWN = BatchSerializer()
+"""Made once: a serializer makes its fields anew whenever it is made."""
 HEADERS = [
     OpenApiParameter(
         "Idempotency-Key",
@@ -248,17 +256,14 @@ class SchemaModeView(APIView):
 def _taken_in(request: Request, place: dict[str, str], mode: IngestMode) -> Response:
     """Take rows in and answer as soon as the request lets it."""
     actor = actor_of(request)
-    catalog = find_catalog(actor, find_workspace(actor, place["workspace"]), place["catalog"])
-    shape = OptionsSerializer if mode is IngestMode.APPEND else KeyedSerializer
-    options = shape(data=request.query_params)
-    options.is_valid(raise_exception=True)
-    asked = options.validated_data
+    asked = OPTIONS[mode].run_validation(request.query_params)
     announced = int(request.headers.get("Content-Length") or 0)
     if announced > settings.INGEST_MAX_BYTES:
         raise too_large(announced)  # before the body is read
     batch = catalogs.send_rows(
         actor=actor,
-        catalog=catalog,
+        catalog=catalog_at(actor, place["workspace"], place["catalog"])
+        or find_catalog(actor, find_workspace(actor, place["workspace"]), place["catalog"]),
         schema=place["schema"],
         table=place["table"],
         sent=Sent(
@@ -296,7 +301,7 @@ def _answer(request: Request, place: dict[str, str], batch: IngestBatch) -> Resp
     headers = {"Location": reverse("api-batch", kwargs=where, request=request), "Vary": "Prefer"}
     is_committed = batch.state == BatchState.COMMITTED
     code = status.HTTP_200_OK if is_committed else status.HTTP_202_ACCEPTED
-    return Response(BatchSerializer(batch).data, status=code, headers=headers)
+    return Response(SHOWN.to_representation(batch), status=code, headers=headers)
 
 
 def _format_of(request: Request) -> RowFormat:

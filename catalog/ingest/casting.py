@@ -8,6 +8,7 @@ import pyarrow as pa
 
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+BYTES = (1, 2, 4, 8, 16)
 EXACT: dict[str, tuple[pa.DataType, ...]] = {
     "BIGINT": (pa.int64(),),
     "BLOB": (pa.binary(), pa.large_binary()),
@@ -26,6 +27,15 @@ EXACT: dict[str, tuple[pa.DataType, ...]] = {
     "UTINYINT": (pa.uint8(),),
     "VARCHAR": (pa.string(), pa.large_string()),
 }
+LIMITS: dict[str, tuple[int, int]] = {
+    **{
+        name: (-(2 ** (8 * n - 1)), 2 ** (8 * n - 1) - 1)
+        for name, n in zip(INTEGERS, BYTES, strict=True)
+    },
+    **{name: (0, 2 ** (8 * n) - 1) for name, n in zip(UNSIGNED, BYTES, strict=False)},
+}
+"""The least and the greatest integer of a type."""
+SURELY_DOUBLE = 1e300
 DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 ADDED: tuple[tuple[str, frozenset[str]], ...] = (
     ("BOOLEAN", frozenset({"boolean"})),
@@ -46,6 +56,19 @@ def is_exact(given: pa.DataType, wanted: str) -> bool:
 def is_text(given: pa.DataType) -> bool:
     """Tell whether cells are text."""
     return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
+
+
+def holds(wanted: str, least: float, greatest: float, *, are_integers: bool) -> bool:
+    """Tell whether a type surely has a value for each number, as JSON spells it, between two.
+
+    The engine need not be asked then. Where this is not sure, the engine's cast decides.
+    """
+    if wanted == "DOUBLE":
+        return least >= -SURELY_DOUBLE and greatest <= SURELY_DOUBLE
+    if not are_integers or wanted not in LIMITS:
+        return False
+    lowest, highest = LIMITS[wanted]
+    return lowest <= least and greatest <= highest
 
 
 def cast(column: str, given: pa.DataType, wanted: str) -> str:

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.ingest.casting import added_type, cast, is_exact, is_text, wider
+from catalog.ingest.casting import added_type, cast, holds, is_exact, is_text, wider
 from catalog.ingest.domain import (
     BadRow,
     Evolution,
@@ -60,7 +60,7 @@ def check(chunk: Chunk, wanted: Wanted) -> Checked:
     evolution = Evolution()
     columns = _matched(chunk.cells, wanted, evolution)
     reasons: dict[int, tuple[str, str, str]] = {}
-    for column, places in _misfits(chunk.cells, columns, wanted, evolution):
+    for column, places in _misfits(chunk, columns, wanted, evolution):
         for place in places:
             reasons.setdefault(place, _reason(chunk.cells.column(column.at), place, column.target))
     cells = pa.table(
@@ -156,11 +156,12 @@ def _engine_type(one: pa.Field) -> str:
 
 
 def _misfits(
-    cells: pa.Table, columns: list[_Column], wanted: Wanted, evolution: Evolution
+    chunk: Chunk, columns: list[_Column], wanted: Wanted, evolution: Evolution
 ) -> Iterator[tuple[_Column, list[int]]]:
     """Yield each column with the places whose cell has no value of its type, or lacks one."""
+    cells = chunk.cells
     keys = {key.lower() for key in wanted.keys}
-    inexact = [c for c in columns if not is_exact(c.given, c.target.type)]
+    inexact = [c for c in columns if not _surely_fits(c, chunk)]
     asked = [(column.at, column.target.type) for column in inexact]
     flags = dict(zip(inexact, lost_cells(cells, asked), strict=True))
     for column in columns:
@@ -174,6 +175,16 @@ def _misfits(
         )
         if lost or empty:
             yield column, lost + empty
+
+
+def _surely_fits(column: _Column, chunk: Chunk) -> bool:
+    """Tell whether no cell needs the engine to say that it fits."""
+    if is_exact(column.given, column.target.type):
+        return True
+    found = chunk.numbers.get(chunk.cells.schema.field(column.at).name)
+    return found is not None and holds(
+        column.target.type, found.least, found.greatest, are_integers=found.are_integers
+    )
 
 
 def lost_cells(cells: pa.Table, columns: Sequence[tuple[int, str]]) -> list[list[int]]:

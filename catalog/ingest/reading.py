@@ -24,6 +24,7 @@ JSON_ARRAY_BYTES = 16 * 2**20
 DELIMITERS = {RowFormat.CSV: ",", RowFormat.TSV: "\t"}
 KINDS_KEY = b"upend.json"
 """Field metadata: which kind of JSON values a column of text has, for columns to be added."""
+NUMERIC = frozenset({"integer", "number"})
 
 
 @dataclass(slots=True)
@@ -33,6 +34,17 @@ class Chunk:
     cells: pa.Table
     rows: list[int] | range
     bad: list[BadRow] = field(default_factory=list)
+    numbers: dict[str, Numbers] = field(default_factory=dict)
+    """Columns of JSON in which there are numbers only, and nulls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What is known of a column of JSON numbers."""
+
+    least: float
+    greatest: float
+    are_integers: bool
 
 
 class Number(float):
@@ -161,27 +173,33 @@ def _objects(found: Iterable[tuple[int, Any]]) -> Iterator[Chunk]:
             rows.append(row)
             objects.append(one)
         if len(rows) + len(bad) >= CHUNK_ROWS:
-            yield Chunk(_cells(objects, rows, bad), rows, bad)
+            yield _chunk(objects, rows, bad)
             rows, objects, bad = [], [], []
     if rows or bad:
-        yield Chunk(_cells(objects, rows, bad), rows, bad)
+        yield _chunk(objects, rows, bad)
 
 
-def _cells(objects: list[dict[str, Any]], rows: list[int], bad: list[BadRow]) -> pa.Table:
+def _chunk(objects: list[dict[str, Any]], rows: list[int], bad: list[BadRow]) -> Chunk:
     """Return the objects as columns of text; what is no text at all becomes a bad row."""
     names = list(dict.fromkeys(name for one in objects for name in one))
     while True:
+        numbers: dict[str, Numbers] = {}
         try:
-            return _as_table(names, objects)
+            return Chunk(_as_table(names, objects, numbers), rows, bad, numbers)
         except UnicodeEncodeError:
             _put_aside(objects, rows, bad)
 
 
-def _as_table(names: list[str], objects: list[dict[str, Any]]) -> pa.Table:
+def _as_table(
+    names: list[str], objects: list[dict[str, Any]], numbers: dict[str, Numbers]
+) -> pa.Table:
     arrays, fields = [], []
     for name in names:
         values = [one.get(name) for one in objects]
         kinds = {_kind(value) for value in values if value is not None}
+        if kinds and kinds <= NUMERIC:
+            there = [value for value in values if value is not None]
+            numbers[name] = Numbers(min(there), max(there), "number" not in kinds)
         arrays.append(pa.array([_text(value) for value in values], pa.string()))
         said = {KINDS_KEY: ",".join(sorted(kinds)).encode()}
         fields.append(pa.field(name, pa.string(), metadata=said))

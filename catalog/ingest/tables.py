@@ -10,33 +10,51 @@ from threading import Lock
 from uuid import UUID
 
 from catalog import lake
-from catalog.domain import Table
+from catalog.domain import Snapshot, Table
 from catalog.ingest.domain import SchemaMode, Target
 from catalog.models import Catalog, IngestSetting
 
 KEPT = 1024
 
-_known: OrderedDict[tuple[object, ...], Table] = OrderedDict()
+_known: OrderedDict[tuple[object, ...], tuple[int, Table]] = OrderedDict()
+"""Tables by their names, each with the schema version that it was read at."""
 _lock = Lock()
 
 
-def defined(catalog: Catalog, schema: str, name: str) -> Table | None:
-    """Return a table as it is defined now, its counts left at zero; None where there is none."""
-    newest = lake.latest_snapshot(catalog)
-    key = (catalog.id, catalog.name, newest.schema_version, schema.lower(), name.lower())
+def remembered(catalog: Catalog, schema: str, name: str) -> Table | None:
+    """Return the table that had the name when it was last asked for: by now it may be another."""
     with _lock:
-        if key in _known:
-            _known.move_to_end(key)
-            return _known[key]
+        found = _known.get(_place(catalog, schema, name))
+    return found[1] if found else None
+
+
+def defined(
+    catalog: Catalog, schema: str, name: str, newest: Snapshot | None = None
+) -> Table | None:
+    """Return a table as it is defined now, its counts left at zero; None where there is none.
+
+    `newest` is the newest snapshot where the caller has just read it.
+    """
+    newest = newest or lake.latest_snapshot(catalog)
+    place = _place(catalog, schema, name)
+    with _lock:
+        version, table = _known.get(place, (None, None))
+        if version == newest.schema_version:
+            _known.move_to_end(place)
+            return table
     label = frozenset({f"{schema}.{name}".lower()})
     found = lake.page(catalog, newest.snapshot_id, only=lake.Choice(names=label), with_columns=True)
     if not found:
         return None
     with _lock:
-        _known[key] = found[0]
+        _known[place] = (newest.schema_version, found[0])
         while len(_known) > KEPT:
             _known.popitem(last=False)
     return found[0]
+
+
+def _place(catalog: Catalog, schema: str, name: str) -> tuple[object, ...]:
+    return catalog.id, catalog.name, schema.lower(), name.lower()
 
 
 def targets_of(table: Table) -> tuple[Target, ...]:

@@ -1,7 +1,7 @@
 """Hints between who sends rows, who commits them, and who waits: never needed, only sooner.
 
 Many senders make one message: a flag in the broker says that a worker was told and has not
-looked yet. Whoever waits for a commit is told by a notice; without a broker it looks at the row.
+looked yet. Whoever waits for a commit is told after a notice; without a broker it looks itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -18,9 +19,25 @@ from uuid import UUID
 import redis
 import structlog
 from django.conf import settings
+from django.db import DatabaseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from api.waiting import release_connection
+from catalog.models import IngestBatch
+from catalog.models.ingest import UNFINISHED
+
+Ended = dict[str, Any]
+"""The fields of a batch that its end changes."""
+ENDED = (
+    "errors",
+    "finished_at",
+    "problem",
+    "rejected_count",
+    "row_count",
+    "snapshot_id",
+    "state",
+)
 CHANNEL = "upend:ingest:finished"
 TOLD_SECONDS = 2
 """How long a flag is trusted: a worker may die between hearing and looking."""
@@ -30,6 +47,8 @@ DEAF_SECONDS = 0.2
 LISTEN_SECONDS = 5.0
 LONGEST_SECONDS = 0.2
 SILENT_SECONDS = 2.0
+REMEMBERED = 4096
+"""Of so many batches a process remembers that their end was told: their waiters may come late."""
 
 log = structlog.get_logger(__name__)
 
@@ -75,33 +94,53 @@ def tell(batch_ids: Iterable[int]) -> None:
     _sender().attempt(lambda r: r.publish(CHANNEL, text))
 
 
+class Ear(threading.Event):
+    """One who waits, and what was found out for them: the end of their batch."""
+
+    found: Ended | None = None
+
+    def tell(self, found: Ended) -> None:
+        """Say how it ended."""
+        self.found = found
+        self.set()
+
+
 class Waiting:
-    """Those in this process who wait for batches: one thread hears for all of them."""
+    """Those in this process who wait for batches: one thread hears and looks for all of them.
+
+    A notice only says that it is time to look; what became of the batches is read from their
+    rows, once for all who wait here.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._ears: dict[int, list[threading.Event]] = {}
+        self._ears: dict[int, list[Ear]] = {}
+        self._told: OrderedDict[int, None] = OrderedDict()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.is_hearing = False
 
-    def wait(self, batch_id: int, is_over: Callable[[], bool], seconds: float) -> bool:
-        """Return whether `is_over` came true within `seconds`; it is asked seldom."""
+    def wait(self, batch_id: int, seconds: float) -> Ended | None:
+        """Return how a batch ended, None where it did not within `seconds`."""
         until = time.monotonic() + seconds
-        ear = threading.Event()
-        self._add(batch_id, ear)
+        ear = Ear()
+        is_time_to_look = self._add(batch_id, ear)
         try:
-            while not is_over():
+            while ear.found is None:
+                if is_time_to_look and (found := ended([batch_id]).get(batch_id)):
+                    return found
                 left = until - time.monotonic()
                 if left <= 0:
-                    return False
-                ear.wait(min(left, LOOK_SECONDS if self.is_hearing else DEAF_SECONDS))
-                ear.clear()
+                    return None
+                is_time_to_look = not ear.wait(
+                    min(left, LOOK_SECONDS if self.is_hearing else DEAF_SECONDS)
+                )
         finally:
             self._remove(batch_id, ear)
-        return True
+        return ear.found
 
-    def _add(self, batch_id: int, ear: threading.Event) -> None:
+    def _add(self, batch_id: int, ear: Ear) -> bool:
+        """Begin to wait; return whether the end may have been told already, or nobody tells it."""
         with self._lock:
             self._ears.setdefault(batch_id, []).append(ear)
             if self._thread is None:
@@ -109,8 +148,9 @@ class Waiting:
                     target=self._listen_for_ever, name="ingest-notices", daemon=True
                 )
                 self._thread.start()
+            return batch_id in self._told or not self.is_hearing
 
-    def _remove(self, batch_id: int, ear: threading.Event) -> None:
+    def _remove(self, batch_id: int, ear: Ear) -> None:
         with self._lock:
             ears = self._ears[batch_id]
             ears.remove(ear)
@@ -121,7 +161,7 @@ class Waiting:
         while True:
             try:
                 self._listen()
-            except (redis.RedisError, OSError, ValueError):
+            except (redis.RedisError, DatabaseError, OSError, ValueError):
                 self.is_hearing = False
                 time.sleep(DEAF_SECONDS)
 
@@ -141,17 +181,35 @@ class Waiting:
                 self._take(heard.get_message(timeout=LISTEN_SECONDS))
 
     def _take(self, message: dict[str, Any] | None) -> None:
+        """Look for those who wait for what a message is about: all of them at the first one."""
         if message is None:
             return
         with self._lock:
             if message["type"] == "subscribe":
                 self.is_hearing = True
-                woken = [ear for ears in self._ears.values() for ear in ears]
+                asked = list(self._ears)
             else:
-                ids = json.loads(message["data"])
-                woken = [ear for one in ids for ear in self._ears.get(one, ())]
-        for ear in woken:
-            ear.set()
+                told: list[int] = json.loads(message["data"])
+                self._told.update(dict.fromkeys(told))
+                while len(self._told) > REMEMBERED:
+                    self._told.popitem(last=False)
+                asked = [one for one in told if one in self._ears]
+        for batch_id, found in ended(asked).items():
+            with self._lock:
+                ears = list(self._ears.get(batch_id, ()))
+            for ear in ears:
+                ear.tell(found)
+
+
+def ended(batch_ids: Sequence[int]) -> dict[int, Ended]:
+    """Return how those of the batches ended that did."""
+    if not batch_ids:
+        return {}
+    rows = IngestBatch.objects.filter(id__in=batch_ids).exclude(state__in=UNFINISHED)
+    try:
+        return {row["id"]: row for row in rows.order_by().values("id", *ENDED)}
+    finally:
+        release_connection()
 
 
 def waiting() -> Waiting:

@@ -6,15 +6,16 @@ import uuid
 
 import psycopg
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
+from accounts import statements
 from accounts.domain import Actor
 from api.waiting import release_connection
 from audit import services as audit
 from audit.domain import Event
 from catalog import lake, storage
 from catalog.domain import Table
-from catalog.ingest import tables, wake
+from catalog.ingest import wake
 from catalog.ingest.acceptance import Found, Sent, checked
 from catalog.ingest.domain import (
     SHOWN_ERRORS,
@@ -22,9 +23,9 @@ from catalog.ingest.domain import (
     OnError,
 )
 from catalog.ingest.groups import forget, target_of
-from catalog.ingest.standing import Standing, standing
+from catalog.ingest.standing import Standing, arrival, standing
 from catalog.models import Catalog, IngestBatch, IngestPayload
-from catalog.selectors import find_table
+from catalog.selectors import find_catalog, find_table
 from catalog.services.jobs import IdempotencyConflict, publish
 from catalog.writable import check_writable
 from governance import listing
@@ -70,16 +71,16 @@ def send_rows(
 ) -> IngestBatch:
     """Take rows in for a table, durably, and return their batch; it waits for its commit.
 
-    The same `key` again returns the first batch. Raises `AccessDenied`, `UnknownTable`,
-    `RowsRejected`, `RowsTooLarge`, `IngestBusy`, `NothingKept`, `StorageUnreachable`,
-    `CatalogReadOnly`, `BucketReadOnly` or `IdempotencyConflict`; then nothing was taken in.
+    The same `key` again returns the first batch. Raises `AccessDenied`, `UnknownCatalog`,
+    `UnknownTable`, `RowsRejected`, `RowsTooLarge`, `IngestBusy`, `NothingKept`,
+    `StorageUnreachable`, `CatalogReadOnly`, `BucketReadOnly` or `IdempotencyConflict`; then
+    nothing was taken in.
     """
+    found, now = _destination(actor, catalog, (schema, table), ACTIONS[sent.mode], key)
     check_writable(catalog)
-    found = _destination(actor, catalog, schema, table, ACTIONS[sent.mode])
     if len(sent.body) > settings.INGEST_MAX_BYTES:
         raise too_large(len(sent.body))
     digest = sent.digest(found.table_uuid)
-    now = standing(catalog, found.table_uuid, key)
     if now.earlier_id is not None:
         return _repeated(catalog, now.earlier_id, digest)
     _refuse_backlog(catalog, now)
@@ -109,22 +110,32 @@ def too_large(size: int) -> RowsTooLarge:
     )
 
 
-def _destination(actor: Actor, catalog: Catalog, schema: str, name: str, action: Action) -> Table:
-    """Return the table that rows are for. Raises `UnknownTable` or `AccessDenied`."""
-    found = tables.defined(catalog, schema, name)
+def _destination(
+    actor: Actor, catalog: Catalog, name: tuple[str, str], action: Action, key: str
+) -> tuple[Table, Standing]:
+    """Return the table that rows are for, and how things stand for it.
+
+    Raises `UnknownCatalog`, `UnknownTable` or `AccessDenied`, whatever else is wrong.
+    """
+    try:
+        found, now = arrival(catalog, *name, key)
+    except lake.CatalogNotReady:
+        find_catalog(actor, catalog.workspace, catalog.name)
+        raise
     if found is not None:
-        securable = found.securable(catalog.securable)
-        asked = [Request(Action.CATALOG_BROWSE, securable), Request(action, securable)]
+        table = found.securable(catalog.securable)
+        asked = [
+            Request(Action.CATALOG_BROWSE, catalog.securable),
+            Request(Action.CATALOG_BROWSE, table),
+            Request(action, table),
+        ]
         if all(decision.allowed for decision in governance.decide_many(actor, asked)):
-            return found
+            return found, now
     # Seldom: the nearest name for who mistyped it, and the reason for who may not.
-    found = find_table(actor, catalog, _newest(catalog), schema, name)
+    find_catalog(actor, catalog.workspace, catalog.name)
+    found = find_table(actor, catalog, now.newest.snapshot_id, *name)
     governance.authorize(actor, action, found.securable(catalog.securable))
-    return found
-
-
-def _newest(catalog: Catalog) -> int:
-    return lake.latest_snapshot(catalog).snapshot_id
+    return found, standing(catalog, found.table_uuid, key)
 
 
 def _repeated(catalog: Catalog, batch_id: int, digest: str) -> IngestBatch:
@@ -202,9 +213,7 @@ def _no_room() -> NothingKept:
 @audit.service
 def _accept(*, actor: Actor, batch: IngestBatch, payload: IngestPayload) -> None:
     """Put a batch into the queue. `send_rows` has authorized it."""
-    batch.save(force_insert=True)
-    payload.batch_id = batch.id
-    payload.save(force_insert=True)
+    _insert(batch, payload)
     audit.record(
         actor=actor,
         event=Event.ROWS_RECEIVED,
@@ -221,6 +230,19 @@ def _accept(*, actor: Actor, batch: IngestBatch, payload: IngestPayload) -> None
     transaction.on_commit(lambda: _announce(batch.catalog_id))
 
 
+def _insert(batch: IngestBatch, payload: IngestPayload) -> None:
+    """Insert both at once; the batch gets its number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH batch AS ({statements.insertion(IngestBatch)}), payload AS ("  # noqa: S608 - our own
+            " INSERT INTO catalog_ingestpayload (batch_id, content, rejected)"
+            " SELECT id, %s::bytea, %s::jsonb FROM batch) SELECT id FROM batch",
+            statements.values(batch) + statements.values(payload),
+        )
+        [(number,)] = cursor.fetchall()
+    statements.inserted(batch, number)
+
+
 def _announce(catalog_id: uuid.UUID) -> None:
     if wake.is_first(catalog_id):
         publish(catalog_id)
@@ -228,14 +250,9 @@ def _announce(catalog_id: uuid.UUID) -> None:
 
 def wait_until_finished(batch: IngestBatch, seconds: float) -> IngestBatch:
     """Return the batch once it is committed or rejected, or as it is after `seconds`."""
-    catalog = batch.catalog
-
-    def is_over() -> bool:
-        batch.refresh_from_db()
-        batch.catalog = catalog  # which refreshing forgets
-        release_connection()
-        return batch.is_finished
-
     if not batch.is_finished:
-        wake.waiting().wait(batch.id, is_over, seconds)
+        release_connection()
+        found = wake.waiting().wait(batch.id, seconds) if seconds > 0 else None
+        for name, value in (found or {}).items():
+            setattr(batch, name, value)
     return batch

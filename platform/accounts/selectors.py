@@ -5,14 +5,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from allauth.account.internal.flows.login import get_authentication_records
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest
 
+from accounts import statements
 from accounts.domain import Actor, DeviceIdentity, OrganizationRole, PrincipalKind, TokenIdentity
 from accounts.models import ApiToken, Organization, ServiceAccount, User
+
+TOKEN = f"""
+SELECT {statements.columns(ApiToken, "t")}, {statements.columns(User, "u")},
+       {statements.columns(ServiceAccount, "s")},
+       ARRAY(SELECT g.group_id FROM accounts_group_users g WHERE g.user_id = t.user_id
+             UNION ALL SELECT g.group_id FROM accounts_group_service_accounts g
+             WHERE g.serviceaccount_id = t.service_account_id)
+FROM accounts_apitoken t LEFT JOIN accounts_user u ON u.id = t.user_id
+     LEFT JOIN accounts_serviceaccount s ON s.id = t.service_account_id
+WHERE t.prefix = %s
+"""  # noqa: S608 - names of our own models
 
 
 def actor_for_user(
@@ -23,15 +38,19 @@ def actor_for_user(
     device: DeviceIdentity | None = None,
     token: TokenIdentity | None = None,
     mfa: bool = False,
+    group_ids: frozenset[UUID] | None = None,
 ) -> Actor:
-    """Return the actor that `user` is on one request; a `token` narrows what it may do."""
+    """Return the actor that `user` is on one request; a `token` narrows what it may do.
+
+    `group_ids` are the person's groups where they were read with the person.
+    """
     return Actor(
         kind=PrincipalKind.USER,
         id=user.id,
         label=user.email,
         organization_id=user.organization_id,
         organization_role=OrganizationRole(user.organization_role),
-        group_ids=frozenset(group.id for group in user.upend_groups.all()),
+        group_ids=_groups_of(user) if group_ids is None else group_ids,
         device=device,
         token_id=token.id if token else None,
         scopes=token.scopes if token else None,
@@ -48,6 +67,7 @@ def actor_for_service_account(
     request_id: str = "",
     address: str = "",
     token: TokenIdentity | None = None,
+    group_ids: frozenset[UUID] | None = None,
 ) -> Actor:
     """Return the actor that a program is on one request. It has no device and no second factor."""
     return Actor(
@@ -55,13 +75,17 @@ def actor_for_service_account(
         id=account.id,
         label=account.name,
         organization_id=account.organization_id,
-        group_ids=frozenset(group.id for group in account.upend_groups.all()),
+        group_ids=_groups_of(account) if group_ids is None else group_ids,
         token_id=token.id if token else None,
         scopes=token.scopes if token else None,
         request_id=request_id,
         address=address,
         attributes=account.attributes,
     )
+
+
+def _groups_of(principal: User | ServiceAccount) -> frozenset[UUID]:
+    return frozenset(group.id for group in principal.upend_groups.all())
 
 
 def actor_for_session(request: HttpRequest) -> Actor | None:
@@ -102,17 +126,32 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def find_token(text: str, *, now: datetime) -> ApiToken | None:
+@dataclass(frozen=True, slots=True)
+class FoundToken:
+    """A live token with its owner, and the groups that the owner belongs to."""
+
+    token: ApiToken
+    group_ids: frozenset[UUID]
+
+
+def find_token(text: str, *, now: datetime) -> FoundToken | None:
     """Return the live token whose full text is `text`, None for any other."""
     brand, _, rest = text.partition("_")
     prefix, _, secret = rest.partition("_")
     if brand != "upend" or not prefix or not secret:
         return None
-    rows = ApiToken.objects.select_related("user", "service_account")
-    token = rows.filter(prefix=prefix).first()
-    if token is None or not hmac.compare_digest(token.digest, digest_of(secret)):
+    with connection.cursor() as cursor:
+        cursor.execute(TOKEN, [prefix])
+        row = cursor.fetchone()
+    if row is None:
         return None
-    return token if token.is_live(now) and _owner_may_act(token.owner) else None
+    token, user, account = statements.split(row, ApiToken, User, ServiceAccount)
+    if not hmac.compare_digest(token.digest, digest_of(secret)):
+        return None
+    token.user, token.service_account = user, account
+    if not token.is_live(now) or not _owner_may_act(token.owner):
+        return None
+    return FoundToken(token, frozenset(row[-1]))
 
 
 def _owner_may_act(owner: User | ServiceAccount) -> bool:

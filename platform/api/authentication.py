@@ -17,8 +17,9 @@ from rest_framework.request import Request
 from accounts import oauth
 from accounts import services as accounts
 from accounts.domain import Actor, TokenIdentity
-from accounts.models import ApiToken, Device, User
+from accounts.models import Device, User
 from accounts.selectors import (
+    FoundToken,
     actor_for_service_account,
     actor_for_session,
     actor_for_user,
@@ -70,21 +71,32 @@ def _refuse() -> tuple[User | None, Actor]:
 
 def _api_token(request: Request, text: str) -> tuple[User | None, Actor] | None:
     now = timezone.now()
-    token = find_token(text, now=now)
-    if token is None:
+    found = find_token(text, now=now)
+    if found is None:
         return None
-    accounts.note_token_use(token, now=now)
-    return token.user, _actor_of(token, request)
+    accounts.note_token_use(found.token, now=now)
+    return found.token.user, _actor_of(found, request)
 
 
-def _actor_of(token: ApiToken, request: Request) -> Actor:
+def _actor_of(found: FoundToken, request: Request) -> Actor:
+    token, group_ids = found.token, found.group_ids
     identity = TokenIdentity(token.id, frozenset(token.scopes))
     request_id, address = _circumstances(request)
     if token.user is not None:
-        return actor_for_user(token.user, token=identity, request_id=request_id, address=address)
+        return actor_for_user(
+            token.user,
+            token=identity,
+            request_id=request_id,
+            address=address,
+            group_ids=group_ids,
+        )
     assert token.service_account is not None  # noqa: S101 - constraint api_token_has_one_principal
     return actor_for_service_account(
-        token.service_account, token=identity, request_id=request_id, address=address
+        token.service_account,
+        token=identity,
+        request_id=request_id,
+        address=address,
+        group_ids=group_ids,
     )
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts import statements
 from accounts.domain import Actor
 from audit.domain import Event
 from audit.models import AuditRecord
@@ -66,7 +67,7 @@ def record(
         message = f"{event} must be recorded inside the transaction that makes it true"
         raise NotRecordable(message)
     transaction.on_commit(metrics.AUDIT_RECORDS.labels(event.value).inc, robust=True)
-    return AuditRecord.objects.create(
+    row = AuditRecord(
         organization_id=target.organization_id,
         workspace_id=target.workspace_id,
         event=event,
@@ -84,6 +85,7 @@ def record(
         request_id=actor.request_id,
         address=actor.address,
     )
+    return statements.insert(row)
 
 
 def service(function: Callable[P, R]) -> Callable[P, R]:

@@ -14,9 +14,12 @@ from django.test import Client
 from accounts.domain import Actor
 from audit.domain import Event
 from audit.models import AuditRecord
+from catalog import lake
+from catalog.ingest import wake
 from catalog.services import jobs
 from tests.cast import Cast
 from tests.catalog.ingest import Shop
+from workspaces.models import Membership
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,3 +124,39 @@ def test_it_says_what_is_wrong_and_takes_nothing(
     assert not shop.catalog.batches.exists()
     refused = AuditRecord.objects.filter(event=Event.INGEST_REJECTED).count()
     assert refused == sum(code == "rows-rejected" for *_, code in WRONG)
+
+
+def test_it_asks_the_database_little_for_each_request(
+    shop: Shop, owner: Actor, bearer: Callable[..., dict[str, str]], django_assert_num_queries: Any
+) -> None:
+    client = Client(headers=bearer(owner))
+    send(client, query="?ack=staged")  # the table's columns are remembered from here on
+    with django_assert_num_queries(8):
+        # who sends, where to, how things stand, rights; BEGIN, the rows, their record, COMMIT
+        assert send(client, query="?ack=staged").status_code == 202
+
+
+def test_it_hides_a_catalog_from_who_may_not_browse_it_whatever_its_state(
+    shop: Shop, cast: Cast, signed_in: Callable[[Actor], Client], client: Client
+) -> None:
+    lake.drop(shop.catalog)
+    assert send(client).json()["code"] == "catalog-not-ready"
+    Membership.objects.filter(user=cast.users["analyst"]).delete()
+    answer = send(signed_in(cast.actor("analyst")))
+    assert (answer.status_code, "shop" in answer.json()["detail"]) == (404, False)
+
+
+def test_it_tells_who_comes_late_and_who_waits_of_an_end(shop: Shop) -> None:
+    early, late = shop.send([{"id": 1}]), shop.send([{"id": 2}])
+    heard: list[Any] = []
+
+    def wait() -> None:
+        heard.append(wake.waiting().wait(early.id, 30))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    shop.work()
+    waiting.join()
+    heard.append(wake.waiting().wait(late.id, 30))
+    assert [found["state"] for found in heard] == ["committed", "committed"]
+    assert wake.waiting().wait(late.id + 1, 0.01) is None
