@@ -37,6 +37,11 @@ class Leases:
             self.snapshots | other.snapshots, self.keys | other.keys, min(moments, default=None)
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nobody reads anything of it."""
+        return not self.snapshots and not self.keys and self.since is None
+
     def holds(self, key: str, replaced_at: datetime) -> bool:
         """Tell whether an object that was replaced at `replaced_at` may still be read."""
         is_read = self.since is not None and replaced_at >= self.since - SLACK

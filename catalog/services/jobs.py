@@ -28,6 +28,7 @@ from catalog.ingest import groups, wake
 from catalog.ingest.domain import BatchState
 from catalog.locks import held_alone
 from catalog.maintenance import steps
+from catalog.maintenance.leases import leases_of
 from catalog.models import Catalog, IngestBatch, Job, Transfer
 from catalog.writable import check_writable
 from catalog.writer import process
@@ -51,6 +52,13 @@ _followers: dict[JobKind, Callable[[Job], None]] = {}
 def follow(kind: JobKind, then: Callable[[Job], None]) -> None:
     """Have `then` called in the transaction that ends a job of `kind`, however it ended."""
     _followers[kind] = then
+
+
+class CatalogRead(Conflict):
+    """Somebody still reads a catalog that is to be removed."""
+
+    code = "catalog-read"
+    title = "The catalog is still read"
 
 
 class IdempotencyConflict(Conflict):
@@ -278,7 +286,7 @@ def _carried_out(job: Job) -> Outcome:
                 run = groups.carry_out if job.kind == JobKind.INGEST else process.run
                 return run(job, lambda progress: _heard(job, progress))
     except Problem as problem:
-        is_passing = isinstance(problem, storage.StorageUnreachable)
+        is_passing = isinstance(problem, storage.StorageUnreachable | CatalogRead)
         return Outcome(None, problem.as_dict(), retryable=is_passing)
 
 
@@ -314,8 +322,14 @@ def _dropped(catalog: Catalog) -> Outcome:
     """Remove what a dropped catalog held. Files go first: the metadata says what they were.
 
     In a bucket that is read only they stay, and so do those of an adopted lake: they are their
-    owner's.
+    owner's. Who reads is asked once more, as everywhere before files are deleted. Raises
+    `CatalogRead`.
     """
+    if not leases_of(catalog).is_empty:
+        raise CatalogRead(
+            f"{catalog.name} is read by what was asked before it was dropped.",
+            hint="It is removed once that has ended: it is tried again by itself.",
+        )
     removed = 0
     if catalog.owns_files and not catalog.bucket.is_read_only:
         removed = storage.of_catalog(catalog).delete_prefix(catalog.prefix)

@@ -12,6 +12,7 @@ from accounts.domain import SYSTEM, Actor
 from audit import services as audit
 from audit.domain import Event
 from catalog.domain import JobKind, JobState
+from catalog.maintenance.leases import leases_of
 from catalog.models import Catalog, Job
 from catalog.names import check_catalog_name
 from catalog.services.catalogs import refuse_taken
@@ -151,7 +152,8 @@ def is_being_removed(catalog: Catalog) -> bool:
 def remove_dropped() -> int:
     """Queue the removal of every catalog whose time to be restored is over; return how many.
 
-    One whose removal failed is tried again. Safe to repeat.
+    One whose removal failed is tried again, and one that is still read waits until nobody does.
+    Safe to repeat.
     """
     over = Catalog.objects.restorable().filter(remove_after__lte=timezone.now())
     waiting = Job.objects.filter(
@@ -162,11 +164,14 @@ def remove_dropped() -> int:
 
 
 def _remove(catalog_id: UUID) -> bool:
-    """Queue one removal, unless the catalog was restored a moment ago."""
+    """Queue one removal, unless the catalog was restored a moment ago or is still read.
+
+    What was asked before the drop goes on reading: queries, devices with manifests, extracts.
+    """
     with transaction.atomic():
         over = Catalog.objects.restorable().filter(remove_after__lte=timezone.now())
         catalog = over.select_for_update().filter(id=catalog_id).first()
-        if catalog is None:
+        if catalog is None or not leases_of(catalog).is_empty:
             return False
         enqueue_job(actor=SYSTEM, catalog=catalog, kind=JobKind.DROP_CATALOG)
     return True

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import duckdb
 import pytest
 from django.db import connection
+from django.utils import timezone
 from psycopg import sql
 from pytest_django import Settings
 
@@ -28,10 +30,12 @@ from catalog.models import Catalog, Job, MaintenanceRun
 from catalog.services import jobs, maintenance
 from execution import services
 from execution.domain import QueryState, RequestedPlace
-from execution.models import Grant, Query
-from execution.services import lifecycle, running
+from execution.extracts.domain import ExtractState
+from execution.models import Extract, Grant, Query
+from execution.services import extract_expiry, lifecycle, running
+from governance.domain import PolicyKind
 from tests.cast import Cast
-from tests.execution.governed import Laptop, laptop_of, located, manifest_of
+from tests.execution.governed import Laptop, laptop_of, located, manifest_of, publish
 from upend import slices
 from workspaces.models import Workspace
 
@@ -203,3 +207,78 @@ def read_live(catalog: Catalog, query: Query) -> Rows:
         return [list(row) for row in con.execute(query.sql).fetchall()]
     finally:
         con.close()
+
+
+def test_it_reads_and_writes_extracts_while_their_table_is_maintained(
+    events: Catalog, owner: Actor, analyst: Actor, laptop: Laptop
+) -> None:
+    """One device holds an extract of an old snapshot; another's is written after the upkeep."""
+    table = lake.table(events, lake.latest_snapshot(events).snapshot_id, "main", "t")
+    assert table is not None
+    about = table.securable(events.securable)
+    (key,) = [column.key for column in about.columns if column.name == "s"]
+    compiled = {
+        "columns": [{"name": "s", "keys": [key]}],
+        "tags": [],
+        "mask": {"method": "null"},
+        "except": [],
+    }
+    publish(events.workspace, "mask-s", PolicyKind.MASK, about, compiled)
+    held = ask(laptop.actor, events, 5, RequestedPlace.LOCAL, SQL)
+    services.write_extracts("test")
+    device = Device(manifest_of(laptop, held))
+    expected = device.read()
+    assert expected[0][-1] is None
+    late = ask(laptop.actor, events, 8, RequestedPlace.LOCAL, SQL)
+    assert late.state == QueryState.PREPARING
+    told = ask(analyst, events, 8, RequestedPlace.SERVER, SQL)
+    services.run_query(told.id, worker="test")
+    told.refresh_from_db()
+    expected_late = services.read_page(actor=analyst, query=told).rows
+
+    maintenance.start_maintenance(actor=owner, catalog=events)
+    while (job := jobs.run_next_job(events)) is not None:
+        assert job.state == JobState.SUCCEEDED, job.problem
+        extract_expiry.expire_extracts()
+        assert device.read() == expected, job.arguments
+    kept = {change.snapshot_id for change in lake.snapshots(events, limit=100)}
+    assert 8 in kept  # 5 is nobody's: its rows are in the extract
+    assert Extract.objects.filter(snapshot_id__lte=5).get().state == ExtractState.EXPIRED
+    services.write_extracts("test")
+    late.refresh_from_db()
+    assert late.problem is None, late.problem
+    assert Device(manifest_of(laptop, late)).read() == expected_late
+
+    Query.objects.filter(state=QueryState.DELEGATED).update(state=QueryState.CANCELLED)
+    Grant.objects.all().delete()
+    assert extract_expiry.expire_extracts()["deleted"] == 2
+
+
+def test_it_removes_a_dropped_catalog_only_once_nobody_reads_it(
+    events: Catalog, owner: Actor, analyst: Actor, laptop: Laptop
+) -> None:
+    events.workspace.drop_grace_days = 0
+    events.workspace.save()
+    ask(analyst, events, 7, RequestedPlace.SERVER, COUNT)
+    manifest_of(laptop, ask(laptop.actor, events, 8, RequestedPlace.LOCAL, SQL))
+    objects = storage.hosted().keys(events.prefix)
+    catalogs.drop_catalog(actor=owner, catalog=events)
+    assert catalogs.remove_dropped() == 0
+    Query.objects.all().update(state=QueryState.CANCELLED)
+    assert catalogs.remove_dropped() == 0  # an address of the manifest may be a moment old
+    [grant] = Grant.objects.all()
+    Grant.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    assert catalogs.remove_dropped() == 1
+
+    Grant.objects.update(expires_at=grant.expires_at)  # it came to be meanwhile
+    catalogs.run_jobs(events.id)
+    removal = Job.objects.get(kind=JobKind.DROP_CATALOG)
+    assert removal.state == JobState.QUEUED
+    assert removal.problem is not None
+    assert removal.problem["code"] == "catalog-read"
+    assert storage.hosted().keys(events.prefix) == objects
+    Grant.objects.all().delete()
+    catalogs.run_jobs(events.id)
+    removal.refresh_from_db()
+    assert removal.state == JobState.SUCCEEDED
+    assert storage.hosted().keys(events.prefix) == []
