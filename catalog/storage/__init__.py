@@ -14,13 +14,14 @@ from catalog.models import Bucket, Catalog
 from catalog.storage.customer import CredentialsMissing, store_of
 from catalog.storage.location import Credentials, Location
 from catalog.storage.problems import BucketReadOnly, ObjectMissing, StorageUnreachable
-from catalog.storage.store import Store
+from catalog.storage.store import Listed, Store
 
 __all__ = [
     "AddressingStyle",
     "BucketReadOnly",
     "Credentials",
     "CredentialsMissing",
+    "Listed",
     "Location",
     "ObjectMissing",
     "StorageUnreachable",

@@ -39,6 +39,8 @@ from urllib3.util.connection import create_connection
 
 from catalog.storage.endpoints import EndpointRefused, Unresolved, checked_host, resolved
 
+BLOCK_BYTES = 2**18
+"""How much of a body is sent at once."""
 REDIRECTS = frozenset(range(300, 400)) - {304}  # "not modified" sends nowhere
 
 
@@ -108,13 +110,21 @@ class _PlainTLSPool(HTTPSConnectionPool):
     ConnectionCls = _PlainTLSConnection
 
 
-def plain_client(*, connect_seconds: float, read_seconds: float) -> PoolManager:
-    """Return a client without keys under the same guard: for what is asked of signed addresses.
+def plain_client(
+    *, connect_seconds: float, read_seconds: float, connections: int = 1, authorities: str = ""
+) -> PoolManager:
+    """Return a client without keys under the same guard: for what is signed elsewhere.
 
-    It tries once. Its callers pass `redirect=False`.
+    It tries once, and keeps so many `connections` to a server. Its callers pass `redirect=False`.
     """
     timeout = Timeout(connect=connect_seconds, read=read_seconds)
-    manager = PoolManager(retries=False, timeout=timeout)
+    manager = PoolManager(
+        retries=False,
+        timeout=timeout,
+        maxsize=connections,
+        blocksize=BLOCK_BYTES,
+        ca_certs=authorities or os.environ.get("AWS_CA_BUNDLE"),
+    )
     manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _PlainTLSPool}
     return manager
 

@@ -1,13 +1,15 @@
-"""Signs URLs by which others read one object without any other credential.
+"""Signs URLs by which others read one object without any other credential, and whole requests.
 
-Source: AWS Signature Version 4, query string authentication,
+Source: AWS Signature Version 4, query string authentication and authorization header,
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
@@ -67,6 +69,44 @@ def presigned(
     key_bytes = _signing_key(credentials.secret_access_key, moment[:8], location.region)
     signature = hmac.new(key_bytes, text.encode(), hashlib.sha256).hexdigest()
     return f"{scheme}://{host}{path}?{query}&X-Amz-Signature={signature}"
+
+
+def authorized(
+    location: Location,
+    credentials: Credentials,
+    method: str,
+    key: str,
+    *,
+    query: Sequence[tuple[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+    payload_sha256: str = UNSIGNED,
+    now: datetime | None = None,
+) -> tuple[str, dict[str, str]]:
+    """Return the URL of a request about `key`, and all of its headers, the signature among them.
+
+    `headers` whose names begin with `x-amz-` are signed too; `payload_sha256` is the body's digest.
+    """
+    moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    scheme, host, path = _address(location, key, public=False)
+    text = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query))
+    given = {name.lower(): value for name, value in (headers or {}).items()}
+    given |= {"host": host, "x-amz-content-sha256": payload_sha256, "x-amz-date": moment}
+    if credentials.session_token:
+        given["x-amz-security-token"] = credentials.session_token
+    signed = sorted(name for name in given if name == "host" or name.startswith("x-amz-"))
+    listed = "".join(f"{name}:{given[name].strip()}\n" for name in signed)
+    names = ";".join(signed)
+    request = f"{method}\n{path}\n{text}\n{listed}\n{names}\n{payload_sha256}"
+    scope = f"{moment[:8]}/{location.region}/s3/aws4_request"
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    whole = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
+    key_bytes = _signing_key(credentials.secret_access_key, moment[:8], location.region)
+    signature = hmac.new(key_bytes, whole.encode(), hashlib.sha256).hexdigest()
+    given["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={credentials.access_key_id}/{scope},"
+        f" SignedHeaders={names}, Signature={signature}"
+    )
+    return f"{scheme}://{host}{path}" + (f"?{text}" if text else ""), given
 
 
 def _address(location: Location, key: str, *, public: bool) -> tuple[str, str, str]:

@@ -36,6 +36,15 @@ class Patience:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a listing."""
+
+    key: str
+    size_bytes: int
+    written_at: datetime
+
+
 PATIENT = Patience(read_seconds=60, attempts=3)
 HURRIED = Patience(read_seconds=8, attempts=1)
 
@@ -68,6 +77,11 @@ class Store:
     def bucket(self) -> str:
         """Return the bucket's name."""
         return self.location.bucket
+
+    @property
+    def is_guarded(self) -> bool:
+        """Tell whether it is a customer's: its name may lead elsewhere the next time."""
+        return self._guarded
 
     @property
     def credentials(self) -> Credentials:
@@ -109,6 +123,16 @@ class Store:
     def translated(self) -> AbstractContextManager[None]:
         """Turn the client's errors into problems: for callers that use `client` themselves."""
         return translated(self.location.endpoint, self._hint)
+
+    @property
+    def encryption_headers(self) -> dict[str, str]:
+        """Return the headers by which a plain request writes an encrypted object, often none."""
+        if not self.location.encryption:
+            return {}
+        found = {"x-amz-server-side-encryption": self.location.encryption.value}
+        if self.location.kms_key_id:
+            found["x-amz-server-side-encryption-aws-kms-key-id"] = self.location.kms_key_id
+        return found
 
     @property
     def encryption(self) -> dict[str, Any]:
@@ -190,11 +214,15 @@ class Store:
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys of every object below `prefix`."""
-        return [key for key, _ in self._listed(prefix)]
+        return [one.key for one in self._listed(prefix)]
 
     def keys_before(self, prefix: str, moment: datetime) -> list[str]:
         """Return the keys of the objects below `prefix` that were last written before `moment`."""
-        return [key for key, written in self._listed(prefix) if written < moment]
+        return [one.key for one in self.listed_before(prefix, moment)]
+
+    def listed_before(self, prefix: str, moment: datetime) -> list[Listed]:
+        """Return the objects below `prefix` that were last written before `moment`."""
+        return [one for one in self._listed(prefix) if one.written_at < moment]
 
     def abort_uploads_before(self, prefix: str, moment: datetime) -> int:
         """Forget the multipart uploads below `prefix` begun before `moment`; return how many."""
@@ -242,13 +270,13 @@ class Store:
                 for found in page.get("Contents", []):
                     yield found["Key"], found["Size"]
 
-    def _listed(self, prefix: str) -> list[tuple[str, datetime]]:
+    def _listed(self, prefix: str) -> list[Listed]:
         with self.translated():
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             )
             return [
-                (found["Key"], found["LastModified"])
+                Listed(found["Key"], found["Size"], found["LastModified"])
                 for page in pages
                 for found in page.get("Contents", [])
             ]

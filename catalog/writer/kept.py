@@ -19,6 +19,7 @@ from uuid import UUID
 
 from catalog.models import Catalog, Job
 from catalog.writer import process
+from catalog.writer.gateway import Way, open_way
 from catalog.writer.process import Outcome
 
 IDLE_SECONDS = 20.0
@@ -29,9 +30,10 @@ OF_ONE_JOB = frozenset({"arguments", "author", "job_id", "kind", "message"})
 class KeptWriter:
     """One process that is attached to one lake."""
 
-    def __init__(self, attachment: dict[str, Any], directory: str) -> None:
+    def __init__(self, attachment: dict[str, Any], directory: str, way: Way) -> None:
         self.attachment = attachment
         self.directory = directory
+        self.way = way
         self.used_at = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-m", "catalog.writer.serving"],
@@ -55,7 +57,7 @@ class KeptWriter:
         deadline.daemon = True
         deadline.start()
         try:
-            return process.follow(self._process, spec, on_progress)
+            return process.told(process.follow(self._process, spec, on_progress), self.way)
         finally:
             deadline.cancel()
             self.used_at = time.monotonic()
@@ -64,6 +66,7 @@ class KeptWriter:
         """Kill the process, and wait until it is gone."""
         self._process.kill()
         self._process.wait()
+        self.way.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 with suppress(OSError):
@@ -80,14 +83,16 @@ def run(
 ) -> Outcome:
     """Run one job in the catalog's kept writer, a new one where there is none.
 
-    The caller holds the catalog's lock. One that failed, or whose keys are no more the right
-    ones, is ended.
+    The caller holds the catalog's lock. One that failed, or whose bucket is reached otherwise by
+    now, is ended.
     """
     catalog = job.catalog
     spec = _spec(job, arguments)
     attachment = {k: v for k, v in spec.items() if k not in OF_ONE_JOB | {"temp_directory"}}
-    writer = _usable(catalog.id, attachment)
+    attachment |= {"storage": dict(spec["storage"]), "reached": str(catalog.bucket.version)}
+    writer = _usable(catalog, attachment)
     spec["temp_directory"] = writer.directory
+    spec["storage"]["lake"] = writer.way.given
     outcome = writer.run(spec, on_progress)
     if outcome.problem is not None:
         end(catalog.id)
@@ -114,19 +119,20 @@ def end_all() -> None:
 
 
 def _spec(job: Job, arguments: dict[str, Any]) -> dict[str, Any]:
-    spec = process.spec_of(job, "")
+    spec = process.spec_of(job, "", {})
     named = spec["database"] | {"application_name": session_name(job.catalog)}
     message = str(arguments.pop("message"))
     return spec | {"arguments": arguments, "database": named, "message": message}
 
 
-def _usable(catalog_id: UUID, attachment: dict[str, Any]) -> KeptWriter:
+def _usable(catalog: Catalog, attachment: dict[str, Any]) -> KeptWriter:
     with _lock:
-        writer = _kept.get(catalog_id)
+        writer = _kept.get(catalog.id)
     if writer is not None and writer.is_usable and writer.attachment == attachment:
         return writer
-    end(catalog_id)
-    writer = KeptWriter(attachment, tempfile.mkdtemp(prefix="upend-writer-"))
+    end(catalog.id)
+    way = open_way(catalog)
+    writer = KeptWriter(attachment, tempfile.mkdtemp(prefix="upend-writer-"), way)
     with _lock:
-        _kept[catalog_id] = writer
+        _kept[catalog.id] = writer
     return writer

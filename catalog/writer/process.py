@@ -16,7 +16,8 @@ from django.db import connection
 
 from catalog import storage
 from catalog.models import Catalog, Job
-from catalog.writer import keys
+from catalog.storage.endpoints import Unresolved
+from catalog.writer import gateway, keys
 
 DEADLINE_SECONDS = 6 * 3600.0
 MEMORY_BYTES = 2 * 2**30
@@ -36,20 +37,21 @@ def run(job: Job, on_progress: Callable[[dict[str, Any]], None]) -> Outcome:
 
     The process dies with this one. A process that vanished is an outcome that may be retried.
     """
-    with tempfile.TemporaryDirectory(prefix="upend-writer-") as directory:
+    directory = tempfile.TemporaryDirectory(prefix="upend-writer-")
+    with directory as name, gateway.way(job.catalog) as way:
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "catalog.writer.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={},
-            cwd=directory,
+            cwd=name,
             start_new_session=True,
         )
         deadline = Timer(DEADLINE_SECONDS, process.kill)
         deadline.start()
         try:
-            return follow(process, spec_of(job, directory), on_progress)
+            return told(follow(process, spec_of(job, name, way.given), on_progress), way)
         finally:
             deadline.cancel()
             process.kill()
@@ -60,8 +62,19 @@ def run(job: Job, on_progress: Callable[[dict[str, Any]], None]) -> Outcome:
                         pipe.close()
 
 
-def spec_of(job: Job, temp_directory: str) -> dict[str, Any]:
-    """Return the process's orders. They hold keys: hand them to its stdin and nowhere else."""
+def told(outcome: Outcome, way: gateway.Way) -> Outcome:
+    """Return how it ended, with the reason where its requests were refused on the way."""
+    if outcome.problem is None or way.refusal is None:
+        return outcome
+    passes = isinstance(way.refusal, storage.StorageUnreachable | Unresolved)
+    return Outcome(None, way.refusal.as_dict(), retryable=passes)
+
+
+def spec_of(job: Job, temp_directory: str, lake: keys.Given) -> dict[str, Any]:
+    """Return the process's orders; `lake` is how it reaches the lake's files.
+
+    They hold keys: hand them to its stdin and nowhere else.
+    """
     catalog = job.catalog
     return {
         "job_id": str(job.id),
@@ -73,7 +86,7 @@ def spec_of(job: Job, temp_directory: str) -> dict[str, Any]:
         "data_path": data_path(catalog),
         "database": database(),
         "storage": {
-            "lake": keys.given(storage.of_catalog(catalog), catalog.prefix),
+            "lake": lake,
             "staged": keys.given(storage.hosted(), staging_prefix(catalog)),
         },
         "lock_key": int.from_bytes(catalog.id.bytes[8:], signed=True),

@@ -19,6 +19,7 @@ from catalog.ingest.domain import IngestMode, OnError, RowFormat
 from catalog.models import Catalog, IngestBatch, Job
 from catalog.services import jobs
 from catalog.writer import kept, process
+from catalog.writer.gateway import open_way
 from catalog.writer.session import Lake, Spec
 from tests.catalog.lakes import conninfo
 from workspaces.models import Workspace
@@ -73,7 +74,7 @@ def shop(workspace: Workspace, owner: Actor) -> Iterator[Shop]:
     job = Job.objects.get(catalog=catalog)
     with psycopg.connect(conninfo(), autocommit=True) as session:
         session.execute(f'CREATE SCHEMA "{catalog.metadata_schema}"')
-    lake = Lake.attach(Spec.of(process.spec_of(job, "")))
+    lake = Lake.attach(Spec.of(process.spec_of(job, "", open_way(catalog).given)))
     lake.execute(TABLE)
     lakes.create_indexes(catalog)
     Job.objects.filter(id=job.id).update(state=JobState.SUCCEEDED)
