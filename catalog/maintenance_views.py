@@ -14,13 +14,54 @@ from accounts.domain import Actor
 from catalog import lake, selectors
 from catalog.domain import Table
 from catalog.maintenance import overview
+from catalog.maintenance import workspace as workspace_health
 from catalog.models import Catalog
 from catalog.services import maintenance
 from console.access import actor_of, signed_in, workspace_of
+from console.format import size as human_size
 from problems import Problem
+from workspaces.models import Workspace
 
 NUMBERS = ("target_file_bytes", "keep_days", "daily_budget_bytes")
 UNITS = {"target_file_bytes": 2**20, "daily_budget_bytes": 2**30}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def health(request: HttpRequest, workspace: str) -> HttpResponseBase:
+    """Show how all lakes stand, the tables that need work first; start a run, or look."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    problem = _asked(request, actor, place) if request.method == "POST" else None
+    if request.method == "POST" and problem is None:
+        return redirect("page-health", workspace)
+    found = workspace_health.health(actor, place, sort=request.GET.get("sort") or "need")
+    context = {"workspace": place, "health": found, "problem": problem}
+    status = problem.status if problem else 200
+    return render(request, "catalog/health.html", context, status=status)
+
+
+def _asked(request: HttpRequest, actor: Actor, place: Workspace) -> Problem | None:
+    """Do what a line of the page asks for; return why not, where a person can mend it."""
+    try:
+        found = selectors.find_catalog(actor, place, request.POST.get("catalog", ""))
+        if request.POST.get("step") == "orphans":
+            seen = overview.find_orphans(actor, found)
+            size = human_size(seen["orphan_bytes"])
+            text = f"{found.name}: {seen['orphans']:,} objects that nothing names, {size}."
+            messages.success(request, text)
+            return None
+        table = None
+        if name := request.POST.get("table"):
+            newest = lake.latest_snapshot(found).snapshot_id
+            schema = request.POST.get("schema", "main")
+            table = selectors.find_table(actor, found, newest, schema, name)
+        maintenance.start_maintenance(actor=actor, catalog=found, table=table)
+        messages.success(request, f"Upkeep of {table.label if table else found.name} has begun.")
+    except Problem as problem:
+        if problem.status in {403, 404}:
+            raise
+        return problem
+    return None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -8,7 +8,7 @@ from celery import shared_task
 
 from catalog import services
 from catalog.adoption import running
-from catalog.maintenance import schedule
+from catalog.maintenance import schedule, standings
 from catalog.services import maintenance, pulls, transfers
 
 
@@ -78,3 +78,9 @@ def maintain() -> int:
     """Begin the upkeep that is due, and go on with what was left."""
     maintenance.resume()
     return schedule.begin_due(lambda catalog: maintenance.start_scheduled(catalog=catalog))
+
+
+@shared_task(name="catalog.measure")
+def measure() -> int:
+    """Measure how lakes stand, for the page of them all."""
+    return standings.measure_changed()

@@ -16,6 +16,7 @@ from api.permissions import RequiredScopes, actor_of
 from catalog import lake
 from catalog.domain import Table
 from catalog.maintenance import overview
+from catalog.maintenance.domain import StepKind
 from catalog.models import Catalog
 from catalog.selectors import find_catalog, find_table
 from catalog.services import maintenance
@@ -82,6 +83,10 @@ class TableHealthSerializer(serializers.Serializer[Any]):
     delete_ratio = serializers.FloatField()
     files_with_deletes = serializers.IntegerField()
     inlined_rows = serializers.IntegerField()
+    held_files = serializers.IntegerField(help_text="That only older snapshots need.")
+    held_bytes = serializers.IntegerField()
+    orphans = serializers.IntegerField(help_text="That nothing names, when last looked for.")
+    orphan_bytes = serializers.IntegerField()
     queries = serializers.IntegerField(help_text="That read it in the last seven days.")
     requests_saved = serializers.IntegerField(help_text="Of those, by fewer files.")
     bytes_saved = serializers.IntegerField(help_text="Of those, by rows that are gone for good.")
@@ -96,6 +101,9 @@ class CatalogMaintenanceSerializer(serializers.Serializer[Any]):
     oldest_snapshot_at = serializers.DateTimeField(allow_null=True)
     held_bytes = serializers.IntegerField(help_text="Of files that only older snapshots need.")
     files_to_delete = serializers.IntegerField(help_text="Replaced ones, some maybe still read.")
+    orphans = serializers.IntegerField(help_text="That nothing names, when last looked for.")
+    orphan_bytes = serializers.IntegerField()
+    orphans_found_at = serializers.DateTimeField(allow_null=True)
     steps = MaintenanceStepSerializer(many=True)
     tables = TableHealthSerializer(many=True, help_text="What costs queries most comes first.")
 
@@ -120,6 +128,11 @@ class StartMaintenanceSerializer(serializers.Serializer[Any]):
         default=list,
         max_length=4,
         help_text="Write the table anew in the order of these columns.",
+    )
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(choices=[k.value for k in StepKind if k != StepKind.SORT]),
+        default=list,
+        help_text="Take these steps only; empty takes all that are needed.",
     )
 
 
@@ -246,6 +259,7 @@ class MaintenanceRunsView(APIView):
             catalog=found,
             table=_named(actor, found, given["schema"] or "main", given["table"]),
             sort_keys=tuple(given["sort_keys"]),
+            kinds=tuple(map(StepKind, given["kinds"])),
         )
         return Response(MaintenanceRunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 
 from catalog.lake.metadata import compose, rows
-from catalog.lake.paths import LakePath, PathOutsidePrefix, key_of, root
+from catalog.lake.paths import LakePath, PathOutsidePrefix, key_of, prefix_of, root
 from catalog.models import Catalog
 
 
@@ -54,6 +56,32 @@ def held_by_history(catalog: Catalog, table_id: int | None = None) -> tuple[int,
         {"table": table_id},
     )
     return found[0][0], found[0][1]
+
+
+def held_by_table(catalog: Catalog) -> dict[int, tuple[int, int]]:
+    """Return by table how many data files only older snapshots need, and their bytes."""
+    found = rows(
+        catalog,
+        "SELECT table_id, count(*), coalesce(sum(file_size_bytes), 0)::bigint"
+        " FROM {ducklake_data_file} WHERE end_snapshot IS NOT NULL GROUP BY 1",
+    )
+    return {table_id: (files, size) for table_id, files, size in found}
+
+
+def table_prefixes(catalog: Catalog) -> dict[str, UUID]:
+    """Return the live tables by the prefix of the keys that their files have."""
+    found = rows(
+        catalog,
+        "SELECT t.table_uuid, s.path, s.path_is_relative, t.path, t.path_is_relative"
+        " FROM {ducklake_table} t JOIN {ducklake_schema} s USING (schema_id)"
+        " WHERE t.end_snapshot IS NULL AND s.end_snapshot IS NULL",
+    )
+    prefixes: dict[str, UUID] = {}
+    for table_uuid, *path in found:
+        schema = LakePath(path[0], path[1]).below(root(catalog))
+        with suppress(PathOutsidePrefix):
+            prefixes[prefix_of(catalog, LakePath(path[2], path[3]).below(schema))] = table_uuid
+    return prefixes
 
 
 def scheduled(catalog: Catalog, limit: int) -> list[Retired]:

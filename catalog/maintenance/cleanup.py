@@ -16,9 +16,10 @@ from django.utils import timezone
 from catalog import storage
 from catalog.domain import JobState
 from catalog.lake import retired
-from catalog.maintenance import health, holds
+from catalog.maintenance import health, holds, standings
 from catalog.maintenance.leases import leases_of
 from catalog.models import Catalog, Job
+from catalog.storage import Listed
 
 BATCH = 50
 
@@ -40,26 +41,27 @@ def clean_up(catalog: Catalog, heard: Callable[[dict[str, float]], None]) -> int
     return removed
 
 
-def orphans(catalog: Catalog) -> list[str]:
+def orphans(catalog: Catalog) -> list[Listed]:
     """Return the lake's own objects that no metadata names and no writer is about to name."""
     before = timezone.now() - timedelta(seconds=settings.MAINTENANCE_ORPHAN_SECONDS)
     waiting = Job.objects.filter(catalog=catalog, state__in=[JobState.QUEUED, JobState.RUNNING])
     if (oldest := waiting.order_by("created_at").first()) is not None:
         before = min(before, oldest.created_at)
-    listed = storage.of_catalog(catalog).keys_before(catalog.prefix, before)
-    ours = [key for key in listed if holds.is_ours(catalog, key)]
+    listed = storage.of_catalog(catalog).listed_before(catalog.prefix, before)
+    ours = [one for one in listed if holds.is_ours(catalog, one.key)]
     if not ours:
         return []
     leases = leases_of(catalog)
     known = retired.known_keys(catalog) | leases.keys
-    return [key for key in ours if key not in known]
+    return [one for one in ours if one.key not in known]
 
 
 def remove_orphans(catalog: Catalog, heard: Callable[[dict[str, float]], None]) -> int:
     """Delete the orphans; return how many."""
     store, found = storage.of_catalog(catalog), orphans(catalog)
-    for number, key in enumerate(found, start=1):
-        store.delete(key)
+    for number, one in enumerate(found, start=1):
+        store.delete(one.key)
         if number % BATCH == 0:
             heard({"removed": number})
+    standings.found_orphans(catalog, [])
     return len(found)

@@ -101,6 +101,7 @@ class TableHealth:
 
     `deleted_bytes` is the size of the files with deletes; `worst_deleted` the greatest share of
     deleted rows in one file. `inlined_since` is when the oldest inlined row was committed.
+    `held_bytes` are those of the files that only older snapshots need.
     """
 
     table_id: int
@@ -121,6 +122,8 @@ class TableHealth:
     inlined_since: datetime | None = None
     tiers: tuple[Tier, ...] = ()
     target_set_bytes: int | None = None
+    held_files: int = 0
+    held_bytes: int = 0
 
     @property
     def label(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from catalog.maintenance.leases import Leases, leases_of
 from catalog.maintenance.planner import REWRITE_RATIO, floors
 from catalog.models import Catalog, Job
 
+NONE = (0, 0)
 AT_ONCE = 1_000
 """Snapshots that one step lets expire, and files that one step deletes."""
 
@@ -88,8 +90,13 @@ def _healths(catalog: Catalog, policy: Policy, table_id: int | None) -> list[Tab
         groups[group.table_id].append(group)
     inlined = standing.inlined_tables(catalog, table_id)
     told = standing.target_files(catalog)
+    held = retired.held_by_table(catalog)
     return [
-        _health(one, groups[one.table_id], inlined.get(one.table_id), policy, told)
+        replace(
+            _health(one, groups[one.table_id], inlined.get(one.table_id), policy, told),
+            held_files=held.get(one.table_id, NONE)[0],
+            held_bytes=held.get(one.table_id, NONE)[1],
+        )
         for one in standing.named_tables(catalog, table_id)
     ]
 

@@ -9,10 +9,10 @@ from uuid import UUID
 from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import Table
-from catalog.maintenance import health, planning, recorded, savings
-from catalog.maintenance.domain import Policy, TableHealth
+from catalog.maintenance import cleanup, health, planning, savings, standings
+from catalog.maintenance.domain import Policy
 from catalog.maintenance.policies import FIELDS, policies_of, policy_of
-from catalog.models import Catalog, MaintenancePolicy, MaintenanceRun
+from catalog.models import Catalog, CatalogStanding, MaintenancePolicy, MaintenanceRun
 from catalog.selectors import find_catalog
 from catalog.visibility import visible_tables
 from governance import services as governance
@@ -22,6 +22,7 @@ from workspaces.models import Workspace
 
 RUNS_SHOWN = 20
 TABLES_SHOWN = 100
+KEYS_SHOWN = 50
 
 Json = dict[str, Any]
 
@@ -42,6 +43,8 @@ def of_catalog(actor: Actor, catalog: Catalog) -> Json:
     governance.authorize(actor, Action.TABLE_MAINTAIN, catalog.securable)
     policy, _ = policies_of(catalog)
     whole = health.catalog_health(catalog, policy)
+    standing = CatalogStanding.objects.filter(catalog=catalog).first()
+    orphans, orphan_bytes = standings.orphans_of(standing)
     return {
         "policy": shown(policy),
         "own": own(catalog, None),
@@ -49,6 +52,9 @@ def of_catalog(actor: Actor, catalog: Catalog) -> Json:
         "oldest_snapshot_at": whole.oldest_at,
         "held_bytes": whole.held_bytes,
         "files_to_delete": whole.scheduled_files,
+        "orphans": orphans,
+        "orphan_bytes": orphan_bytes,
+        "orphans_found_at": standing.orphans_found_at if standing else None,
         "steps": [step.as_dict() for step in planning.steps(catalog, thorough=True)],
         "tables": tables(actor, catalog, policy),
     }
@@ -69,7 +75,7 @@ def of_table(actor: Actor, catalog: Catalog, table: Table) -> Json:
     return {
         "policy": shown(policy),
         "own": own(catalog, table.table_uuid),
-        "health": line(found, reads) if found else {},
+        "health": standings.line(found, reads, _orphans(catalog), catalog) if found else {},
         "steps": [s.as_dict() for s in planning.steps(catalog, table=table, thorough=True)],
         "sort_proposals": [
             asdict(one) for one in savings.sort_proposals(catalog, table, reads) if is_open
@@ -77,13 +83,30 @@ def of_table(actor: Actor, catalog: Catalog, table: Table) -> Json:
     }
 
 
+def find_orphans(actor: Actor, catalog: Catalog) -> Json:
+    """Look in the bucket for what nothing names; delete nothing, and keep what was found.
+
+    It lists the catalog's whole prefix. Raises `AccessDenied`, or `StorageUnreachable`.
+    """
+    governance.authorize(actor, Action.TABLE_MAINTAIN, catalog.securable)
+    found = cleanup.orphans(catalog)
+    row = standings.found_orphans(catalog, found)
+    count, size = standings.orphans_of(row)
+    return {
+        "orphans": count,
+        "orphan_bytes": size,
+        "orphans_found_at": row.orphans_found_at,
+        "keys": [one.key for one in found[:KEYS_SHOWN]],
+    }
+
+
 def tables(actor: Actor, catalog: Catalog, policy: Policy) -> list[Json]:
     """Return how the tables stand that `actor` may browse, what costs queries most first."""
     newest = lake.latest_snapshot(catalog).snapshot_id
     visible = {table.table_id for table in visible_tables(actor, catalog, newest)}
-    reads = savings.reads_of(catalog)
+    reads, orphans = savings.reads_of(catalog), _orphans(catalog)
     found = [
-        line(one, reads.get(f"{catalog.name}.{one.label}"))
+        standings.line(one, reads.get(f"{catalog.name}.{one.label}"), orphans, catalog)
         for one in health.tables_health(catalog, policy)
         if one.table_id in visible
     ]
@@ -91,25 +114,9 @@ def tables(actor: Actor, catalog: Catalog, policy: Policy) -> list[Json]:
     return found[:TABLES_SHOWN]
 
 
-def line(found: TableHealth, reads: recorded.Reads | None) -> Json:
-    """Return what is shown of one table's health."""
-    saving = savings.saving_of(found, reads)
-    names = (
-        "schema_name",
-        "name",
-        "files",
-        "size_bytes",
-        "small_files",
-        "small_bytes",
-        "delete_ratio",
-        "files_with_deletes",
-        "inlined_rows",
-    )
-    return {name: getattr(found, name) for name in names} | {
-        "queries": saving.queries,
-        "requests_saved": saving.requests,
-        "bytes_saved": saving.size_bytes,
-    }
+def _orphans(catalog: Catalog) -> Json:
+    found = CatalogStanding.objects.filter(catalog=catalog).values_list("orphans", flat=True)
+    return found.first() or {}
 
 
 def shown(policy: Policy) -> Json:

@@ -70,7 +70,8 @@ def next_step(run: MaintenanceRun) -> Step | None:
         if run.trigger == Trigger.SCHEDULE
         else steps(run.catalog, table=table, thorough=True)
     )
-    return next((step for step in wanted if not _is_fruitless(step, run)), None)
+    chosen = (step for step in wanted if not run.kinds or step.kind in run.kinds)
+    return next((step for step in chosen if not _is_fruitless(step, run)), None)
 
 
 def table_of(run: MaintenanceRun) -> Table | None:

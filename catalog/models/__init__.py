@@ -11,6 +11,7 @@ from catalog.models.connectors import Connector, ConnectorRun
 from catalog.models.ingest import IngestBatch, IngestPayload, IngestSetting
 from catalog.models.jobs import Job, JobQuerySet
 from catalog.models.maintenance import (
+    CatalogStanding,
     MaintenancePolicy,
     MaintenanceRun,
     MaintenanceRunQuerySet,
@@ -25,6 +26,7 @@ __all__ = [
     "BucketKey",
     "Catalog",
     "CatalogQuerySet",
+    "CatalogStanding",
     "Connector",
     "ConnectorRun",
     "IngestBatch",

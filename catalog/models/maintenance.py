@@ -1,4 +1,4 @@
-"""How lakes are kept: policies that tables inherit, and the runs that carried them out."""
+"""How lakes are kept: policies that tables inherit, runs that carried them out, how lakes stood."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class MaintenanceRun(models.Model):
         max_length=12, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED
     )
     sort_keys = models.JSONField(default=list, help_text="Columns to sort the table by, if any.")
+    kinds = models.JSONField(default=list, help_text="Steps that it may take; empty: all.")
     step = models.JSONField(null=True, help_text="What is done now.")
     progress = models.JSONField(default=dict)
     done = models.JSONField(default=list, help_text="Steps that were done, with what they wrote.")
@@ -99,3 +100,21 @@ class MaintenanceRun(models.Model):
     def is_active(self) -> bool:
         """Tell whether it has not ended."""
         return self.state in {RunState.QUEUED, RunState.RUNNING}
+
+
+class CatalogStanding(models.Model):
+    """How a lake stood when it was last measured, so that many are listed in one statement."""
+
+    catalog = models.OneToOneField(Catalog, on_delete=models.CASCADE, related_name="standing")
+    snapshot_id = models.BigIntegerField(null=True, help_text="The newest when it was measured.")
+    measured_at = models.DateTimeField(null=True)
+    totals = models.JSONField(default=dict, help_text="Of all its tables, and of its history.")
+    tables = models.JSONField(default=list, help_text="Those that need work, the worst first.")
+    steps = models.JSONField(default=list, help_text="What the schedule will do, in order.")
+    orphans = models.JSONField(
+        default=dict, help_text="What of its bucket nothing names: table UUID to [count, bytes]."
+    )
+    orphans_found_at = models.DateTimeField(null=True, help_text="When the bucket was listed.")
+
+    def __str__(self) -> str:
+        return f"standing of {self.catalog}"

@@ -14,7 +14,7 @@ from audit import services as audit
 from audit.domain import Event
 from catalog.domain import JobKind, JobState, Table
 from catalog.maintenance import planning
-from catalog.maintenance.domain import RunState, Step, Trigger
+from catalog.maintenance.domain import RunState, Step, StepKind, Trigger
 from catalog.maintenance.policies import FIELDS, check
 from catalog.models import Catalog, Job, MaintenancePolicy, MaintenanceRun
 from catalog.services.jobs import enqueue_job
@@ -71,14 +71,15 @@ def start_maintenance(
     catalog: Catalog,
     table: Table | None = None,
     sort_keys: tuple[str, ...] = (),
+    kinds: tuple[StepKind, ...] = (),
 ) -> MaintenanceRun:
     """Begin a run of all that the catalog, or one of its tables, needs now.
 
-    With `sort_keys`, the table is written anew in their order. Raises `AccessDenied`,
-    `CatalogReadOnly`, or `MaintenanceRunning`.
+    With `kinds`, of those steps alone; with `sort_keys`, the table is written anew in their
+    order. Raises `AccessDenied`, `CatalogReadOnly`, or `MaintenanceRunning`.
     """
     _authorize(actor, catalog, table)
-    return _begin(actor, catalog, table, Trigger.PERSON, sort_keys)
+    return _begin(actor, catalog, table, Trigger.PERSON, sort_keys=sort_keys, kinds=kinds)
 
 
 @audit.service
@@ -86,7 +87,7 @@ def start_scheduled(*, catalog: Catalog) -> MaintenanceRun | None:
     """Begin a run that the schedule has found due; None where one is under way, or none may be."""
     try:
         check_writable(catalog)
-        return _begin(_system_of(catalog), catalog, None, Trigger.SCHEDULE, ())
+        return _begin(_system_of(catalog), catalog, None, Trigger.SCHEDULE)
     except (CatalogReadOnly, MaintenanceRunning):
         return None
 
@@ -156,7 +157,9 @@ def _begin(
     catalog: Catalog,
     table: Table | None,
     trigger: Trigger,
-    sort_keys: tuple[str, ...],
+    *,
+    sort_keys: tuple[str, ...] = (),
+    kinds: tuple[StepKind, ...] = (),
 ) -> MaintenanceRun:
     under_way = MaintenanceRunning(
         f"A run of upkeep on {catalog.name} is under way.",
@@ -172,6 +175,7 @@ def _begin(
                 table_label=f"{table.schema_name}.{table.name}" if table else "",
                 trigger=trigger,
                 sort_keys=list(sort_keys),
+                kinds=list(kinds),
                 requested_by={"kind": actor.kind, "id": str(actor.id), "label": actor.label},
             )
     except IntegrityError as error:  # two began at once

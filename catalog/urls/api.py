@@ -15,6 +15,7 @@ from catalog.api.connectors import ConnectorsView, ConnectorView, RunConnectorVi
 from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.governance import TableDecisionsView
+from catalog.api.health import OrphansView, WorkspaceHealthView
 from catalog.api.history import (
     SnapshotTagsView,
     SnapshotTagView,
@@ -112,6 +113,12 @@ urlpatterns: list[URLPattern] = [
     path(f"{CATALOG}/tags/<str:tag>", CatalogTagView.as_view(), name="api-catalog-tag"),
     path(f"{CATALOG}/maintenance", CatalogMaintenanceView.as_view(), name="api-maintenance"),
     path(f"{CATALOG}/maintenance/runs", MaintenanceRunsView.as_view(), name="api-upkeep-runs"),
+    path(f"{CATALOG}/maintenance/orphans", OrphansView.as_view(), name="api-orphans"),
+    path(
+        "workspaces/<str:workspace>/maintenance",
+        WorkspaceHealthView.as_view(),
+        name="api-workspace-health",
+    ),
     path(f"{TABLE}/maintenance", TableMaintenanceView.as_view(), name="api-table-maintenance"),
     path(
         "workspaces/<str:workspace>/maintenance/<uuid:run>",

@@ -30,6 +30,7 @@ urlpatterns = [
         maintenance_views.catalog_maintenance,
         name="page-catalog-maintenance",
     ),
+    path("w/<slug:workspace>/health", maintenance_views.health, name="page-health"),
     path(
         "w/<slug:workspace>/maintenance/<uuid:run>",
         maintenance_views.maintenance_run,

@@ -248,6 +248,7 @@ CELERY_TASK_ACKS_LATE = False  # PostgreSQL rows are the queue; a message only s
 CELERY_TASK_DEFAULT_QUEUE = "query"
 CELERY_TASK_ROUTES = {
     "catalog.maintain": {"queue": "upkeep"},
+    "catalog.measure": {"queue": "upkeep"},
     "catalog.pull": {"queue": "upkeep"},  # a slow database keeps no writer waiting
     "catalog.*": {"queue": "catalog"},
     "execution.run_queries": {"queue": "query"},
@@ -286,6 +287,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "retire-bucket-keys": {"task": "catalog.retire_bucket_keys", "schedule": 3600.0},
     "expire-batches": {"task": "catalog.expire_batches", "schedule": 300.0},
     "maintain": {"task": "catalog.maintain", "schedule": 15.0, "options": {"expires": 30}},
+    "measure": {"task": "catalog.measure", "schedule": 60.0, "options": {"expires": 60}},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},

@@ -53,6 +53,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Observe",
         (
             Entry("page-events", "Events", "scroll-text", "e"),
+            Entry("page-health", "Health", "refresh-cw", "h"),
             Entry(
                 "page-isolation", "Isolation", "layers", "i", in_workspace=False, for_admins=True
             ),

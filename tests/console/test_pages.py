@@ -96,6 +96,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
         f"{W}/catalog/none/main/none/maintenance",
         (404, 404, 404, 404, 404, 302),
     ),
+    "page-health": ("GET", f"{W}/health", (200, 200, 200, 200, 404, 302)),
     "page-upkeep-run": ("GET", f"{W}/maintenance/{NONE}", (404, 404, 404, 404, 404, 302)),
     "page-upkeep-cancel": (
         "POST",
