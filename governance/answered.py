@@ -7,11 +7,9 @@ policies can tell apart: it never is the same twice.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from hashlib import blake2b
 
 from governance import engine
 from governance.classes import Lens, lens
@@ -19,42 +17,31 @@ from governance.engine import NOT_EVALUATED, Json, PolicyBundle, Verdict
 from governance.keeping import Kept
 
 KEPT = 4096
-KEPT_CHARACTERS = 8192
-"""Longer questions are not kept: they are about long lists, which are seldom asked for twice."""
 
-_Key = tuple[PolicyBundle, tuple[Hashable, ...], bytes]
+Question = tuple[Hashable, ...]
+"""All that Cedar is told but the time: `governance.entities` says what of each thing."""
 
-_kept: Kept[_Key, list[Verdict]] = Kept(KEPT)
+_kept: Kept[tuple[PolicyBundle, tuple[Hashable, ...], Question], list[Verdict]] = Kept(KEPT)
 
 
 def evaluate(
     policies: PolicyBundle,
-    requests: Sequence[Json],
+    question: Question,
     moments: Sequence[datetime],
-    entities: Sequence[Json],
+    spell: Callable[[], tuple[Sequence[Json], Sequence[Json]]],
 ) -> list[Verdict]:
-    """Return one verdict per request, in order; `moments` says what time it is for each.
+    """Return one verdict for each request of a question, in order.
 
-    What could not be evaluated is not kept: each time, the log says so.
+    `moments` says what time it is for each, `spell` returns the requests and entities as Cedar
+    reads them. What could not be evaluated is not kept: each time, the log says so.
     """
-    looks = _lens(policies)
-    question = json.dumps([[_without_time(one) for one in requests], entities])
-    if len(question) > KEPT_CHARACTERS:
-        return engine.evaluate(policies, requests, entities)
-    digest = blake2b(question.encode(), digest_size=32).digest()
-    key = (policies, tuple(map(looks.moment, moments)), digest)
+    key = (policies, tuple(map(_lens(policies).moment, moments)), question)
     found = _kept.find(key)
     if found is None:
-        found = engine.evaluate(policies, requests, entities)
+        found = engine.evaluate(policies, *spell())
         if NOT_EVALUATED not in found:
             _kept.keep(key, found)
     return list(found)
-
-
-def _without_time(request: Json) -> Json:
-    context = request["context"]
-    assert isinstance(context, dict)  # noqa: S101 - `entities.request` makes it one
-    return {**request, "context": {**context, "now": None}}
 
 
 @lru_cache(maxsize=1024)

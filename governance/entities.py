@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -119,6 +120,53 @@ def circumstances(actor: Actor, context: DecisionContext, facts: Facts) -> Json:
             "scopes": sorted(actor.scopes or ()),
         },
     }
+
+
+def asker(actor: Actor, facts: Facts, workspace_id: UUID | None) -> Hashable:
+    """Return what is equal where `principal`, and `circumstances` but for its context, are."""
+    device = actor.device
+    return (
+        actor.kind,
+        actor.id,
+        actor.organization_id,
+        actor.organization_role,
+        actor.group_ids,
+        json.dumps(actor.attributes, sort_keys=True) if actor.attributes else "",
+        facts.roles_in(workspace_id),
+        facts.local_mode_enabled,
+        actor.mfa,
+        actor.address,
+        actor.scopes,
+        device
+        and (
+            device.is_approved,
+            device.is_managed,
+            device.is_disk_encrypted,
+            device.os,
+            device.last_seen_at,
+        ),
+    )
+
+
+def question(asked: Request, context: DecisionContext, facts: Facts) -> Hashable:
+    """Return what is equal where `request` and `resources` are, at the same time."""
+    nodes = (asked.securable, *asked.securable.ancestors)
+    return (
+        asked.action,
+        context.place,
+        context.scan_bytes,
+        context.purpose,
+        *(
+            (
+                node.kind,
+                node.key,
+                node.organization_id,
+                facts.tags.get(node.key),
+                owner.id if (owner := facts.owners.get(node.key)) else None,
+            )
+            for node in nodes
+        ),
+    )
 
 
 def _device(device: DeviceIdentity | None) -> Json:

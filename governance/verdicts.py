@@ -59,7 +59,6 @@ class _Batch:
     context: DecisionContext
     facts: Facts
     moments: Mapping[DecisionContext, datetime]
-    circumstances: Mapping[DecisionContext, Json]
     seen: dict[tuple[Bundle, str, tuple[SecurableColumn, ...]], Shown] = field(default_factory=dict)
 
     def shown(self, bundle: Bundle, table: Securable) -> Shown:
@@ -92,17 +91,37 @@ class _Batch:
         self, policies: engine.PolicyBundle, requests: Sequence[Request], workspace: UUID | None
     ) -> list[Verdict]:
         """Ask Cedar once, or not at all where it was asked the same before."""
+        if len(requests) > FEW:
+            return engine.evaluate(policies, *self._spelled(requests, workspace))
         contexts = [request.context or self.context for request in requests]
-        asked = [
-            entities.request(self.actor, request, self.circumstances[context])
-            for request, context in zip(requests, contexts, strict=True)
-        ]
+        moments = [self.moments[context] for context in contexts]
+        return answered.evaluate(
+            policies,
+            (
+                entities.asker(self.actor, self.facts, workspace),
+                *(
+                    entities.question(request, context, self.facts)
+                    for request, context in zip(requests, contexts, strict=True)
+                ),
+            ),
+            moments,
+            lambda: self._spelled(requests, workspace),
+        )
+
+    def _spelled(
+        self, requests: Sequence[Request], workspace: UUID | None
+    ) -> tuple[list[Json], list[Json]]:
+        """Return requests and all that is known of them as Cedar reads them."""
         known = [
             entities.principal(self.actor, self.facts.roles_in(workspace)),
             *entities.resources((request.securable for request in requests), self.facts),
         ]
-        moments = [self.moments[context] for context in contexts]
-        return answered.evaluate(policies, asked, moments, known)
+        told = {
+            context: entities.circumstances(self.actor, replace(context, now=at), self.facts)
+            for context, at in self.moments.items()
+        }
+        asked = [entities.request(self.actor, r, told[r.context or self.context]) for r in requests]
+        return asked, known
 
 
 def answers(
@@ -119,11 +138,7 @@ def answers(
     """
     contexts = {context, *(request.context for request in requests if request.context)}
     moments = {asked: entities.moment(asked) for asked in contexts}
-    circumstances = {
-        asked: entities.circumstances(actor, replace(asked, now=moments[asked]), facts)
-        for asked in contexts
-    }
-    batch = _Batch(actor, context, facts, moments, circumstances)
+    batch = _Batch(actor, context, facts, moments)
     holding = [_holding(actor, request, bundles) for request in requests]
     found = _verdicts(batch, requests, holding)
     return [_answer(batch, *one) for one in zip(requests, holding, found, strict=True)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,18 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from accounts.domain import Actor, PrincipalKind
+from accounts.domain import Actor, DeviceIdentity, DeviceStatus, OrganizationRole, PrincipalKind
 from governance import answered, engine, entities
 from governance import services as governance
 from governance.domain import Action, DecisionContext, Request, Securable, SecurableKind
 from governance.engine import Json, PolicyBundle, Verdict
-from governance.entities import Facts
+from governance.entities import Facts, Owner
 from governance.models import TagAssignment
+from workspaces.domain import WorkspaceRole
 
 from .conftest import Company
 
 ANA = Actor(PrincipalKind.USER, uuid.uuid4(), "ana@air.example", uuid.uuid4())
-TABLE = Securable(SecurableKind.TABLE, "table:a/1", "a.main.t", ANA.organization_id or ANA.id)
+WORKSPACE = uuid.uuid4()
+CATALOG = Securable(SecurableKind.CATALOG, "catalog:a", "a", uuid.uuid4(), WORKSPACE)
+TABLE = replace(
+    CATALOG, kind=SecurableKind.TABLE, key="table:a/1", label="a.main.t", parent=CATALOG
+)
+LAPTOP = DeviceIdentity(uuid.uuid4(), "laptop", "t", DeviceStatus.APPROVED, os="linux")
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 CONDITIONS = (
@@ -55,16 +62,57 @@ def policies(condition: str) -> PolicyBundle:
     return engine.parse(text, 1)
 
 
-def question(
-    at: datetime, actor: Actor = ANA, **known: object
-) -> tuple[Json, datetime, list[Json]]:
-    """Return whether someone may query the table at a moment, with what is known."""
-    facts = replace(Facts({}, {}, {}, local_mode_enabled=True), **known)  # type: ignore[arg-type]
-    moment = entities.moment(DecisionContext(now=at))
-    circumstances = entities.circumstances(actor, DecisionContext(now=moment), facts)
-    asked = entities.request(actor, Request(Action.TABLE_QUERY, TABLE), circumstances)
-    known_of = [entities.principal(actor, ()), *entities.resources([TABLE], facts)]
-    return asked, moment, known_of
+FACTS = Facts(
+    {WORKSPACE: frozenset({WorkspaceRole.ANALYST})},
+    {TABLE.key: frozenset({"public"})},
+    {CATALOG.key: Owner(uuid.uuid4(), "Sam", "sam@air.example")},
+    local_mode_enabled=True,
+)
+
+
+QUERY = Request(Action.TABLE_QUERY, TABLE)
+THE_DAY_BEFORE = DecisionContext("server", NOON - timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whether somebody may do something, with all that is known."""
+
+    actor: Actor = ANA
+    request: Request = QUERY
+    context: DecisionContext = THE_DAY_BEFORE
+    facts: Facts = FACTS
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """Return what the question is remembered by, but for the time."""
+        return (
+            entities.asker(self.actor, self.facts, WORKSPACE),
+            entities.question(self.request, self.context, self.facts),
+        )
+
+    def spelled(self) -> tuple[list[Json], list[Json]]:
+        """Return the question as Cedar reads it."""
+        told = replace(self.context, now=entities.moment(self.context))
+        circumstances = entities.circumstances(self.actor, told, self.facts)
+        roles = self.facts.roles_in(WORKSPACE)
+        return (
+            [entities.request(self.actor, self.request, circumstances)],
+            [
+                entities.principal(self.actor, roles),
+                *entities.resources([self.request.securable], self.facts),
+            ],
+        )
+
+    def answer(self, bundle: PolicyBundle) -> list[Verdict]:
+        """Ask, as decisions do."""
+        moment = entities.moment(self.context)
+        return answered.evaluate(bundle, self.key, [moment], self.spelled)
+
+
+def at(moment: datetime, actor: Actor = ANA) -> Asked:
+    """Return the question at a moment."""
+    return Asked(actor=actor, context=DecisionContext("server", moment))
 
 
 @settings(max_examples=60)
@@ -73,31 +121,115 @@ def test_it_answers_at_every_moment_as_cedar_does(
     condition: str, times: list[datetime], mfa: bool
 ) -> None:
     bundle, actor = policies(condition), replace(ANA, mfa=mfa)
-    for at in [*times, *times]:
-        asked, moment, known = question(at, actor)
-        expected = engine.evaluate(bundle, [asked], known)
-        assert answered.evaluate(bundle, [asked], [moment], known) == expected
+    for asked in [at(moment, actor) for moment in [*times, *times]]:
+        assert asked.answer(bundle) == engine.evaluate(bundle, *asked.spelled())
 
 
 def test_it_is_one_question_at_all_moments_that_no_policy_tells_apart() -> None:
     bundle = policies('context.now < datetime("2030-01-01T00:00:00Z")')
-    first, *others = (ask(bundle, NOON + timedelta(days=n)) for n in range(3))
+    first, *others = (at(NOON + timedelta(days=n)).answer(bundle) for n in range(3))
     assert all(other[0] is first[0] for other in others)
-    assert ask(bundle, NOON + timedelta(days=10_000)) != first
-
-
-def ask(bundle: PolicyBundle, at: datetime) -> list[Verdict]:
-    """Ask whether Ana may query the table."""
-    asked, moment, known = question(at)
-    return answered.evaluate(bundle, [asked], [moment], known)
+    assert at(NOON + timedelta(days=10_000)).answer(bundle) != first
 
 
 def test_it_asks_again_what_could_not_be_answered() -> None:
     bundle = policies('principal.getTag("region") == "eu"')  # an error for who has no region
     for _ in range(2):
         with capture_logs() as logs:
-            assert ask(bundle, NOON) == [engine.NOT_EVALUATED]
+            assert at(NOON).answer(bundle) == [engine.NOT_EVALUATED]
         assert logs
+
+
+OTHERS: dict[type, dict[str, object]] = {
+    Actor: {
+        "kind": PrincipalKind.SERVICE_ACCOUNT,
+        "id": uuid.uuid4(),
+        "label": "bo",
+        "organization_id": None,
+        "organization_role": OrganizationRole.ADMIN,
+        "group_ids": frozenset({uuid.uuid4()}),
+        "device": None,
+        "token_id": uuid.uuid4(),
+        "scopes": frozenset({"admin"}),
+        "mfa": True,
+        "request_id": "r",
+        "address": "10.1.2.3",
+        "attributes": {"team": "hr"},
+    },
+    DeviceIdentity: {
+        "id": uuid.uuid4(),
+        "name": "other",
+        "thumbprint": "u",
+        "status": DeviceStatus.REVOKED,
+        "memory_bytes": 1,
+        "cores": 1,
+        "link_bytes_per_second": 1,
+        "cached_bytes": {"t": 1},
+        "os": "macos",
+        "is_managed": True,
+        "is_disk_encrypted": True,
+        "last_seen_at": NOON,
+    },
+    DecisionContext: {"place": "local", "now": NOON, "scan_bytes": 1, "purpose": "audit"},
+    Facts: {
+        "roles": {WORKSPACE: frozenset({WorkspaceRole.OWNER})},
+        "tags": {CATALOG.key: frozenset({"public"})},
+        "owners": {TABLE.key: Owner(uuid.uuid4(), "", "")},
+        "local_mode_enabled": False,
+    },
+    Request: {
+        "action": Action.CATALOG_BROWSE,
+        "securable": CATALOG,
+        "context": DecisionContext("local"),
+    },
+    Securable: {
+        "kind": SecurableKind.COLUMN,
+        "key": "table:a/2",
+        "label": "a.main.u",
+        "organization_id": uuid.uuid4(),
+        "workspace_id": None,
+        "parent": replace(CATALOG, key="catalog:b"),
+        "columns": (),
+    },
+}
+"""Another value for every field of all that a question is made of."""
+
+WHOLE = Asked(actor=replace(ANA, device=LAPTOP))
+
+
+def with_part(part: object) -> Asked:
+    """Return the question with one of its parts in place of its own."""
+    match part:
+        case Actor():
+            return replace(WHOLE, actor=part)
+        case DeviceIdentity():
+            return replace(WHOLE, actor=replace(WHOLE.actor, device=part))
+        case DecisionContext():
+            return replace(WHOLE, context=part)
+        case Facts():
+            return replace(WHOLE, facts=part)
+        case Request():
+            return replace(WHOLE, request=part)
+        case Securable():
+            return replace(WHOLE, request=replace(WHOLE.request, securable=part))
+    raise TypeError(part)
+
+
+@pytest.mark.parametrize(
+    "part", [WHOLE.actor, LAPTOP, WHOLE.context, WHOLE.facts, WHOLE.request, TABLE],
+    ids=lambda part: type(part).__name__,
+)  # fmt: skip
+def test_it_is_another_question_where_cedar_is_told_anything_else(part: Any) -> None:
+    others = OTHERS[type(part)]
+    assert {field.name for field in fields(part)} == others.keys()
+    told = 0
+    for name, value in others.items():
+        other = with_part(replace(part, **{name: value}))
+        differs = other.spelled() != WHOLE.spelled()
+        told += differs
+        is_time = name == "now"  # which is kept as a class of moments
+        assert is_time or not differs or other.key != WHOLE.key, name
+    assert told
 
 
 @pytest.fixture
