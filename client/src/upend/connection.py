@@ -20,6 +20,7 @@ from upend.query import Request, Runner
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from upend.past import Past
     from upend.result import Result
 
 PLACES = ("auto", "server", "local")
@@ -155,6 +156,13 @@ class Connection:
 
         sender = Rows(self.api, self.workspace, Target.of(table))
         return sender.append(rows, ack=ack, on_error=on_error, key=key)
+
+    @property
+    def past(self) -> Past:
+        """Return what looks at snapshots and goes back to them."""
+        from upend.past import Past  # noqa: PLC0415
+
+        return Past(self.api, self.workspace)
 
     def devices(self) -> list[Document]:
         """Return one's own devices; administrators get everybody's."""

@@ -9,13 +9,17 @@ import click
 from upend import __version__
 
 COMMANDS = {
+    "describe": "Show one table: its columns, keys, size and comment.",
     "devices": "List devices; admins approve and revoke them.",
+    "diff": "Show what two snapshots of a table differ in.",
     "explain": "Show what a query would read, and where it would run and why.",
     "history": "List your latest queries.",
     "load": "Load a file into a table.",
     "login": "Log in to a server and enrol this machine.",
     "logout": "Forget the login on this machine and on the server.",
     "query": "Run a SELECT, on the server or on this machine.",
+    "rollback": "Take a table back to a snapshot.",
+    "snapshots": "List the snapshots of a catalog or table.",
     "tables": "List the tables you may see, or the columns of one.",
     "version": "Show the versions of the client and its engine.",
     "whoami": "Show the server, the person and the device in use.",
