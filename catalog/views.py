@@ -157,6 +157,7 @@ def _table_addresses(workspace: Workspace, page: TablePage) -> dict[str, str]:
     return {
         "table_api": f"{api}/catalogs/{catalog}/tables/{schema}/{name}",
         "query_api": f"{api}/queries/QUERY",
+        "changes_api": f"{api}/catalogs/{catalog}/changed-rows/JOB",
     }
 
 

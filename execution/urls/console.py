@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from execution import views
+from execution import activity, views
 
 PLACE = "w/<slug:workspace>"
 
@@ -12,6 +12,11 @@ urlpatterns = [
         "devices/<uuid:device>/reset-predictions",
         views.reset_predictions,
         name="page-device-reset-predictions",
+    ),
+    path(
+        f"{PLACE}/catalog/<str:catalog>/<str:schema>/<str:table>/activity",
+        activity.activity,
+        name="page-table-activity",
     ),
     path(f"{PLACE}/query", views.query, name="page-query"),
     path(f"{PLACE}/query/tables", views.tables, name="page-query-tables"),

@@ -149,28 +149,74 @@ function comparing(dialog) {
         const found = await call("GET", `${api}/differences?first=${first}`);
         const { before, after, files, definition } = found;
         const fact = (name, text) => el("div", {}, el("dt", {}, name), el("dd", {}, text));
+        const changed = el("div", {});
+        const show = el("button", { class: "btn small", type: "button", onclick: () => changedRows(changed, Number(first)) }, "Show some changed rows");
+        changed.append(show);
         return [
           el("dl", { class: "facts" },
             fact("Rows", `${count(before.rows)} → ${count(after.rows)}`),
             fact("Files added", `${count(files.added)} (${bytes(files.added_bytes)})`),
             fact("Files gone", `${count(files.removed)} (${bytes(files.removed_bytes)})`)),
           definition.length ? lines(definition, (one) => [one]) : el("p", {}, "Its definition is the same."),
+          changed,
         ];
       });
     });
   }
 }
 
-/** Return the rows of a query once it has ended. */
-async function answered(query, say) {
+const cell = (value) => el("td", {}, el("div", { class: "clip" }, value === null || value === undefined ? el("small", {}, "null") : String(value)));
+
+function rowsTable(columns, rows) {
+  const head = el("thead", {}, el("tr", {}, ...columns.map((name) => el("th", { scope: "col" }, name))));
+  return el("div", { class: "list-wrap" }, el("table", { class: "list" }, head, el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells)))));
+}
+
+const CHANGES = { insert: ["added", "good"], delete: ["deleted", "bad"], update_preimage: ["was", ""], update_postimage: ["became", "accent"] };
+
+/** Show, in `place`, some rows that changed since a snapshot; refused where policies hide any. */
+async function changedRows(place, first) {
+  const status = el("div", { "data-status": true });
+  place.replaceChildren(status);
+  await shown(place, "Asking for them", async (say) => {
+    const job = await call("POST", `${api}/changed-rows`, { json: { first } });
+    await finished(job, say);
+    const found = await call("GET", page.dataset.changesApi.replace("JOB", job.id));
+    if (!found.rows.length) return [el("p", {}, "No row differs.")];
+    const mark = ([text, kind]) => el("td", {}, el("span", { class: `tag ${kind}`.trim() }, text));
+    const rows = found.rows.map((row) => [mark(CHANGES[row.change] ?? [row.change, ""]), ...row.values.map(cell)]);
+    const more = found.is_cut ? el("p", { class: "hint" }, `Some ${count(rows.length)} rows: more changed than are shown.`) : null;
+    return [el("h3", {}, "Changed rows"), rowsTable(["", ...found.columns], rows), ...(more ? [more] : [])];
+  });
+}
+
+function sampling() {
+  const button = document.querySelector("[data-sample]");
+  button?.addEventListener("click", async () => {
+    const section = button.closest("section");
+    const name = ["catalog", "schema", "table"].map((key) => button.dataset[key]).map((part) => `"${part.replaceAll('"', '""')}"`).join(".");
+    button.disabled = true;
+    await shown(section, "Reading some rows", async (say) => {
+      const json = { sql: `SELECT * FROM ${name} LIMIT 20`, place: "server" };
+      const query = await call("POST", page.dataset.queryApi.replace("/QUERY", ""), { json, headers: { Prefer: "wait=10" } });
+      const { columns, rows } = await answered(query, say, "Reading some rows");
+      if (!rows.length) return [el("p", {}, "No row that you may see.")];
+      return [rowsTable(columns.map((one) => one.name), rows.map((row) => row.map(cell)))];
+    });
+    button.disabled = false;
+  });
+}
+
+/** Return the result of a query once it has ended. */
+async function answered(query, say, what = "Reading the column") {
   let current = query;
   const address = page.dataset.queryApi.replace("QUERY", query.id);
   while (!ENDED.has(current.state)) {
-    say("Reading the column");
+    say(what);
     current = await call("GET", address, { headers: { Prefer: "wait=10" } });
   }
-  if (current.state !== "succeeded") throw new Problem(current.problem ?? { title: "The profile could not be made" });
-  return (await call("GET", `${address}/result?limit=200`)).rows;
+  if (current.state !== "succeeded") throw new Problem(current.problem ?? { title: "It could not be read" });
+  return call("GET", `${address}/result?limit=200`);
 }
 
 function bars(title, rows) {
@@ -191,7 +237,7 @@ function profiling(dialog) {
       dialog.showModal();
       await shown(dialog, "Reading the column", async (say) => {
         const query = await call("POST", `${api}/profile`, { json: { column }, headers: { Prefer: "wait=10" } });
-        const rows = await answered(query, say);
+        const { rows } = await answered(query, say);
         const of = (kind) => rows.filter((row) => row[0] === kind).sort((a, b) => Number(a[3]) - Number(b[3]));
         const facts = of("fact").map(([, label, value]) => el("div", {}, el("dt", {}, label === "distinct" ? "about distinct" : label), el("dd", {}, value ?? "none")));
         return [el("dl", { class: "facts" }, ...facts), ...bars("Distribution", of("bin")), ...bars("Most frequent", of("top"))];
@@ -200,6 +246,7 @@ function profiling(dialog) {
   }
 }
 
+sampling();
 const start = { "change-table": changing, "roll-back": rollingBack, compare: comparing, profile: profiling };
 for (const [id, begin] of Object.entries(start)) {
   const dialog = document.getElementById(id);

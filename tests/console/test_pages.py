@@ -85,6 +85,11 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-bucket": ("GET", f"{W}/buckets/none", (404, 404, 404, 404, 404, 302)),
     "page-bucket-step": ("POST", f"{W}/buckets/none/check", (404, 404, 404, 404, 404, 302)),
     "page-view": ("GET", f"{W}/catalog/none/main/none/view", (404, 404, 404, 404, 404, 302)),
+    "page-table-activity": (
+        "GET",
+        f"{W}/catalog/none/main/none/activity",
+        (404, 404, 404, 404, 404, 302),
+    ),
     "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
     "page-catalog-maintenance": (
         "GET",
