@@ -108,6 +108,7 @@ class JobKind(StrEnum):
     PREVIEW = "preview"
     RESTORE_TABLE = "restore_table"
     ROLL_BACK = "roll_back"
+    SAMPLE_CHANGES = "sample_changes"
     STATEMENTS = "statements"
 
 

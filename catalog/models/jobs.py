@@ -39,6 +39,7 @@ class Job(models.Model):
     progress = models.JSONField(default=dict)
     result = models.JSONField(null=True)
     problem = models.JSONField(null=True)
+    kept = models.JSONField(null=True, help_text="What of the result only its asker may read.")
     requested_by = models.JSONField(help_text="The actor, as recorded.")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)

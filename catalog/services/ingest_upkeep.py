@@ -11,10 +11,11 @@ from accounts.domain import Actor
 from audit import services as audit
 from audit.domain import Event
 from catalog import lake, storage
+from catalog.domain import JobKind
 from catalog.ingest import tables
 from catalog.ingest.domain import BatchState, SchemaMode
 from catalog.ingest.groups import forget
-from catalog.models import Catalog, IngestBatch, IngestSetting
+from catalog.models import Catalog, IngestBatch, IngestSetting, Job
 from catalog.models.ingest import UNFINISHED
 from catalog.selectors import find_table
 from governance import securables
@@ -55,7 +56,14 @@ def expire_batches() -> int:
     )
     ids = list(finished.order_by("finished_at").values_list("id", flat=True)[:EXPIRED_AT_ONCE])
     gone, _ = IngestBatch.objects.filter(id__in=ids).delete()
-    return gone + _sweep_bodies()
+    return gone + _sweep_bodies() + _forget_samples()
+
+
+def _forget_samples() -> int:
+    """Forget changed rows that somebody asked for a while ago."""
+    old = timezone.now() - timedelta(hours=1)
+    samples = Job.objects.filter(kind=JobKind.SAMPLE_CHANGES, finished_at__lt=old)
+    return samples.filter(kept__isnull=False).update(kept=None)
 
 
 def _sweep_bodies() -> int:

@@ -207,20 +207,32 @@ def finish_job(*, job: Job, outcome: Outcome) -> None:
         if job.kind in {
             JobKind.DEFINE,
             JobKind.DROP_CATALOG,
+            JobKind.RESTORE_TABLE,
             JobKind.ROLL_BACK,
             JobKind.STATEMENTS,
         }:
             # Tables and columns may be gone: decisions see that by themselves, owners do not.
             transaction.on_commit(lambda: broken.recheck(job.catalog.workspace), robust=True)
     job.save(
-        update_fields=["state", "result", "problem", "progress", "heartbeat_at", "finished_at"]
+        update_fields=[
+            "state",
+            "result",
+            "kept",
+            "problem",
+            "progress",
+            "heartbeat_at",
+            "finished_at",
+        ]
     )
     if job.state != JobState.QUEUED and (follow := _followers.get(JobKind(job.kind))):
         follow(job)
 
 
 def _told(job: Job, result: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return what everybody may read of a result; a preview's rows are kept apart."""
+    """Return what everybody may read of a result; rows are kept apart."""
+    if job.kind == JobKind.SAMPLE_CHANGES and result is not None:
+        job.kept = result
+        return {"rows": len(result["rows"]), "is_cut": result["is_cut"]}
     if job.kind != JobKind.PREVIEW or result is None:
         return result
     Transfer.objects.filter(preview_job=job).update(preview=result)

@@ -11,9 +11,11 @@ from catalog.api.adoptions import (
 )
 from catalog.api.buckets import BucketCheckView, BucketKeysView, BucketsView, BucketView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
+from catalog.api.changed_rows import ChangedRowsOfView, ChangedRowsView
 from catalog.api.connectors import ConnectorsView, ConnectorView, RunConnectorView
 from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
+from catalog.api.dropped import DroppedTablesView, RestoreTableView
 from catalog.api.governance import TableDecisionsView
 from catalog.api.health import OrphansView, WorkspaceHealthView
 from catalog.api.history import (
@@ -89,6 +91,18 @@ urlpatterns: list[URLPattern] = [
     path(f"{CATALOG}/schemas/<str:schema>", SchemaView.as_view(), name="api-schema"),
     path(f"{TABLE}/snapshots", TableSnapshotsView.as_view(), name="api-table-snapshots"),
     path(f"{TABLE}/differences", TableDifferenceView.as_view(), name="api-table-differences"),
+    path(f"{TABLE}/changed-rows", ChangedRowsView.as_view(), name="api-changed-rows"),
+    path(
+        f"{CATALOG}/changed-rows/<uuid:job>",
+        ChangedRowsOfView.as_view(),
+        name="api-changed-rows-of",
+    ),
+    path(f"{CATALOG}/dropped-tables", DroppedTablesView.as_view(), name="api-dropped-tables"),
+    path(
+        f"{CATALOG}/dropped-tables/<uuid:table>/restore",
+        RestoreTableView.as_view(),
+        name="api-table-restore",
+    ),
     path(f"{TABLE}/rollback", TableRollbackView.as_view(), name="api-table-rollback"),
     path(f"{CATALOG}/snapshot-tags", SnapshotTagsView.as_view(), name="api-snapshot-tags"),
     path(f"{CATALOG}/snapshot-tags/<str:tag>", SnapshotTagView.as_view(), name="api-snapshot-tag"),

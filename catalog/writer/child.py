@@ -16,7 +16,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from catalog.writer import definitions, files, stored_views, upkeep
+from catalog.writer import changes, definitions, files, restoring, stored_views, upkeep
 from catalog.writer.parent import end_with_parent
 from catalog.writer.problems import BadInput, redacted
 from catalog.writer.session import Lake, Spec
@@ -86,7 +86,10 @@ def _statements(lake: Lake, spec: Spec) -> dict[str, Any]:
     return result
 
 
-_BY_ROWS = {"change_view": stored_views.change_view}
+_BY_ROWS = {
+    "change_view": stored_views.change_view,
+    "restore_table": restoring.restore_table,
+}
 """What needs no engine: rows of the metadata are all that it writes."""
 
 _ACTIONS = {
@@ -98,6 +101,7 @@ _ACTIONS = {
     "maintain": upkeep.maintain,
     "preview": files.preview,
     "roll_back": definitions.roll_back,
+    "sample_changes": changes.sample_changes,
     "statements": _statements,
 }
 

@@ -100,6 +100,7 @@ class Event(StrEnum):
     SNAPSHOT_TAGGED = "snapshot.tagged"
     SNAPSHOT_UNTAGGED = "snapshot.untagged"
     TABLE_ALTERED = "table.altered"
+    TABLE_CHANGES_READ = "table.changes_read"
     TABLE_LOADED = "table.loaded"
     TABLE_PROFILED = "table.profiled"
     TABLE_UPLOADED = "table.uploaded"

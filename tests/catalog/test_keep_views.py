@@ -151,8 +151,8 @@ def test_it_shows_a_view_to_whom_all_of_its_tables_are_shown(
         answer = client.get(path)
         assert answer.status_code == 404
         assert "planes" not in answer.content.decode()
-    told = sent(client, "/api/v1/workspaces/flight-ops/queries/plan", {"sql": "FROM ids"})
-    assert told.status_code == 404, told.content
+    told = sent(client, "/api/v1/workspaces/flight-ops/plans", {"sql": "FROM ids"})
+    assert (told.status_code, told.json()["code"]) == (404, "unknown-table")
     assert "planes" not in told.content.decode()
 
     written_lake.run("DROP TABLE planes")

@@ -1,0 +1,47 @@
+"""Reads which tables were dropped and could come back: those all of whose last state is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalog.lake.metadata import rows
+from catalog.models import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A table that is gone: `end_snapshot` dropped it, the one before still has it."""
+
+    table_id: int
+    table_uuid: str
+    schema_name: str
+    name: str
+    end_snapshot: int
+    dropped_at: datetime
+    author: str
+
+    @property
+    def last_snapshot(self) -> int:
+        """Return the last snapshot that has the table."""
+        return self.end_snapshot - 1
+
+
+def dropped_tables(catalog: Catalog) -> list[Dropped]:
+    """Return the tables that were dropped, the last one first.
+
+    Those only whose schema is there, and whose last snapshot is not expired: its files are kept.
+    """
+    found = rows(
+        catalog,
+        "SELECT t.table_id, CAST(t.table_uuid AS text), s.schema_name, t.table_name,"
+        " t.end_snapshot, n.snapshot_time, coalesce(c.author, '')"
+        " FROM {ducklake_table} t JOIN {ducklake_schema} s USING (schema_id)"
+        " JOIN {ducklake_snapshot} n ON n.snapshot_id = t.end_snapshot"
+        " JOIN {ducklake_snapshot} k ON k.snapshot_id = t.end_snapshot - 1"
+        " LEFT JOIN {ducklake_snapshot_changes} c ON c.snapshot_id = t.end_snapshot"
+        " WHERE s.end_snapshot IS NULL AND t.end_snapshot = (SELECT max(coalesce(o.end_snapshot,"
+        "  9223372036854775807)) FROM {ducklake_table} o WHERE o.table_id = t.table_id)"
+        " ORDER BY t.end_snapshot DESC, s.schema_name, t.table_name",
+    )
+    return [Dropped(*row) for row in found]
