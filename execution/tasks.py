@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from typing import Any
@@ -132,6 +133,8 @@ def warm_engines(sender: Consumer, **_: Any) -> None:
     if QUEUE in sender.app.amqp.queues.consume_from:
         engine.warm()
         engine.keep_spare()
+        gc.collect()
+        gc.freeze()  # as the web process does: a look at all that is loaded holds up every run
 
 
 @worker_shutdown.connect

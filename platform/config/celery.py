@@ -31,6 +31,18 @@ def name_the_task(task: Any, **_: Any) -> None:
     structlog.contextvars.bind_contextvars(task=task.name)
 
 
+@task_prerun.connect
+@task_postrun.connect
+def keep_the_connection(**_: Any) -> None:
+    """Close the thread's connection where it is old or broken, as Django does between requests.
+
+    A new one costs PostgreSQL a process, and what that process must learn of every table.
+    """
+    from django.db import close_old_connections  # noqa: PLC0415 - needs the settings
+
+    close_old_connections()
+
+
 @task_postrun.connect
 def forget_the_task(**_: Any) -> None:
     """Leave nothing to the next task of the thread."""

@@ -257,6 +257,8 @@ CELERY_TASK_ROUTES = {
     "governance.*": {"queue": "upkeep"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_DB_REUSE_MAX = 2**62
+"""Celery's own habit is a new connection for each task: `config.celery` closes what is broken."""
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
