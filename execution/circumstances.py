@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import Avg, F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
+from accounts.composed import Composed
 from accounts.domain import Actor
 from execution.domain import Estimate, Place, QueryState
 from execution.engine.services import threads_of_this_machine
@@ -18,12 +21,19 @@ USUAL_SECONDS = 1.0
 """What a query takes where none has run yet."""
 
 
+def _corrections(workspace: UUID, device: UUID | None = None) -> QuerySet[LearnedCorrection]:
+    rows = LearnedCorrection.objects.filter(workspace=workspace)
+    return rows.filter(Q(device=None) | Q(device=device) if device else Q(device=None))
+
+
+_learned = Composed(_corrections)
+
+
 def circumstances_of(actor: Actor, workspace: Workspace, estimate: Estimate) -> Circumstances:
     """Return what placement should know of the server now, and of earlier runs."""
     device_id = actor.device.id if actor.device else None
-    rows = LearnedCorrection.objects.filter(
-        Q(device=None) | Q(device_id=device_id), workspace=workspace
-    )
+    ids: dict[str, UUID] = {"workspace": workspace.id}
+    rows = _learned.ask(**ids, **({"device": device_id} if device_id else {}))
     learned = {row.device_id: Correction(row.log_mean, row.runs) for row in rows}
     return Circumstances(
         load=server_load(actor, workspace, estimate),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from accounts.composed import Composed
 from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import Snapshot, Table
@@ -117,10 +118,14 @@ class Resolution:
     search_path: tuple[tuple[str, str], ...]
 
 
+_catalogs = Composed(
+    lambda workspace: Catalog.objects.live().filter(workspace=workspace).select_related("bucket")
+)
+
+
 def lakes_of(workspace: Workspace, default_catalog: str, snapshots: Mapping[str, int]) -> Lakes:
     """Return the lakes that a query of the workspace may name, whoever may see them."""
-    rows = Catalog.objects.live().filter(workspace=workspace)
-    found = Lakes(list(rows.select_related("bucket")), {})
+    found = Lakes(_catalogs.ask(workspace=workspace.id), {})
     for one in found.catalogs:
         one.workspace = workspace  # known already, and a join of sixty columns
     wanted = {

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import duckdb
 
+from accounts.composed import Composed, numbered
 from catalog import lake
 from catalog.models import Catalog
 from execution import planning
@@ -23,6 +24,9 @@ from execution.repeatable import is_repeatable
 from workspaces.models import Workspace
 
 Json = dict[str, Any]
+
+
+_catalogs = Composed(lambda **ids: Catalog.objects.filter(id__in=ids.values()).order_by())
 
 
 def key_of(plan: Plan, workspace: Workspace) -> str:
@@ -54,7 +58,8 @@ def _at_their_states(tables: list[Json]) -> list[Json]:
     by_catalog: dict[str, list[Json]] = {}
     for table in tables:
         by_catalog.setdefault(table["catalog_id"], []).append(table)
-    catalogs = Catalog.objects.in_bulk([UUID(catalog_id) for catalog_id in by_catalog])
+    asked = numbered("catalog", map(UUID, by_catalog))
+    catalogs = {row.id: row for row in _catalogs.ask(len(asked), **asked)}
     found = []
     for catalog_id, members in by_catalog.items():
         ids = [member["table_id"] for member in members]

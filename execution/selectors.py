@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max, QuerySet, Sum
 
+from accounts.composed import Composed, ComposedFor, first, numbered
 from accounts.domain import Actor
 from accounts.models import Device
 from catalog.models import Catalog
@@ -28,12 +29,18 @@ def queries_of(actor: Actor, workspace: Workspace) -> QuerySet[Query]:
     return rows.select_related("workspace__organization", "user", "service_account", "device")
 
 
+def _one(actor: Actor, *, query_id: UUID, workspace: UUID) -> QuerySet[Query]:
+    rows = queries_of(actor, Workspace(id=workspace)).order_by()
+    # One query is mostly asked for to read its rows, which stands on what it was planned on.
+    return rows.defer(None).defer("execution", "receipt").filter(id=query_id)
+
+
+_query = ComposedFor(_one)
+
+
 def find_query(actor: Actor, workspace: Workspace, query_id: UUID) -> Query:
     """Return one query. Raises `NotFound` where there is none that `actor` may see."""
-    rows = queries_of(actor, workspace).order_by()
-    # One query is mostly asked for to read its rows, which stands on what it was planned on.
-    rows = rows.defer(None).defer("execution", "receipt")
-    query = rows.filter(id=query_id).first()
+    query = first(_query.ask(actor, query_id=query_id, workspace=workspace.id))
     if query is None:
         raise _not_found()
     return query
@@ -58,15 +65,24 @@ def look_again(actor: Actor, query: Query) -> Query:
     One's own query needs no other right than to be in the workspace. Raises `NotFound` where the
     actor may no longer see it.
     """
-    here = Workspace.objects.visible_to(actor).order_by()
     is_own = actor.id in {query.user_id, query.service_account_id}
-    rows = Query.objects.all() if is_own else Query.objects.visible_to(actor)
-    seen = rows.filter(workspace__in=here).order_by()
-    try:
-        query.refresh_from_db(fields=MOVES, from_queryset=seen)
-    except Query.DoesNotExist:
-        raise _not_found() from None
+    now = first((_own_again if is_own else _again).ask(actor, query_id=query.id))
+    if now is None:
+        raise _not_found()
+    for name in MOVES:
+        setattr(query, name, getattr(now, name))
     return query
+
+
+def _moved(actor: Actor, query_id: UUID, rows: QuerySet[Query]) -> QuerySet[Query]:
+    here = Workspace.objects.visible_to(actor).order_by()
+    return rows.filter(workspace__in=here, id=query_id).order_by().only(*MOVES)
+
+
+_own_again = ComposedFor(lambda actor, query_id: _moved(actor, query_id, Query.objects.all()))
+_again = ComposedFor(
+    lambda actor, query_id: _moved(actor, query_id, Query.objects.visible_to(actor))
+)
 
 
 STORED = """
@@ -156,12 +172,20 @@ def table_securable(workspace: Workspace, key: str, label: str) -> Securable:
     return _table(workspace, _catalogs_of(workspace, [key]), key, label)
 
 
+_live = Composed(
+    lambda workspace, **ids: (
+        Catalog.objects.live().filter(id__in=ids.values(), workspace=workspace).order_by()
+    )
+)
+
+
 def _catalogs_of(workspace: Workspace, table_keys: Iterable[str]) -> dict[UUID, Catalog]:
     """Return the live catalogs that tables of these keys lie in, by id, in one look."""
     ids = set(map(_catalog_id, table_keys))
     found = {}
     if ids:
-        for row in Catalog.objects.live().filter(id__in=ids, workspace=workspace).order_by():
+        asked = numbered("catalog", ids)
+        for row in _live.ask(len(ids), workspace=workspace.id, **asked):
             row.workspace = workspace  # it is at hand, with its organization
             found[row.id] = row
     return found

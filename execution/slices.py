@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts import keys
+from accounts.composed import Composed, first
 from catalog import lake, storage
 from catalog.domain import Snapshot, Table
 from catalog.models import Catalog
@@ -280,9 +281,13 @@ def _append(found: Json, row: Json) -> None:
     found["rows"].append([row.get(column) for column in found["columns"]])
 
 
+_live = Composed(
+    lambda catalog: Catalog.objects.live().select_related("bucket").filter(id=catalog).order_by()
+)
+
+
 def _catalog(catalog_id: UUID) -> Catalog:
-    rows = Catalog.objects.live().select_related("bucket")
-    catalog = rows.filter(id=catalog_id).first()
+    catalog = first(_live.ask(catalog=catalog_id))
     if catalog is None:
         message = "A catalog of the query was dropped after it was planned."
         raise UnknownCatalog(message)

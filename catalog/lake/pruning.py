@@ -20,6 +20,9 @@ from catalog.lake.metadata import Row, live_as, rows
 from catalog.lake.ranges import candidates
 from catalog.models import Catalog
 
+FEW_FILES = 1000
+"""Of so many files, those that are left are remembered for the next who asks the same."""
+
 
 def prune(
     catalog: Catalog,
@@ -33,6 +36,19 @@ def prune(
     `columns` are top-level names; all leaves of nested ones are counted. Filters on unknown
     columns, or of unknown shape, prune nothing. `rows` includes the inlined ones.
     """
+    if table.file_count > FEW_FILES:
+        return _pruned(catalog, table, snapshot_id, columns, filters)
+    key = ("pruned", table.table_id, snapshot_id, tuple(columns), tuple(filters))
+    return facts.of(catalog, key, lambda: _pruned(catalog, table, snapshot_id, columns, filters))
+
+
+def _pruned(
+    catalog: Catalog,
+    table: Table,
+    snapshot_id: int,
+    columns: Sequence[str],
+    filters: Sequence[ColumnFilter],
+) -> PrunedFiles:
     by_name = {c.name.lower(): c for c in table.top_columns}
     asked = [(by_name[f.column.lower()], f) for f in filters if f.column.lower() in by_name]
     survivors = _survivors(catalog, table, snapshot_id, asked)

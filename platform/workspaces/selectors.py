@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from accounts.composed import ComposedFor, first
 from accounts.domain import Actor, OrganizationRole
 from accounts.models import ServiceAccount, User
 from accounts.selectors import actor_for_service_account, actor_for_user
@@ -71,15 +72,27 @@ def _roles(actor: Actor, held: Iterable[Membership]) -> frozenset[WorkspaceRole]
     )
 
 
+def _named(actor: Actor, slug: str) -> QuerySet[Workspace]:
+    visible = Workspace.objects.visible_to(actor).select_related("organization")
+    return visible.filter(slug=slug).order_by()
+
+
+def _numbered(actor: Actor, key: UUID) -> QuerySet[Workspace]:
+    visible = Workspace.objects.visible_to(actor).select_related("organization")
+    return visible.filter(id=key).order_by()
+
+
+_by_slug, _by_id = ComposedFor(_named), ComposedFor(_numbered)
+
+
 def find_workspace(actor: Actor, reference: str) -> Workspace:
     """Return the workspace that `reference`, a slug or an id, names to `actor`.
 
     Raises `NotFound` where there is none that the actor may see.
     """
-    visible = Workspace.objects.visible_to(actor).select_related("organization")
-    workspace = visible.filter(slug=reference).first()
+    workspace = first(_by_slug.ask(actor, slug=reference))
     if workspace is None and (key := _uuid(reference)) is not None:
-        workspace = visible.filter(id=key).first()
+        workspace = first(_by_id.ask(actor, key=key))
     if workspace is None:
         message = f"There is no workspace {reference!r}, or you do not belong to it."
         raise NotFound(message, hint="GET /api/v1/workspaces lists yours.")
