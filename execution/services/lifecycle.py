@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from accounts.composed import Composed
 from accounts.domain import Actor
 from audit import services as audit
 from audit.domain import Event
@@ -65,10 +67,18 @@ def claim(*, query_id: UUID, worker: str) -> Claim | None:
     return begin(query_id) if taken else None
 
 
+_begun = Composed(
+    lambda query: (
+        Query.objects.select_related("workspace__organization", "user", "service_account", "device")
+        .filter(id=query)
+        .order_by()
+    )
+)
+
+
 def begin(query_id: UUID) -> Claim:
     """Record that a query was taken, in the transaction that took it; return the claim."""
-    rows = Query.objects.select_related("workspace__organization", "user", "service_account")
-    query = rows.get(id=query_id)
+    (query,) = _begun.ask(query=query_id)
     principal = ledger.principal_of(query)
     audit.record(
         actor=principal,
@@ -92,8 +102,18 @@ def should_stop(held: Claim) -> bool:
 
 
 @audit.service
-def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int) -> bool:
-    """End a run with its result; False where the claim was lost, and nothing changed."""
+def succeed(
+    *,
+    held: Claim,
+    outcome: Outcome,
+    result_key: str,
+    result_bytes: int,
+    landed: Callable[[], None] = lambda: None,
+) -> bool:
+    """End a run with its result; False where the claim was lost, and nothing changed.
+
+    Nothing is committed before `landed` returns: it raises where the rows are not there.
+    """
     now = timezone.now()
     facts = {
         "row_count": outcome.rows,
@@ -126,6 +146,7 @@ def succeed(*, held: Claim, outcome: Outcome, result_key: str, result_bytes: int
         notices.tell(held.query.id, QueryState.SUCCEEDED)
         tallies.ended(held.query, QueryState.SUCCEEDED)
         tallies.wrote(outcome, result_bytes)
+        landed()
     return bool(ended)
 
 

@@ -13,7 +13,7 @@ from catalog import storage
 from execution import masking, observed, slices, stores
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
-from execution.engine.domain import EngineSpec, Progress
+from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.services import run_in_session, threads_of_this_machine
 from execution.engine.sessions import Need
 from execution.machine import Machine
@@ -21,6 +21,7 @@ from execution.models import Query
 from execution.notices.hub import Follower, changes
 from execution.results import at_hand
 from execution.results.arrow_file import ArrowFile
+from execution.results.landing import Landing, NotLanded
 from execution.services import admission, lifecycle, notices
 from execution.services.expiry import make_room
 from execution.services.lifecycle import Claim
@@ -167,16 +168,41 @@ def _run(held: Claim, file: ArrowFile) -> None:
                 is_cancelled=pulse.is_cancelled,
             )
             observed.engine(outcome)
-        with steps.run("upload"):
-            rows = file.end()
-            size = file.commit()
-        if rows is not None:
-            at_hand.keep(at_hand_name(held.query, held.attempt), rows)
-    key = result_key(held.query)
-    with steps.run("finish"):
-        ended = lifecycle.succeed(held=held, outcome=outcome, result_key=key, result_bytes=size)
+        ended = _finish(held, file, outcome)
     if not ended:
         _forget_unless_another_runs(held.query)
+
+
+def _finish(held: Claim, file: ArrowFile, outcome: Outcome) -> bool:
+    """Say that the run succeeded, once its rows are in the bucket; False for a lost claim."""
+    rows = file.end()
+    if rows is None:
+        with steps.run("upload"):
+            size = file.commit()
+        return _succeed(held, outcome, size)
+    landing = Landing(file.commit)
+    at_hand.keep(at_hand_name(held.query, held.attempt), rows)
+    try:
+        ended = _succeed(held, outcome, len(rows), landed=landing.check)
+    except NotLanded:
+        with steps.run("upload"):
+            landing.wait()
+        return _succeed(held, outcome, len(rows))
+    landing.wait()  # for who lost the claim: the object must be there to be deleted
+    return ended
+
+
+def _succeed(
+    held: Claim, outcome: Outcome, size: int, landed: Callable[[], None] = lambda: None
+) -> bool:
+    with steps.run("finish"):
+        return lifecycle.succeed(
+            held=held,
+            outcome=outcome,
+            result_key=result_key(held.query),
+            result_bytes=size,
+            landed=landed,
+        )
 
 
 def _forget_unless_another_runs(query: Query) -> None:
