@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -19,7 +19,8 @@ from catalog.buckets.advice import Documents
 from catalog.buckets.presets import PRESETS, Preset, preset_of
 from catalog.buckets.report import Outcome
 from catalog.buckets.rules import BucketSettings, refused
-from catalog.domain import AddressingStyle, CredentialKind, Encryption
+from catalog.domain import AddressingStyle, BucketKind, CredentialKind, Encryption
+from catalog.models import Catalog
 from catalog.models.buckets import external_id_of
 from catalog.services.bucket_keys import console_origin
 from catalog.storage import Credentials
@@ -86,6 +87,40 @@ def connect(request: HttpRequest, workspace: str) -> HttpResponseBase:
 def bucket(request: HttpRequest, workspace: str, bucket: str) -> HttpResponseBase:
     """Show one bucket: where it is, what its last check found, and its keys."""
     return _bucket(request, workspace, bucket)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def bucket_settings(request: HttpRequest, workspace: str, bucket: str) -> HttpResponseBase:
+    """Show how a bucket is reached and written; keep a change if the bucket passes its check."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    found = selectors.find_bucket(actor, place, bucket)
+    problem: Problem | None = None
+    if request.method == "POST":
+        try:
+            given = replace(_settings(request), provider=found.provider)
+            services.change_checked_bucket(actor=actor, bucket=found, settings=given)
+        except Problem as refusal:
+            if refusal.status == FORBIDDEN:
+                raise
+            problem = refusal
+        else:
+            messages.success(request, "Kept.")
+            return redirect("page-bucket", workspace, found.id)
+    said = asdict(services.settings_of(found))
+    if request.method == "POST":
+        said |= {name: request.POST.get(name, "") for name in (*_TEXTS, *_CHOICES)}
+        said["is_read_only"] = "is_read_only" in request.POST
+    context = {
+        "workspace": place,
+        "bucket": found,
+        "said": said,
+        "problem": problem,
+        "check": problem.extra.get("check") if problem else None,
+        "may_manage": _may_manage(actor, place) and found.kind == BucketKind.CUSTOMER,
+        "is_used": Catalog.objects.live().filter(bucket=found).exists(),
+    }
+    return render(request, "catalog/bucket_settings.html", context, status=_status(problem))
 
 
 @require_POST
@@ -176,6 +211,9 @@ _TEXTS = (
 )
 
 
+_CHOICES = ("addressing_style", "credential_kind", "encryption")
+
+
 def _key(request: HttpRequest) -> Credentials | None:
     """Return the key that the form gives; None where it gives none."""
     access_key_id = request.POST.get("access_key_id", "").strip()
@@ -200,7 +238,7 @@ def _said(request: HttpRequest, preset: Preset) -> dict[str, Any]:
     }
     if request.method != "POST":
         return begin
-    shown = (*_TEXTS, "addressing_style", "credential_kind", "encryption", "access_key_id")
+    shown = (*_TEXTS, *_CHOICES, "access_key_id")
     return begin | {name: request.POST.get(name, "") for name in shown}
 
 

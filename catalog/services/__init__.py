@@ -7,7 +7,12 @@ from catalog.services.adoptions import (
     sweep_adoptions,
     sync_catalog,
 )
-from catalog.services.bucket_keys import check_bucket, retire_bucket_keys, rotate_bucket_key
+from catalog.services.bucket_keys import (
+    change_checked_bucket,
+    check_bucket,
+    retire_bucket_keys,
+    rotate_bucket_key,
+)
 from catalog.services.buckets import (
     change_bucket,
     connect_bucket,
@@ -42,6 +47,7 @@ __all__ = [
     "cancel_adoption",
     "change_bucket",
     "change_catalog",
+    "change_checked_bucket",
     "change_schema_mode",
     "check_bucket",
     "confirm_adoption",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from copy import copy
+from dataclasses import asdict, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.domain import SYSTEM, Actor
@@ -14,10 +17,16 @@ from audit import services as audit
 from audit.domain import Event
 from catalog.buckets.check import run_check
 from catalog.buckets.report import Outcome, Report
-from catalog.buckets.rules import refused
+from catalog.buckets.rules import BucketSettings, checked_settings, refused
 from catalog.domain import CredentialKind
 from catalog.models import Bucket, BucketKey
-from catalog.services.buckets import add_key, check_key, refuse_hosted
+from catalog.services.buckets import (
+    add_key,
+    change_bucket,
+    check_key,
+    refuse_hosted,
+    settings_of,
+)
 from catalog.storage import Credentials, customer
 from governance import securables
 from governance import services as governance
@@ -33,6 +42,13 @@ class BucketKeyRefused(Invalid):
 
     code = "bucket-key-refused"
     title = "The new key does not work"
+
+
+class BucketSettingsRefused(Invalid):
+    """The bucket did not pass the connection check with what was changed; it stays as it was."""
+
+    code = "bucket-settings-refused"
+    title = "The bucket does not work so"
 
 
 class BucketChanged(Conflict):
@@ -77,6 +93,32 @@ def rotate_bucket_key(*, actor: Actor, bucket: Bucket, key: Credentials) -> Repo
         )
     _swap(actor=actor, bucket=bucket, key=key, report=report)
     return report
+
+
+def change_checked_bucket(*, actor: Actor, bucket: Bucket, settings: BucketSettings) -> Bucket:
+    """Change a bucket if it passes the check so; another name alone needs none.
+
+    It takes seconds, as a check does. Raises `AccessDenied`, `InvalidBucket`, `BucketNameTaken`,
+    `BucketInUse`, `BucketChanged`, or `BucketSettingsRefused` with the steps.
+    """
+    governance.authorize(actor, Action.BUCKET_MANAGE, securables.workspace(bucket.workspace))
+    refuse_hosted(bucket)
+    kept = checked_settings(settings)
+    if replace(kept, name=bucket.name) == settings_of(bucket):
+        return change_bucket(actor=actor, bucket=bucket, settings=kept)
+    trial = copy(bucket)
+    for name, value in asdict(kept).items():
+        setattr(trial, name, value)
+    report = run_check(trial, customer.current_key(bucket), origin=console_origin())
+    if report.outcome is Outcome.FAILED:
+        at_fault = next(step for step in report.steps if step.outcome is Outcome.FAILED)
+        raise BucketSettingsRefused(
+            f"{at_fault.title}: {at_fault.found}", hint=at_fault.fix, check=report.as_dict()
+        )
+    with transaction.atomic():
+        changed = change_bucket(actor=actor, bucket=_unchanged(bucket), settings=kept)
+        _keep(actor=actor, bucket=changed, report=report)
+    return changed
 
 
 def retire_bucket_keys() -> int:

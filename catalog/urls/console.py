@@ -11,6 +11,11 @@ urlpatterns = [
     path(BUCKETS, bucket_views.buckets, name="page-buckets"),
     path(f"{BUCKETS}/connect", bucket_views.connect, name="page-bucket-connect"),
     path(f"{BUCKETS}/<str:bucket>", bucket_views.bucket, name="page-bucket"),
+    path(
+        f"{BUCKETS}/<str:bucket>/settings",
+        bucket_views.bucket_settings,
+        name="page-bucket-settings",
+    ),
     path(f"{BUCKETS}/<str:bucket>/<slug:step>", bucket_views.bucket_step, name="page-bucket-step"),
     path(PLACE, views.catalogs, name="page-catalogs"),
     path(f"{PLACE}/create", views.create_catalog, name="page-catalog-create"),

@@ -101,3 +101,43 @@ def test_it_shows_members_the_bucket_without_its_keys(
     assert said["access_key_id"] not in page
     assert signed_in(analyst).post(f"{path}/check").status_code == 403
     assert signed_in(analyst).post(f"{PAGES}/connect", said).status_code == 403
+
+
+def test_it_keeps_settings_that_pass_the_check_and_no_others(
+    owner: Actor,
+    analyst: Actor,
+    signed_in: Callable[[Actor], Client],
+    said: dict[str, str],
+) -> None:
+    client = signed_in(owner)
+    client.post(f"{PAGES}/connect", said)
+    bucket = Bucket.objects.get()
+    path = f"{PAGES}/{bucket.id}/settings"
+    form = client.get(path).content.decode()
+    assert said["bucket_name"] in form
+    assert SECRET not in form
+    shown = {k: v for k, v in said.items() if k not in {"access_key_id", "secret_access_key"}}
+
+    renamed = client.post(path, shown | {"name": "Ours"}, follow=True)
+    assert renamed.redirect_chain == [(f"{PAGES}/{bucket.id}", 302)]
+    bucket.refresh_from_db()
+    assert bucket.name == "Ours"
+    missing = shown | {"name": "Ours", "bucket_name": f"{said['bucket_name']}-none"}
+    refused = client.post(path, missing)
+    assert refused.status_code == 422
+    page = refused.content.decode()
+    assert "Nothing was changed" in page
+    assert f"{said['bucket_name']}-none" in page
+    bucket.refresh_from_db()
+    assert bucket.bucket_name == said["bucket_name"]
+
+    version = bucket.version
+    changes = {"name": "Ours", "prefix": "other/", "is_read_only": "on"}
+    kept = client.post(path, shown | changes, follow=True)
+    assert "read only" in kept.content.decode()
+    bucket.refresh_from_db()
+    assert (bucket.prefix, bucket.is_read_only) == ("other/", True)
+    assert bucket.version != version
+    assert bucket.last_check is not None
+    assert BucketKey.objects.get().bucket_id == bucket.id
+    assert signed_in(analyst).post(path, shown).status_code == 403

@@ -83,6 +83,11 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-buckets": ("GET", f"{W}/buckets", (200, 200, 200, 200, 404, 302)),
     "page-bucket-connect": ("GET", f"{W}/buckets/connect", (200, 200, 200, 200, 404, 302)),
     "page-bucket": ("GET", f"{W}/buckets/none", (404, 404, 404, 404, 404, 302)),
+    "page-bucket-settings": (
+        "GET",
+        f"{W}/buckets/none/settings",
+        (404, 404, 404, 404, 404, 302),
+    ),
     "page-bucket-step": ("POST", f"{W}/buckets/none/check", (404, 404, 404, 404, 404, 302)),
     "page-view": ("GET", f"{W}/catalog/none/main/none/view", (404, 404, 404, 404, 404, 302)),
     "page-table-activity": (

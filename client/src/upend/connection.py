@@ -16,6 +16,7 @@ from upend.loading import Loading, OnStep, Target, silent
 from upend.login import Session
 from upend.profile import Profile, Store, choose
 from upend.query import Request, Runner
+from upend.upkeep import Buckets, Upkeep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -172,6 +173,16 @@ class Connection:
         """Carry out `approve` or `revoke` on a device; raise Refused if one may not."""
         found: Document = self.api.post(f"/api/v1/devices/{device_id}/{verb}")
         return found
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Return what keeps the workspace's lakes quick."""
+        return Upkeep(self.api, self.workspace)
+
+    @property
+    def buckets(self) -> Buckets:
+        """Return the workspace's buckets."""
+        return Buckets(self.api, self.workspace)
 
     @property
     def runner(self) -> Runner:

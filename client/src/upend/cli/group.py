@@ -9,10 +9,15 @@ import click
 from upend import __version__
 
 COMMANDS = {
+    "buckets": "List buckets; owners connect, check and rotate them.",
+    "clean": "Delete files of a catalog that nobody needs.",
+    "compact": "Put a catalog's rows into fewer files.",
     "describe": "Show one table: its columns, keys, size and comment.",
     "devices": "List devices; admins approve and revoke them.",
     "diff": "Show what two snapshots of a table differ in.",
+    "expire": "Let old snapshots of a catalog go.",
     "explain": "Show what a query would read, and where it would run and why.",
+    "health": "Show how catalogs stand, and which tables need work first.",
     "history": "List your latest queries.",
     "load": "Load a file into a table.",
     "login": "Log in to a server and enrol this machine.",
