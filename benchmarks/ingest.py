@@ -6,20 +6,26 @@ what a query takes, beside the same table freshly compacted.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import io
 import json
+import queue
 import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 import httpx
+import psutil
 import pyarrow as pa
 
 import upend
 from benchmarks.stage import Stage, percentiles, save, stage
 from tests.differential import live
+from tests.faults import chaos
 
 ARROW_ROWS = 100_000
 ARROW_BATCHES = 30
@@ -127,26 +133,75 @@ def wait_for(to: httpx.Client, sent: list[dict[str, Any]]) -> None:
         assert now["state"] == "committed", now
 
 
+class Sender:
+    """One that keeps its connection and costs little: the machine is the server's to use."""
+
+    _path = "/api/v1/workspaces/bench/catalogs/ingest/tables/main/small/rows"
+
+    def __init__(self, here: Stage) -> None:
+        self._to = http.client.HTTPConnection(here.url.removeprefix("http://"), timeout=60)
+        self._headers = {
+            "Authorization": f"Bearer {here.token}",
+            "Content-Type": "application/x-ndjson",
+        }
+
+    def send(self, body: bytes) -> str:
+        """Send rows until they are taken in; return where they stand."""
+        while True:
+            self._to.request("POST", self._path, body, self._headers)
+            answer = self._to.getresponse()
+            told = answer.read()
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+                return str(json.loads(told)["state"])
+            time.sleep(1)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._to.close()
+
+
 def small_appends(here: Stage) -> dict[str, Any]:
-    """Return committed appends a second of ten rows each, and what one waits."""
+    """Return committed appends a second of ten rows each, what one waits, and what it costs."""
     waits: list[float] = []
-    local = threading.local()
+    senders: queue.SimpleQueue[Sender] = queue.SimpleQueue()
+    for _ in range(SENDERS):
+        senders.put(Sender(here))
 
-    def append(number: int) -> None:
-        if not hasattr(local, "to"):
-            local.to = client(here)
+    def append(body: bytes) -> None:
+        one = senders.get()
         began = time.perf_counter()
-        answer = send(local.to, "small", lines(STREAM_ROWS, number * STREAM_ROWS), "ndjson")
+        state = one.send(body)
         waits.append((time.perf_counter() - began) * 1000)
-        assert answer["state"] in {"committed", "taken", "waiting"}, answer
+        assert state == "committed", state
+        senders.put(one)
 
+    bodies = [lines(STREAM_ROWS, n * STREAM_ROWS) for n in range(SENDERS * 2 + APPENDS)]
     with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(append, range(SENDERS * 2)))  # warm
+        list(pool.map(append, bodies[: SENDERS * 2]))  # warm
         waits.clear()
-        started = time.perf_counter()
-        list(pool.map(append, range(SENDERS * 2, SENDERS * 2 + APPENDS)))
+        spent, started = cpu_seconds(here), time.perf_counter()
+        list(pool.map(append, bodies[SENDERS * 2 :]))
         seconds = time.perf_counter() - started
-    return {"per_second": round(APPENDS / seconds, 1), "senders": SENDERS} | percentiles(waits)
+        used = {name: now - spent.get(name, 0) for name, now in cpu_seconds(here).items()}
+    while not senders.empty():
+        senders.get().close()
+    costs = {name: round(used[name] / APPENDS * 1000, 2) for name in sorted(used)}
+    return {
+        "per_second": round(APPENDS / seconds, 1),
+        "senders": SENDERS,
+        **percentiles(waits),
+        "cpu_ms_per_append": {name: cost for name, cost in costs.items() if cost},
+    }
+
+
+def cpu_seconds(here: Stage) -> dict[str, float]:
+    """Return what each kind of process has used, and these senders."""
+    found = {"senders": time.process_time()}
+    for process in chaos.family(here.running):
+        with contextlib.suppress(psutil.Error):
+            times, name = process.cpu_times(), chaos.describe(process)
+            found[name] = found.get(name, 0) + times.user + times.system
+    return found
 
 
 def visible(here: Stage, plain: Any) -> dict[str, float]:
