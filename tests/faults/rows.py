@@ -26,6 +26,8 @@ from tests.stack import manage
 
 ROWS = 3
 SETTLE_SECONDS = 180
+START_SECONDS = 600
+"""It is meant to run beside other work, niced, when starting takes long."""
 SPARED = frozenset({"bind.child", "forkserver", "postgres", "worker query"})
 """What rows have nothing to do with; and PostgreSQL, which takes all down while it recovers."""
 SET_UP = """
@@ -153,7 +155,7 @@ def run(directory: Path, *, senders: int, batches: int, rounds: int, seed: int) 
     """Start Upend in `directory`, send while it is killed at, and say what became of the rows."""
     report = Report(seed, senders, batches)
     stack = RunningStack(directory)
-    stack.start()
+    stack.start(START_SECONDS)
     all_senders: list[Sender] = []
     try:
         made = json.loads(manage(stack, "shell", "-c", SET_UP).strip().splitlines()[-1])
