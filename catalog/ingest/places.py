@@ -5,8 +5,6 @@ Whoever may not see it is not told so here: the catalog's own selectors say what
 
 from __future__ import annotations
 
-from django.db import connection
-
 from accounts import statements
 from accounts.domain import Actor, PrincipalKind
 from accounts.models import OVERSEERS, Organization
@@ -20,8 +18,8 @@ FROM workspaces_workspace w JOIN accounts_organization o ON o.id = w.organizatio
      JOIN catalog_catalog c ON c.workspace_id = w.id JOIN catalog_bucket b ON b.id = c.bucket_id
 WHERE w.organization_id = %(organization)s AND w.archived_at IS NULL AND w.slug = %(workspace)s
   AND c.dropped_at IS NULL AND lower(c.name) = %(catalog)s
-  AND (%(oversees)s OR EXISTS (SELECT FROM workspaces_membership m WHERE m.workspace_id = w.id
-       AND (m.user_id = %(user)s OR m.service_account_id = %(program)s
+  AND (%(oversees)s::boolean OR EXISTS (SELECT FROM workspaces_membership m
+       WHERE m.workspace_id = w.id AND (m.user_id = %(user)s OR m.service_account_id = %(program)s
             OR m.group_id = ANY(%(groups)s::uuid[]))))
 """  # noqa: S608 - names of our own models
 
@@ -32,20 +30,18 @@ def catalog_at(actor: Actor, workspace: str, name: str) -> Catalog | None:
     What the actor may do with it is still to be decided. None where it is spelled by an id,
     where there is none, or more than one.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            STATEMENT,
-            {
-                "organization": actor.organization_id,
-                "workspace": workspace,
-                "catalog": name.lower(),
-                "oversees": actor.organization_role in OVERSEERS,
-                "user": actor.id if actor.kind is PrincipalKind.USER else None,
-                "program": actor.id if actor.kind is PrincipalKind.SERVICE_ACCOUNT else None,
-                "groups": list(actor.group_ids),
-            },
-        )
-        rows = cursor.fetchall()
+    rows = statements.rows(
+        STATEMENT,
+        {
+            "organization": actor.organization_id,
+            "workspace": workspace,
+            "catalog": name.lower(),
+            "oversees": actor.organization_role in OVERSEERS,
+            "user": actor.id if actor.kind is PrincipalKind.USER else None,
+            "program": actor.id if actor.kind is PrincipalKind.SERVICE_ACCOUNT else None,
+            "groups": list(actor.group_ids),
+        },
+    )
     if len(rows) != 1:
         return None
     found, organization, catalog, bucket = statements.split(

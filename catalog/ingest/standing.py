@@ -22,7 +22,8 @@ SELECT n.snapshot_id, n.snapshot_time, n.schema_version, n.next_catalog_id, n.ne
        (SELECT s.schema_mode FROM catalog_ingestsetting s
          WHERE s.catalog_id = %(catalog)s AND s.table_uuid = %(table)s),
        q.batches, q.catalog_bytes, q.workspace_bytes
-FROM (SELECT * FROM {ducklake_snapshot} ORDER BY snapshot_id DESC LIMIT 1) n,
+FROM (SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id
+      FROM {ducklake_snapshot} ORDER BY snapshot_id DESC LIMIT 1) n,
      (SELECT count(*) FILTER (WHERE b.catalog_id = %(catalog)s) AS batches,
              coalesce(sum(b.size_bytes) FILTER (WHERE b.catalog_id = %(catalog)s), 0)::bigint
                AS catalog_bytes,

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from allauth.account.internal.flows.login import get_authentication_records
 from django.conf import settings
-from django.db import connection
 from django.http import HttpRequest
 
 from accounts import statements
@@ -140,11 +139,10 @@ def find_token(text: str, *, now: datetime) -> FoundToken | None:
     prefix, _, secret = rest.partition("_")
     if brand != "upend" or not prefix or not secret:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(TOKEN, [prefix])
-        row = cursor.fetchone()
-    if row is None:
+    rows = statements.rows(TOKEN, [prefix])
+    if not rows:
         return None
+    [row] = rows
     token, user, account = statements.split(row, ApiToken, User, ServiceAccount)
     if not hmac.compare_digest(token.digest, digest_of(secret)):
         return None

@@ -1,20 +1,44 @@
 """Models read and written by statements that are spelled once, for what every request asks.
 
-Django makes the text of a query anew each time, which costs more than running one that finds a
-row by its key.
+Django makes the text of a query anew each time, and PostgreSQL a plan, which costs more than
+running one that finds a row by its key.
 """
 
 # ruff: noqa: SLF001 - `_meta` is how Django documents what a model has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
+import psycopg
 from django.db import connection, models
 
 M = TypeVar("M", bound=models.Model)
+
+
+class _Prepared(psycopg.Cursor[Any]):
+    def execute(self, query: Any, params: Any = None, **_: Any) -> _Prepared:
+        super().execute(query, params, prepare=True)
+        return self
+
+
+def rows(text: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement that each connection plans once, and keeps the plan of.
+
+    Its text must be one of a few: what differs goes into `parameters`. It names its columns,
+    because a kept plan fails where a `*` comes to mean something else.
+    """
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    make: Any = (
+        connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    )
+    with connection.wrap_database_errors, make(_Prepared(connection.connection)) as cursor:
+        cursor.execute(text, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 @cache
