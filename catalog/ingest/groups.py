@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.domain import SYSTEM, Actor, PrincipalKind
@@ -25,7 +25,7 @@ from catalog import lake, storage
 from catalog.domain import JobKind, JobState
 from catalog.ingest import wake
 from catalog.ingest.domain import BatchState, IngestMode
-from catalog.models import Catalog, IngestBatch, IngestPayload, Job
+from catalog.models import Catalog, IngestBatch, Job
 from catalog.writer import kept, process
 from catalog.writer.marks import marker
 from catalog.writer.process import Outcome
@@ -38,6 +38,17 @@ GROUP_BYTES = 64 * 2**20
 DEATHS_ALLOWED = 3
 """How often a group may take the writer with it before its batches are tried one by one."""
 FENCE_SECONDS = 10.0
+MEMBER = (
+    "accepted_at",
+    "is_alone",
+    "key_columns",
+    "mode",
+    "requested_by",
+    "size_bytes",
+    "staged_key",
+    "table_uuid",
+)
+"""What must be known of batches to put them together."""
 
 
 def form_group(catalog: Catalog) -> Job | None:
@@ -48,23 +59,28 @@ def form_group(catalog: Catalog) -> Job | None:
     if Job.objects.filter(catalog=catalog, kind=JobKind.INGEST, finished_at=None).exists():
         return None
     waiting = IngestBatch.objects.filter(catalog=catalog, state=BatchState.WAITING)
-    members = _together(list(waiting.order_by("id")[:GROUP_BATCHES]))
-    if not members:
-        return None
+    members = _together(list(waiting.order_by("id").only(*MEMBER)[:GROUP_BATCHES]))
+    return _job_of(catalog, members) if members else None
+
+
+@transaction.atomic
+def _job_of(catalog: Catalog, members: Sequence[IngestBatch]) -> Job:
     names = {one.requested_by["label"] for one in members}
-    with transaction.atomic():
-        job = Job.objects.create(
-            catalog=catalog,
-            kind=JobKind.INGEST,
-            arguments={"batches": [one.id for one in members]},
-            requested_by=members[0].requested_by
-            if len(names) == 1
-            else {"kind": "system", "id": str(SYSTEM.id), "label": f"{len(names)} senders"},
-            created_at=members[0].accepted_at,
-        )
-        IngestBatch.objects.filter(id__in=[one.id for one in members]).update(
-            state=BatchState.TAKEN, job_id=job.id
-        )
+    ids = [one.id for one in members]
+    job = Job.objects.create(
+        catalog=catalog,
+        kind=JobKind.INGEST,
+        arguments={
+            "batches": ids,
+            "changes": any(one.mode != IngestMode.APPEND for one in members),
+            "staged": [one.staged_key for one in members if one.staged_key],
+        },
+        requested_by=members[0].requested_by
+        if len(names) == 1
+        else {"kind": "system", "id": str(SYSTEM.id), "label": f"{len(names)} senders"},
+        created_at=members[0].accepted_at,
+    )
+    IngestBatch.objects.filter(id__in=ids).update(state=BatchState.TAKEN, job_id=job.id)
     return job
 
 
@@ -153,17 +169,22 @@ def _settle(job: Job, result: dict[str, Any]) -> None:
     """Note the group's snapshot on its batches, and what was found out about each."""
     ids, now = job.arguments["batches"], timezone.now()
     told: dict[str, dict[str, Any]] = result.get("batches", {})
-    plain = IngestBatch.objects.filter(id__in=ids).exclude(id__in=[int(key) for key in told])
+    plain = IngestBatch.objects.filter(id__in=[one for one in ids if str(one) not in told])
     plain.update(state=BatchState.COMMITTED, snapshot_id=result.get("snapshot_id"), finished_at=now)
     special = IngestBatch.objects.filter(id__in=[int(key) for key in told])
-    for batch in special.select_related("catalog__workspace__organization"):
+    for batch in special.select_related("catalog__workspace__organization") if told else ():
         _note(batch, told[str(batch.id)], result.get("snapshot_id"))
+    if job.arguments.get("changes", True):
+        _record_changes(ids)
+    _clear(job)
+
+
+def _record_changes(ids: Sequence[int]) -> None:
     changed = IngestBatch.objects.filter(
         id__in=ids, state=BatchState.COMMITTED, mode__in=[IngestMode.DELETE, IngestMode.UPSERT]
     )
     for batch in changed.select_related("catalog__workspace__organization"):
         _record(batch, Event.ROWS_CHANGED, {"rows": batch.row_count})
-    _clear(job, ids)
 
 
 def _note(batch: IngestBatch, told: dict[str, Any], snapshot_id: int | None) -> None:
@@ -203,13 +224,16 @@ def _take_apart(job: Job, problem: dict[str, Any]) -> None:
     job.delete()
 
 
-def _clear(job: Job, ids: Sequence[int]) -> None:
+def _clear(job: Job) -> None:
     """Forget what the batches held, and the group: its batches say all that it would."""
-    staged = IngestBatch.objects.filter(id__in=ids).exclude(staged_key="")
-    keys = list(staged.values_list("staged_key", flat=True))
-    IngestPayload.objects.filter(batch_id__in=ids).delete()
+    ids, keys = job.arguments["batches"], job.arguments.get("staged", [])
     job.state, job.finished_at = JobState.SUCCEEDED, timezone.now()
-    Job.objects.filter(id=job.id).delete()
+    with connection.cursor() as cursor:  # nothing else names a group: there is nothing to cascade
+        cursor.execute(
+            "WITH held AS (DELETE FROM catalog_ingestpayload WHERE batch_id = ANY(%s))"
+            " DELETE FROM catalog_job WHERE id = %s",
+            [ids, job.id],
+        )
     transaction.on_commit(lambda: forget(keys), robust=True)
     transaction.on_commit(lambda: wake.tell(ids), robust=True)
 

@@ -44,6 +44,9 @@ UPKEEP_WAITS = timedelta(seconds=10)
 """So long a step of upkeep lets whatever else is queued go first."""
 
 POLL_SECONDS = 0.2
+GATHER_SECONDS = 0.04
+"""After rows of several senders the next commit waits for those who were just answered: a commit
+costs as much as eight requests, whether it holds one batch or a hundred."""
 
 
 _followers: dict[JobKind, Callable[[Job], None]] = {}
@@ -145,6 +148,8 @@ def run_jobs(catalog_id: UUID) -> int:
                 count += 1
                 if job.state == JobState.QUEUED:
                     return count  # what failed may be mended in a moment: leave it to the sweep
+                if len(job.arguments.get("batches", ())) > 1:
+                    time.sleep(GATHER_SECONDS)
         # Rows that came while the lock was let go were told to nobody else.
         if is_ours:
             wake.looking(catalog_id)
