@@ -30,6 +30,12 @@ START_SECONDS = 600
 """It is meant to run beside other work, niced, when starting takes long."""
 SPARED = frozenset({"bind.child", "forkserver", "postgres", "worker query"})
 """What rows have nothing to do with; and PostgreSQL, which takes all down while it recovers."""
+TARGETS = frozenset({"gunicorn", "valkey-server", "weed", "worker catalog", "writer.serving"})
+"""Web, broker, storage, worker and the writer of rows: a long run must have hit each of them."""
+KILLS = 200
+"""About so many in a run of any length that lets them."""
+FEWEST_BETWEEN = 10
+MANY_KILLS = 50
 SET_UP = """
 import json, secrets
 from datetime import timedelta
@@ -163,7 +169,7 @@ def run(directory: Path, *, senders: int, batches: int, rounds: int, seed: int) 
         threads = [threading.Thread(target=one.run, daemon=True) for one in all_senders]
         for thread in threads:
             thread.start()
-        fire(stack, threads, report, rounds)
+        fire(stack, all_senders, threads, report, rounds)
         for thread in threads:
             thread.join()
         chaos.wait_until_whole(stack)
@@ -178,14 +184,32 @@ def run(directory: Path, *, senders: int, batches: int, rounds: int, seed: int) 
     return report
 
 
-def fire(stack: RunningStack, threads: list[threading.Thread], report: Report, rounds: int) -> None:
-    """Kill one process after the other until all is sent, `rounds` at most."""
+def fire(
+    stack: RunningStack,
+    senders: list[Sender],
+    threads: list[threading.Thread],
+    report: Report,
+    rounds: int,
+) -> None:
+    """Kill one process after the other until all is sent, `rounds` at most.
+
+    Between two kills some rows are acknowledged: a machine that is slow to start what was killed
+    is shot at less often, and no run is spent on a stack that never comes up.
+    """
     chance, killed = random.Random(report.seed), chaos.Report(report.seed, rounds=1)
     ends: dict[str, list[float]] = {}
+    between = max(report.senders * report.batches * 2 // KILLS, FEWEST_BETWEEN)
+    next_at = 0
     while rounds and any(thread.is_alive() for thread in threads):
+        if sum(len(one.acknowledged) for one in senders) < next_at:
+            time.sleep(0.1)
+            continue
         rounds -= 1
         chaos.kill_at_random(stack, killed, chance, ends, SPARED)
+        next_at = sum(len(one.acknowledged) for one in senders) + between
     report.killed = killed.killed
+    if sum(killed.killed.values()) >= MANY_KILLS:
+        report.faults += [f"no {name} was killed" for name in sorted(TARGETS - set(killed.killed))]
 
 
 def wrong(document: dict[str, Any], report: Report) -> list[str]:
