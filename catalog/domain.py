@@ -108,6 +108,7 @@ class JobKind(StrEnum):
     PREVIEW = "preview"
     RESTORE_TABLE = "restore_table"
     ROLL_BACK = "roll_back"
+    ROLL_BACK_CATALOG = "roll_back_catalog"
     SAMPLE_CHANGES = "sample_changes"
     STATEMENTS = "statements"
 

@@ -8,8 +8,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.domain import Actor
-from catalog import selectors, services
+from catalog import lake, selectors, services
 from catalog.models import Catalog
+from catalog.services.dropped import Restorable, restorable_tables
 from console.access import actor_of, signed_in, workspace_of
 from governance.domain import Action
 from governance.selectors import decide
@@ -37,9 +38,18 @@ def catalog_settings(request: HttpRequest, workspace: str, catalog: str) -> Http
         "catalog": found,
         "decision": decision,
         "problem": problem,
+        "dropped": _dropped(actor, found),
+        "may_alter": decide(actor, Action.TABLE_ALTER, found.securable).allowed,
     }
     status = problem.status if problem else 200
     return render(request, "catalog/settings.html", context, status=status)
+
+
+def _dropped(actor: Actor, catalog: Catalog) -> list[Restorable]:
+    """Return the tables that could come back; none where the lake is not there yet."""
+    if catalog.metadata_schema not in lake.ready([catalog.metadata_schema]):
+        return []
+    return restorable_tables(actor, catalog)
 
 
 def _changed(request: HttpRequest, actor: Actor, catalog: Catalog) -> HttpResponseBase:

@@ -21,6 +21,9 @@ from governance import services as governance
 from governance.domain import Action, Request
 from problems import NotFound
 
+MOST = 100
+"""So many are told, those that were dropped last."""
+
 
 class UnknownDroppedTable(NotFound):
     """No such table was dropped, or it is not kept any more, or the actor may not know of it."""
@@ -54,7 +57,7 @@ def restorable_tables(actor: Actor, catalog: Catalog) -> list[Restorable]:
     """Return the dropped tables that could come back and that `actor` might browse then."""
     found = [
         Restorable(one, table)
-        for one in dropped_tables(catalog)
+        for one in dropped_tables(catalog, MOST)
         if (table := lake.table_by_uuid(catalog, one.last_snapshot, UUID(one.table_uuid)))
     ]
     parent = catalog.securable

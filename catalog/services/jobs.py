@@ -214,6 +214,7 @@ def finish_job(*, job: Job, outcome: Outcome) -> None:
             JobKind.DROP_CATALOG,
             JobKind.RESTORE_TABLE,
             JobKind.ROLL_BACK,
+            JobKind.ROLL_BACK_CATALOG,
             JobKind.STATEMENTS,
         }:
             # Tables and columns may be gone: decisions see that by themselves, owners do not.
@@ -309,7 +310,7 @@ def _carried_out(job: Job) -> Outcome:
 
 def _given_up(job: Job) -> Outcome:
     """Return how a job ends whose writers all died: well, where one had committed it."""
-    last = len(job.arguments.get("statements", [None])) - 1
+    last = job.arguments.get("last_mark", len(job.arguments.get("statements", [None])) - 1)
     if (done := _committed(job, last)) is not None:
         return Outcome({"snapshot_id": done, "rows": None, "repeated": True})
     problem = {

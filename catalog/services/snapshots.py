@@ -97,8 +97,8 @@ def preview_rollback(
         )
     then = layout_of(catalog, snapshot_id, past)
     plan = reversal(then, viewed.layout, snapshot_id)
-    _refuse_unprotected(catalog, past, plan)
-    sentences, statements = _steps(viewed.layout, plan)
+    refuse_unprotected(catalog, past, plan)
+    sentences, statements = steps_of(viewed.layout, plan)
     newest = lake.latest_snapshot(catalog).snapshot_id
     return RollbackPreview(
         snapshot=snapshot,
@@ -222,7 +222,8 @@ def untag_snapshot(*, actor: Actor, catalog: Catalog, name: str) -> None:
     tag.delete()
 
 
-def _steps(now: Layout, plan: Reversal) -> tuple[list[str], list[str]]:
+def steps_of(now: Layout, plan: Reversal) -> tuple[list[str], list[str]]:
+    """Return the changes of a definition in words and as SQL, one after the other."""
     sentences, statements = [], []
     for operation in plan.operations:
         sentences.append(operation.sentence(now))
@@ -241,7 +242,7 @@ def _refuse_hidden(actor: Actor, catalog: Catalog, table: Table) -> None:
         )
 
 
-def _refuse_unprotected(catalog: Catalog, past: Table, plan: Reversal) -> None:
+def refuse_unprotected(catalog: Catalog, past: Table, plan: Reversal) -> None:
     """Refuse what would bring a column back under a new field id, without its protection."""
     ids = {c.column_id: c.name for c in past.top_columns if c.name in plan.regained}
     prefix = f"column:{catalog.id}/{past.table_uuid}"

@@ -45,8 +45,11 @@ class Reversal:
     notes: tuple[str, ...]
 
 
-def reversal(then: Layout, now: Layout, snapshot_id: int) -> Reversal:
-    """Return how `now` becomes what it was at the snapshot, where it was `then`."""
+def reversal(then: Layout, now: Layout, snapshot_id: int, place: int = 0) -> Reversal:
+    """Return how `now` becomes what it was at the snapshot, where it was `then`.
+
+    `place` tells the tables apart that go back together.
+    """
     operations = _definition(then, now)
     after = now
     for operation in operations:
@@ -54,8 +57,8 @@ def reversal(then: Layout, now: Layout, snapshot_id: int) -> Reversal:
     before_ids = {column.field_id for column in now.columns}
     return Reversal(
         operations=tuple(operations),
-        setup=_setup(then, after, snapshot_id),
-        rows=_rows(then, after),
+        setup=_setup(then, after, snapshot_id, place),
+        rows=_rows(then, after, place),
         regained=tuple(c.name for c in then.columns if c.field_id not in before_ids),
         notes=tuple(_notes(then, now)),
     )
@@ -136,7 +139,7 @@ def _notes(then: Layout, now: Layout) -> list[str]:
     return found
 
 
-def _setup(then: Layout, after: Layout, snapshot_id: int) -> tuple[str, ...]:
+def _setup(then: Layout, after: Layout, snapshot_id: int, place: int) -> tuple[str, ...]:
     """Return what works out the difference, before anything is written.
 
     Rows are told apart by DuckLake's row ids, which survive updates and compaction.
@@ -149,7 +152,7 @@ def _setup(then: Layout, after: Layout, snapshot_id: int) -> tuple[str, ...]:
     )
     old = f"SELECT rowid AS {ROW}, {past} FROM {target(then)} AT (VERSION => {snapshot_id})"  # noqa: S608
     new = f"SELECT rowid AS {ROW}, {', '.join(names)} FROM {target(after)}"  # noqa: S608
-    back, gone = BACK.removeprefix("temp."), GONE.removeprefix("temp.")
+    back, gone = f"upend_back{place}", f"upend_gone{place}"
     only_new = f"SELECT {ROW} FROM ({new} EXCEPT {old}) AS differing"  # noqa: S608
     return (
         f"CREATE TEMP TABLE {back} AS {old} EXCEPT {new}",
@@ -157,10 +160,10 @@ def _setup(then: Layout, after: Layout, snapshot_id: int) -> tuple[str, ...]:
     )
 
 
-def _rows(then: Layout, after: Layout) -> tuple[str, ...]:
+def _rows(then: Layout, after: Layout, place: int) -> tuple[str, ...]:
     """Return what makes the rows those of the snapshot, in one commit."""
     names = ", ".join(quoted(column.name) for column in then.columns)
     return (
-        f"DELETE FROM {target(after)} WHERE rowid IN (SELECT {ROW} FROM {GONE})",  # noqa: S608
-        f"INSERT INTO {target(after)} ({names}) SELECT {names} FROM {BACK}",  # noqa: S608
+        f"DELETE FROM {target(after)} WHERE rowid IN (SELECT {ROW} FROM {GONE}{place})",  # noqa: S608
+        f"INSERT INTO {target(after)} ({names}) SELECT {names} FROM {BACK}{place}",  # noqa: S608
     )

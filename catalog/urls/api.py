@@ -10,6 +10,7 @@ from catalog.api.adoptions import (
     SyncView,
 )
 from catalog.api.buckets import BucketCheckView, BucketKeysView, BucketsView, BucketView
+from catalog.api.catalog_rollback import CatalogRollbackView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.changed_rows import ChangedRowsOfView, ChangedRowsView
 from catalog.api.connectors import ConnectorsView, ConnectorView, RunConnectorView
@@ -97,6 +98,7 @@ urlpatterns: list[URLPattern] = [
         ChangedRowsOfView.as_view(),
         name="api-changed-rows-of",
     ),
+    path(f"{CATALOG}/rollback", CatalogRollbackView.as_view(), name="api-catalog-rollback"),
     path(f"{CATALOG}/dropped-tables", DroppedTablesView.as_view(), name="api-dropped-tables"),
     path(
         f"{CATALOG}/dropped-tables/<uuid:table>/restore",

@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from catalog import bucket_views, lifecycle_views, maintenance_views, stored_view_views, views
+from catalog import (
+    bucket_views,
+    dropped_views,
+    lifecycle_views,
+    maintenance_views,
+    stored_view_views,
+    views,
+)
 
 BUCKETS = "w/<slug:workspace>/buckets"
 PLACE = "w/<slug:workspace>/catalog"
@@ -45,6 +52,11 @@ urlpatterns = [
         "w/<slug:workspace>/maintenance/<uuid:run>/cancel",
         maintenance_views.cancel_maintenance,
         name="page-upkeep-cancel",
+    ),
+    path(
+        f"{PLACE}/<str:catalog>/dropped-tables/<uuid:table>/restore",
+        dropped_views.restore_table,
+        name="page-table-restore",
     ),
     path(f"{PLACE}/<str:catalog>/<str:schema>/<str:table>", views.table, name="page-table"),
     path(

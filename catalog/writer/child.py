@@ -16,7 +16,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from catalog.writer import changes, definitions, files, restoring, stored_views, upkeep
+from catalog.writer import catalogs, changes, definitions, files, restoring, stored_views, upkeep
 from catalog.writer.parent import end_with_parent
 from catalog.writer.problems import BadInput, redacted
 from catalog.writer.session import Lake, Spec
@@ -59,6 +59,8 @@ def _carry_out(spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
     stop = threading.Event()
     threading.Thread(target=report, args=(lake, stop), daemon=True).start()
     try:
+        if spec.kind == "roll_back_catalog":  # rows of the metadata, and the engine
+            return catalogs.roll_back_catalog(lake, session, spec)
         return _ACTIONS[spec.kind](lake, spec)
     finally:
         stop.set()

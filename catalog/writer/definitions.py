@@ -21,11 +21,11 @@ def define(lake: Lake, spec: Spec) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for at, text in enumerate(statements):
         if at == 0 and not lake.is_committed(spec.marker()):
-            _check_unchanged(lake, spec)
+            check_unchanged(lake, spec, spec.arguments.get("expects"))
         try:
             result = lake.commit(spec.marker(at), [text])
         except duckdb.CatalogException as error:
-            raise _refused(error, at) from error
+            raise refused(error, at) from error
     return result
 
 
@@ -38,20 +38,19 @@ def roll_back(lake: Lake, spec: Spec) -> dict[str, Any]:
     *before, delete = spec.arguments["statements"]
     if not lake.is_committed(spec.marker(len(before))):
         if not lake.is_committed(spec.marker()):
-            _check_unchanged(lake, spec)
+            check_unchanged(lake, spec, spec.arguments.get("expects"))
         for at, text in enumerate(before):
             try:
                 lake.commit(spec.marker(at), [text])
             except duckdb.CatalogException as error:
-                raise _refused(error, at) from error
+                raise refused(error, at) from error
         for text in spec.arguments["setup"]:
             lake.execute(text)
     return lake.commit(spec.marker(len(before)), [delete, spec.arguments["restores"]])
 
 
-def _check_unchanged(lake: Lake, spec: Spec) -> None:
+def check_unchanged(lake: Lake, spec: Spec, expected: dict[str, Any] | None) -> None:
     """Raise `BadInput` unless the table is the one that was looked at, in the same version."""
-    expected = spec.arguments.get("expects")
     if expected is None:
         return
     schema = f"__ducklake_metadata_lake.{quoted_name(spec.metadata_schema)}"
@@ -71,7 +70,8 @@ def _check_unchanged(lake: Lake, spec: Spec) -> None:
         )
 
 
-def _refused(error: duckdb.Error, at: int) -> BadInput:
+def refused(error: duckdb.Error, at: int) -> BadInput:
+    """Return why a statement failed, and how many before it were carried out."""
     first = str(error).partition("\n")[0].strip()
     done = (
         f"The {'first change' if at == 1 else f'first {at} changes'} of it were made." if at else ""

@@ -25,7 +25,7 @@ def _create(made: Commit, asked: dict[str, Any]) -> None:
     if asked.get("replaces"):
         _drop(made, asked["replaces"])
     schema_id = _schema(made, asked["schema"])
-    _check_free(made, schema_id, asked["schema"], asked["name"])
+    check_free(made, schema_id, asked["schema"], asked["name"])
     view_id = made.new_id()
     made.count(
         "INSERT INTO {ducklake_view} (view_id, view_uuid, begin_snapshot, end_snapshot, schema_id,"
@@ -43,7 +43,7 @@ def _create(made: Commit, asked: dict[str, Any]) -> None:
 
 
 def _rename(made: Commit, asked: dict[str, Any]) -> None:
-    _check_free(made, _schema(made, asked["schema"]), asked["schema"], asked["to"])
+    check_free(made, _schema(made, asked["schema"]), asked["schema"], asked["to"])
     _expect(made, asked)
     made.count(
         "INSERT INTO {ducklake_view} (view_id, view_uuid, begin_snapshot, end_snapshot, schema_id,"
@@ -109,7 +109,7 @@ def _schema(made: Commit, name: str) -> int:
     return int(found[0][0])
 
 
-def _check_free(made: Commit, schema_id: int, schema: str, name: str) -> None:
+def check_free(made: Commit, schema_id: int, schema: str, name: str) -> None:
     """Raise `BadInput` where a table or another view bears the name."""
     found = made.rows(
         "SELECT 1 FROM {ducklake_table} WHERE schema_id = %(schema)s AND end_snapshot IS NULL"

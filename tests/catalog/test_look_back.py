@@ -136,7 +136,10 @@ def test_it_brings_a_dropped_table_back_with_its_rows_and_its_tags(
     assert "991 rows" in sent(client, address, {"dry_run": True}).json()["steps"][0]["does"]
     assert people(flights) is None
 
-    assert sent(client, address, {}).status_code == 202
+    page = "/w/flight-ops/catalog/flights"
+    assert "Restore people" in client.get(f"{page}/settings").content.decode()
+    restore = f"{page}/dropped-tables/{found['table_uuid']}/restore"
+    assert client.post(restore).status_code == 302
     newest = finished(flights)
     after = people(flights)
     assert after is not None
@@ -150,9 +153,9 @@ def test_it_brings_a_dropped_table_back_with_its_rows_and_its_tags(
     assert sent(client, address, {}).json()["code"] == "unknown-dropped-table"
 
 
-def same_rows(catalog: Catalog, owner: Actor, one: int, other: int) -> None:
+def same_rows(catalog: Catalog, owner: Actor, one: int, other: int, name: str = "people") -> None:
     """Fail unless plain DuckDB reads the same rows of the table at both snapshots."""
-    at = "SELECT * FROM lake.main.people AT (VERSION => {})"
+    at = f"SELECT * FROM lake.main.{name} AT (VERSION => {{}})"
     written(
         catalog,
         owner,
@@ -180,3 +183,48 @@ def test_it_restores_no_table_whose_name_is_taken_or_that_one_may_not_see(
     written(flights, owner, "CREATE TABLE lake.main.people (a INTEGER)")
     taken = sent(signed_in(owner), address, {})
     assert (taken.status_code, taken.json()["code"]) == (409, "table-exists")
+
+
+def test_it_takes_a_whole_catalog_back(
+    flights: Catalog, owner: Actor, cast: Cast, signed_in: Callable[[Actor], Client]
+) -> None:
+    client = signed_in(owner)
+    then = written(
+        flights,
+        owner,
+        "CREATE TABLE lake.main.planes AS SELECT i AS id FROM range(50) r(i)",
+        "CREATE TABLE lake.main.still AS SELECT 1 AS one",
+        "CREATE VIEW lake.main.few AS SELECT id FROM lake.main.planes",
+    )
+    written(
+        flights,
+        owner,
+        "DELETE FROM lake.main.people WHERE id < 500",
+        "INSERT INTO lake.main.people VALUES (9000, 'new')",
+        "ALTER TABLE lake.main.people ADD COLUMN extra INTEGER",
+        "INSERT INTO lake.main.planes VALUES (77)",
+        "DROP VIEW lake.main.few",
+        "DROP TABLE lake.main.planes",
+        "CREATE TABLE lake.main.planes AS SELECT 'another' AS what",
+        "CREATE VIEW lake.main.newer AS SELECT what FROM lake.main.planes",
+    )
+    shown = sent(client, f"{BASE}/rollback", {"snapshot": then, "dry_run": True}).json()
+    assert {(t["sql_name"], t["rows_now"], t["rows_then"]) for t in shown["tables"]} == {
+        ("flights.main.people", 501, 1000),
+        ("flights.main.planes", 0, 50),
+    }
+    does = " ".join(step["does"] for step in shown["steps"])
+    assert "Drops the table main.planes, which is newer." in does
+    assert "Brings main.planes back" in does
+    analyst = signed_in(cast.actor("analyst"))
+    assert sent(analyst, f"{BASE}/rollback", {"snapshot": then}).status_code == 403
+
+    assert sent(client, f"{BASE}/rollback", {"snapshot": then}).status_code == 202
+    newest = finished(flights)
+    views = {view.name for view in lake.views(flights, newest)}
+    found = {t.name: t.table_uuid for t in lake.tables(flights, newest, with_columns=False)}
+    past = {t.name: t.table_uuid for t in lake.tables(flights, then, with_columns=False)}
+    assert (found, views) == (past, {"few"})
+    for name in past:
+        same_rows(flights, owner, then, newest, name)
+        written(flights, owner, "DROP TABLE lake.main.wrong")

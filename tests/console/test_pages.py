@@ -90,6 +90,11 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     ),
     "page-bucket-step": ("POST", f"{W}/buckets/none/check", (404, 404, 404, 404, 404, 302)),
     "page-view": ("GET", f"{W}/catalog/none/main/none/view", (404, 404, 404, 404, 404, 302)),
+    "page-table-restore": (
+        "POST",
+        f"{W}/catalog/none/dropped-tables/{NONE}/restore",
+        (404, 404, 404, 404, 404, 302),
+    ),
     "page-table-activity": (
         "GET",
         f"{W}/catalog/none/main/none/activity",

@@ -45,3 +45,37 @@ def test_it_profiles_a_column_for_a_reader_who_may_not_change_the_table(visit: O
     expect(dialog).to_contain_text("Most frequent", timeout=60_000)
     expect(dialog.locator("dl")).to_contain_text("20000")
     expect(dialog.locator("tr", has_text="UA")).to_contain_text("2,500")
+
+
+MAKE = """async ({api, body}) => {
+  const { call } = await import("upend/api");
+  let job = await call("POST", `${api}/catalogs/air/views`, { json: body });
+  while (!["succeeded", "failed"].includes(job.state))
+    job = await call("GET", `${api}/jobs/${job.id}`);
+  return job.state;
+}"""
+
+
+def test_it_shows_a_sample_what_was_done_changed_rows_and_views(visit: Opener) -> None:
+    page = visit("catalog/air/main/flights", as_="owner")
+    page.get_by_role("button", name="Show 20 rows").click()
+    sample = page.locator("section", has=page.locator("#sample-title"))
+    expect(sample.locator("tbody tr").first).to_be_visible(timeout=60_000)
+    page.locator("#activity-title").scroll_into_view_if_needed()
+    activity = page.locator("section", has=page.locator("#activity-title"))
+    expect(activity).to_contain_text("SELECT", timeout=30_000)
+    page.get_by_role("button", name="Compare snapshot").first.click()
+    compare = page.locator("#compare")
+    compare.get_by_role("button", name="Show some changed rows").click()
+    expect(compare).to_contain_text("row", timeout=60_000)
+    page.keyboard.press("Escape")
+
+    slug = page.url.split("/w/")[1].split("/")[0]
+    body = {"name": "codes", "sql": "SELECT * FROM flights", "comment": "All of them."}
+    asked = {"api": f"/api/v1/workspaces/{slug}", "body": body}
+    assert page.evaluate(MAKE, asked) == "succeeded"
+    page.goto(page.url.split("/main/")[0])
+    page.get_by_role("link", name="codes", exact=True).click()
+    expect(page.get_by_role("heading", name="codes")).to_be_visible()
+    expect(page.locator("section", has=page.locator("#reads-title"))).to_contain_text("flights")
+    expect(page.locator("section", has=page.locator("#text-title"))).to_contain_text("SELECT")

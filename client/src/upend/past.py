@@ -21,8 +21,8 @@ class Past:
 
     def snapshots(self, name: str, *, limit: int = 20) -> list[Document]:
         """Return the newest snapshots of a catalog, or those that touched a table."""
-        path = f"{self._base}/catalogs/{name}" if "." not in name else self._table(name)
-        found: list[Document] = self._api.get(f"{path}/snapshots", limit=limit)["results"]
+        path = f"{self._place(name)}/snapshots"
+        found: list[Document] = self._api.get(path, limit=limit)["results"]
         return found
 
     def difference(self, table: str, first: int, last: int | None = None) -> Document:
@@ -47,17 +47,21 @@ class Past:
         found: Document = self._api.get(f"{self._base}/catalogs/{catalog}/changed-rows/{job['id']}")
         return found
 
-    def preview_rollback(self, table: str, snapshot: int) -> Document:
-        """Return what taking a table back would do; nothing is written."""
+    def preview_rollback(self, name: str, snapshot: int) -> Document:
+        """Return what taking a table, or a whole catalog, back would do; nothing is written."""
         asked = {"snapshot": snapshot, "dry_run": True}
-        found: Document = self._api.post(f"{self._table(table)}/rollback", asked)
+        found: Document = self._api.post(f"{self._place(name)}/rollback", asked)
         return found
 
-    def roll_back(self, table: str, snapshot: int, *, message: str = "") -> Document:
-        """Take a table back to a snapshot, as a new one; return the writer's job at its end."""
+    def roll_back(self, name: str, snapshot: int, *, message: str = "") -> Document:
+        """Take a table, or a whole catalog, back to a snapshot; return the job at its end."""
         asked = {"snapshot": snapshot, "message": message}
-        job = self._api.post(f"{self._table(table)}/rollback", asked, idempotent=True)
+        job = self._api.post(f"{self._place(name)}/rollback", asked, idempotent=True)
         return self._ended(job)
+
+    def _place(self, name: str) -> str:
+        """Return the path of a catalog, or of a table, whose name has dots."""
+        return self._table(name) if "." in name else f"{self._base}/catalogs/{name}"
 
     def _table(self, name: str) -> str:
         target = Target.of(name)

@@ -23,7 +23,7 @@ COMMANDS = {
     "login": "Log in to a server and enrol this machine.",
     "logout": "Forget the login on this machine and on the server.",
     "query": "Run a SELECT, on the server or on this machine.",
-    "rollback": "Take a table back to a snapshot.",
+    "rollback": "Take a table or catalog back to a snapshot.",
     "snapshots": "List the snapshots of a catalog or table.",
     "tables": "List the tables you may see, or the columns of one.",
     "version": "Show the versions of the client and its engine.",

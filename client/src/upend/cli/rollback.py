@@ -1,8 +1,9 @@
-"""`upend rollback`: a table as it was, as a new snapshot."""
+"""`upend rollback`: a table or catalog as it was, as a new snapshot."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from rich.text import Text
@@ -12,8 +13,8 @@ from upend.cli.screen import ERR, OUT
 from upend.connection import connect
 
 
-@click.command(short_help="Take a table back to a snapshot.")
-@click.argument("table", metavar="CATALOG.SCHEMA.TABLE")
+@click.command(short_help="Take a table or catalog back to a snapshot.")
+@click.argument("name", metavar="CATALOG[.SCHEMA.TABLE]")
 @click.argument("snapshot", type=click.IntRange(0))
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 @click.option("-m", "--message", default="", help="Why, for the table's history.")
@@ -22,7 +23,7 @@ from upend.connection import connect
 @options.server
 def rollback(
     *,
-    table: str,
+    name: str,
     snapshot: int,
     dry_run: bool,
     message: str,
@@ -32,14 +33,17 @@ def rollback(
     profile: str | None,
     workspace: str | None,
 ) -> None:
-    """Give a table the rows and the definition that it had at SNAPSHOT, as a new snapshot."""
+    """Give a table, or all of a catalog, the rows and definition that it had at SNAPSHOT.
+
+    Nothing of the history is lost: it becomes a new snapshot, and one can go back from it.
+    """
     with connect(url, profile=profile, workspace=workspace) as connection:
-        found = connection.past.preview_rollback(table, snapshot)
+        found = connection.past.preview_rollback(name, snapshot)
         if not dry_run and not yes and not as_json:
             _show(found)
             click.confirm("Do it?", abort=True, err=True)
         if not dry_run:
-            done = connection.past.roll_back(table, snapshot, message=message)
+            done = connection.past.roll_back(name, snapshot, message=message)
     if as_json:
         click.echo(json.dumps(found if dry_run else done, indent=2, ensure_ascii=False))
     elif dry_run:
@@ -48,10 +52,13 @@ def rollback(
         ERR.print(f"Done, as snapshot {done['result']['snapshot_id']}.", highlight=False)
 
 
-def _show(found: dict[str, object]) -> None:
-    OUT.print(f"{found['rows_now']:,} rows become {found['rows_then']:,}.", highlight=False)
-    steps, notes = found["steps"], found["notes"]
-    for step in steps if isinstance(steps, list) else ():
+def _show(found: dict[str, Any]) -> None:
+    if "rows_now" in found:
+        OUT.print(f"{found['rows_now']:,} rows become {found['rows_then']:,}.", highlight=False)
+    for table in found.get("tables", ()):
+        rows = f"{table['rows_now']:,} rows become {table['rows_then']:,}."
+        OUT.print(Text(f"{table['sql_name']}: {rows}"))
+    for step in found["steps"]:
         OUT.print(Text(f"- {step['does']}"))
-    for note in notes if isinstance(notes, list) else ():
+    for note in found["notes"]:
         OUT.print(Text(f"  {note}"))
