@@ -98,7 +98,7 @@ class Gateway:
         )
         self._server = _Server(("127.0.0.1", 0), partial(_Carrier, self))
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.25}, daemon=True
         )
         self._thread.start()
 
@@ -192,32 +192,40 @@ class _Body(io.BufferedIOBase):
 
 
 class _Server(ThreadingHTTPServer):
-    """Knows its connections, so that closing it waits for none."""
+    """Knows its connections and their threads, so that closing it waits for no next request.
 
-    daemon_threads = False  # joined at the end
+    The threads keep no process from ending.
+    """
+
     request_queue_size = 64
 
     def __init__(self, *given: Any) -> None:
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
         super().__init__(*given)
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
         with self._lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
+            self._open[request] = thread
+        thread.start()
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
-            self._open.discard(request)
+            self._open.pop(request, None)
         super().shutdown_request(request)
 
     def end_connections(self) -> None:
-        """Have the threads that wait for a next request find none."""
+        """Have the threads that wait for a next request find none, and wait for them."""
         with self._lock:
-            for one in self._open:
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+            held = list(self._open.items())
+        for one, _ in held:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for _, thread in held:
+            thread.join(CONNECT_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: the writer was killed, and its job says so."""

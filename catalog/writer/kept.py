@@ -35,6 +35,7 @@ class KeptWriter:
         self.directory = directory
         self.way = way
         self.used_at = time.monotonic()
+        self.is_busy = False
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-m", "catalog.writer.serving"],
             stdin=subprocess.PIPE,
@@ -56,11 +57,12 @@ class KeptWriter:
         deadline = threading.Timer(process.DEADLINE_SECONDS, self._process.kill)
         deadline.daemon = True
         deadline.start()
+        self.is_busy = True
         try:
             return process.told(process.follow(self._process, spec, on_progress), self.way)
         finally:
             deadline.cancel()
-            self.used_at = time.monotonic()
+            self.is_busy, self.used_at = False, time.monotonic()
 
     def end(self) -> None:
         """Kill the process, and wait until it is gone."""
@@ -90,6 +92,7 @@ def run(
     spec = _spec(job, arguments)
     attachment = {k: v for k, v in spec.items() if k not in OF_ONE_JOB | {"temp_directory"}}
     attachment |= {"storage": dict(spec["storage"]), "reached": str(catalog.bucket.version)}
+    end_idle()
     writer = _usable(catalog, attachment)
     spec["temp_directory"] = writer.directory
     spec["storage"]["lake"] = writer.way.given
@@ -110,6 +113,15 @@ def end(catalog_id: UUID) -> None:
         writer = _kept.pop(catalog_id, None)
     if writer is not None:
         writer.end()
+
+
+def end_idle() -> None:
+    """End the writers of this process that nobody will use again."""
+    with _lock:
+        over = [key for key, one in _kept.items() if not one.is_busy and not one.is_usable]
+        idle = [_kept.pop(key) for key in over]
+    for one in idle:
+        one.end()
 
 
 def end_all() -> None:

@@ -20,11 +20,13 @@ from pytest_django import Settings
 from accounts.domain import Actor
 from catalog import services as catalogs
 from catalog.domain import Encryption, JobKind, JobState
+from catalog.ingest.acceptance import Sent
+from catalog.ingest.domain import RowFormat
 from catalog.models import Bucket
 from catalog.storage import Credentials, Location, Store
 from catalog.storage.endpoints import EndpointRefused, checked
 from catalog.storage.lending import Lender
-from catalog.writer import keys
+from catalog.writer import kept, keys
 from catalog.writer.gateway import Gateway
 from catalog.writer.session import extension_path
 from tests.catalog.names import PUBLIC, Answers, dns
@@ -266,3 +268,43 @@ def test_it_names_the_redirect_in_the_jobs_problem(
     catalogs.run_jobs(lake.id)
     again.refresh_from_db()
     assert again.state == JobState.SUCCEEDED, again.problem
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_carries_rows_for_a_writer_that_stays_and_ends_with_it(
+    customer_storage: CustomerStorage,
+    theirs: Bucket,
+    owner: Actor,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lake = catalogs.create_catalog(actor=owner, workspace=workspace, name="shop", bucket=theirs)
+    catalogs.enqueue_job(
+        actor=owner,
+        catalog=lake,
+        kind=JobKind.STATEMENTS,
+        arguments={"statements": ["CREATE TABLE lake.main.t (id BIGINT)"]},
+    )
+    body = b"\n".join(b'{"id": %d}' % n for n in range(2000))
+    for count in (1, 2):
+        catalogs.run_jobs(lake.id)
+        catalogs.send_rows(
+            actor=owner,
+            catalog=lake,
+            schema="main",
+            table="t",
+            sent=Sent(body, RowFormat.NDJSON),
+            key=f"{count}",
+        )
+        catalogs.run_jobs(lake.id)
+        assert len(customer_storage.keys(theirs.bucket_name)) == count
+    writer = kept._kept[lake.id]
+    gateway = writer.way.gateway
+    assert gateway is not None
+    kept.end_idle()
+    assert kept._kept == {lake.id: writer}
+    monkeypatch.setattr(kept, "IDLE_SECONDS", -1.0)
+    kept.end_idle()
+    assert kept._kept == {}
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(gateway.given["endpoint"])
