@@ -16,6 +16,7 @@ from catalog.tables.history import Moment, moments
 from catalog.tables.layout import Layout
 from governance import details, materialization
 from governance import selectors as governance
+from governance.comparison import BEST_DEVICE
 from governance.domain import (
     Action,
     Decision,
@@ -27,6 +28,7 @@ from governance.domain import (
 )
 from governance.materialization import Materialization
 from governance.tags import shown
+from problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class TablePage:
     files: tuple[LiveFile, ...]
     sees_all: bool
     layout: Layout
+    viewed_as: Actor | None = None
+    """Who sees the page so, where somebody else looks at it: then nothing is done from it."""
 
     @property
     def may_append(self) -> bool:
@@ -113,6 +117,11 @@ class TablePage:
         return self._may(Action.TABLE_QUERY)
 
     @property
+    def may_profile(self) -> bool:
+        """Tell whether the person may have columns profiled, which reads them."""
+        return self.may_query and self.viewed_as is None
+
+    @property
     def may_see_who(self) -> bool:
         """Tell whether the person answers for the table, and so may see who else may use it."""
         return self._may(Action.POLICY_PUBLISH)
@@ -132,25 +141,45 @@ class TablePage:
         return next((line for line in self.columns if line.field_id == field_id), None)
 
     def _may(self, action: Action) -> bool:
+        if self.viewed_as and action is not Action.TABLE_QUERY:
+            return False
         return any(a.decision.action is action and a.decision.allowed for a in self.access)
 
 
+class NotSeen(Problem):
+    """For the principal that one looks as, there is no such table."""
+
+    code = "not-seen"
+    status = 404
+    title = "They do not see this table"
+
+
 @lake.at_one_moment()
-def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TablePage:
-    """Return the page of one table. Raises `selectors.UnknownTable`."""
+def table_page(
+    actor: Actor, catalog: Catalog, schema: str, name: str, *, onlooker: Actor | None = None
+) -> TablePage:
+    """Return the page of one table. Raises `selectors.UnknownTable`.
+
+    With an `onlooker`, as `actor` sees it, who is without a device, and without anything that the
+    onlooker is not shown. Raises `NotSeen` where `actor` may not browse the table.
+    """
     newest = lake.latest_snapshot(catalog)
-    whole = selectors.find_table(actor, catalog, newest.snapshot_id, schema, name)
+    whole = selectors.find_table(onlooker or actor, catalog, newest.snapshot_id, schema, name)
     securable = whole.securable(catalog.securable)
+    if onlooker is not None:
+        _check_is_seen(actor, securable)
     access = _access(actor, securable)
-    local, device = _local(actor, securable)
+    local, device = _local(actor, securable) if onlooker is None else _at_best(actor, securable)
     query = access[0].decision
-    table = whole.without(query.obligations.hidden_columns)
+    own = query if onlooker is None else _access(onlooker, securable)[0].decision
+    table = whole.without(query.obligations.hidden_columns | own.obligations.hidden_columns)
     owner = governance.contact_of(securable)
     said = details.descriptions_of([securable])
     order = details.classifications_of(securable.organization_id)
     (line,) = overview.lines_of(catalog, [table])
-    own = governance.assigned_tags_of([securable])[securable.key]
-    sees_all = query.allowed and query.obligations.is_empty  # bounds are values of rows
+    assigned = governance.assigned_tags_of([securable])[securable.key]
+    # Bounds are values of rows.
+    sees_all = all(one.allowed and one.obligations.is_empty for one in (query, own))
     return TablePage(
         catalog=catalog,
         snapshot_id=newest.snapshot_id,
@@ -158,8 +187,8 @@ def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TableP
         owner=owner.name if owner else "",
         description=said.get(securable.key, ""),
         classification=details.classification_in(line.tags, order),
-        own_classification=details.classification_in(own, order),
-        own_tags=_without_classification(shown(own)),
+        own_classification=details.classification_in(assigned, order),
+        own_tags=_without_classification(shown(assigned)),
         classifications=order,
         access=access,
         local=local,
@@ -175,12 +204,24 @@ def table_page(actor: Actor, catalog: Catalog, schema: str, name: str) -> TableP
                 actor,
                 catalog,
                 histories.touching(catalog, whole.table_id, overview.SNAPSHOTS_SHOWN),
+                onlooker=onlooker,
             )
         ),
         files=tuple(histories.live_files(catalog, newest.snapshot_id, whole.table_id)),
         sees_all=sees_all,
         layout=layout_of(catalog, newest.snapshot_id, whole, table),
+        viewed_as=None if onlooker is None else actor,
     )
+
+
+def _check_is_seen(actor: Actor, securable: Securable) -> None:
+    decision = governance.decide(actor, Action.CATALOG_BROWSE, securable)
+    if not decision.allowed:
+        raise NotSeen(
+            f"For {actor.label} there is no table {securable.label}: it is in no list of theirs,"
+            f" and its address is answered as if it were not there. {decision.reason}",
+            hint=decision.remedy,
+        )
 
 
 def _columns(
@@ -236,6 +277,16 @@ def _local(actor: Actor, securable: Securable) -> tuple[Materialization, str]:
     approved = Device.objects.filter(user_id=actor.id, status=DeviceStatus.APPROVED)
     device = approved.order_by("-last_seen_at").first()
     from_device = replace(actor, device=device.identity) if device else actor
+    return _outcome(from_device, securable), device.name if device else ""
+
+
+def _at_best(actor: Actor, securable: Securable) -> tuple[Materialization, str]:
+    """Return what may be on the machine of somebody else, once one of theirs is approved."""
+    holder = replace(actor, device=BEST_DEVICE) if actor.is_person else actor
+    return _outcome(holder, securable), "once approved"
+
+
+def _outcome(holder: Actor, securable: Securable) -> Materialization:
     asked = materialization.requests(securable, DecisionContext(place="local"))
-    (found,) = materialization.outcomes(governance.decide_many(from_device, asked))
-    return found, device.name if device else ""
+    (found,) = materialization.outcomes(governance.decide_many(holder, asked))
+    return found

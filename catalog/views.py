@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from django.contrib import messages
@@ -14,7 +15,8 @@ from accounts.domain import Actor
 from catalog import lake, overview, selectors, services
 from catalog.api.naming import named_column, named_table
 from catalog.lake import Search
-from catalog.table_page import TablePage, table_page
+from catalog.looking import look
+from catalog.table_page import NotSeen, TablePage, table_page
 from catalog.tables.history import moments
 from catalog.writable import is_writable
 from console import palette
@@ -135,15 +137,26 @@ def _table(
     workspace, catalog, schema, table = names
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_catalog(actor, place, catalog)
-    page = table_page(actor, found, schema, table)
-    context = {
+    looked = look(request, actor, place, found, (schema, table))
+    context: dict[str, Any] = {
         "workspace": place,
         "catalog": found,
+        "look": looked,
+        "may_view_as": decide(actor, Action.POLICY_VIEW_AS, securables.workspace(place)).allowed,
+        "problem": problem,
+    }
+    try:
+        if looked and looked.other:
+            page = table_page(looked.other, found, schema, table, onlooker=actor)
+        else:
+            page = table_page(actor, found, schema, table)
+    except NotSeen as unseen:
+        return render(request, "catalog/not_seen.html", context | {"unseen": unseen.as_dict()})
+    context |= {
         "page": page,
         "table": page.line.table,
         "chosen": page.column(request.GET.get("column", "")) if page.may_describe else None,
         "describes": page.may_describe and "describe" in request.GET,
-        "problem": problem,
     }
     addresses = _upload_addresses(place, found.name) | _table_addresses(place, page)
     status = problem.status if problem else 200

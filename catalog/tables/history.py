@@ -73,9 +73,16 @@ class Difference:
     files: FileChanges
 
 
-def moments(actor: Actor, catalog: Catalog, changes: Sequence[lake.Change]) -> list[Moment]:
-    """Return the snapshots in words. Tables that `actor` may not browse bear no name."""
+def moments(
+    actor: Actor, catalog: Catalog, changes: Sequence[lake.Change], *, onlooker: Actor | None = None
+) -> list[Moment]:
+    """Return the snapshots in words. Tables that `actor` may not browse bear no name.
+
+    Nor do those that an `onlooker` may not browse, who reads what `actor` would.
+    """
     names = _names(actor, catalog, changes)
+    if onlooker is not None:
+        names = dict(names.items() & _names(onlooker, catalog, changes).items())
     tags = tags_of(catalog, (change.snapshot_id for change in changes))
     return [
         Moment(change, _words(change, names), tuple(tags.get(change.snapshot_id, ())))
