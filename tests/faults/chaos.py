@@ -54,12 +54,14 @@ class Report:
     ends: dict[str, int] = field(default_factory=dict)
     orphans: list[str] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
         """Return everything that should not have happened."""
         wrong = [f"{count} x {end}" for end, count in self.ends.items() if end != "as it should"]
-        return [*wrong, *self.orphans, *self.leaked]
+        silent = [] if self.queries else ["no query was accepted: nothing was tried"]
+        return [*wrong, *silent, *self.orphans, *self.leaked, *self.refused[:5]]
 
 
 def run(directory: Path, *, rounds: int, seed: int) -> Report:
@@ -75,7 +77,7 @@ def run(directory: Path, *, rounds: int, seed: int) -> Report:
         kill_at_random(stack, report, random.Random(seed))
         load.stop()
         wait_until_whole(stack)
-        report.queries = len(load.asked)
+        report.queries, report.refused = len(load.asked), load.refused
         report.ends = load.check_all(within_seconds=SETTLE_SECONDS)
         report.leaked = leftovers(stack)
         members = family(stack)

@@ -67,6 +67,8 @@ class Load:
     token: str
     seed: int
     asked: list[Asked] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """What was answered to submissions that had to be accepted."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _numbers: int = 0
@@ -121,9 +123,11 @@ class Load:
         body = {"sql": question.sql, "place": "server"}
         while not self._stop.is_set():
             answer = self._patiently(client, "POST", "/queries", body, {"Idempotency-Key": key})
-            if answer is not None:
-                assert answer.status_code in {200, 201}, answer.text
+            if answer is not None and answer.status_code in {200, 201}:
                 return str(answer.json()["id"])
+            if answer is not None:
+                self.refused.append(f"{answer.status_code} {answer.text[:200]}")
+                self._stop.wait(0.2)
         return None
 
     def _wait(self, client: httpx.Client, query_id: str, seconds: float) -> dict[str, Any] | None:
