@@ -7,9 +7,10 @@ import socket
 import time
 from uuid import UUID
 
+from django.db import connection
+
 from api.waiting import LONGEST_SECONDS, place_to_wait, release_connection
 from execution.domain import QueryState
-from execution.models import Query
 from execution.notices.hub import Follower, hub
 
 
@@ -40,8 +41,9 @@ def _is_settled(state: QueryState | None, began: QueryState | None) -> bool:
 
 
 def _state(query_id: UUID) -> QueryState | None:
-    rows = Query.objects.filter(id=query_id).order_by()
-    return next((QueryState(state) for state in rows.values_list("state", flat=True)), None)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT state FROM execution_query WHERE id = %s", [query_id])
+        return next((QueryState(state) for (state,) in cursor.fetchall()), None)
 
 
 def rest(follower: Follower, seconds: float) -> bool:
