@@ -30,9 +30,10 @@ LONGEST_RETRY_SECONDS = 10
 USUAL_SECONDS = 0.05
 """What a turn takes, until some were measured."""
 NEWEST_WEIGHS = 0.2
-SHARE = 0.25
-"""Of the time that passes, what a rush may have planning while others ask too."""
-BURST_SECONDS = 1.0
+SHARE = 0.15
+"""Of one processor, what a rush's requests may have of this process while others ask too. What
+they have of the database and of those who bind goes along with it."""
+BURST_SECONDS = 0.4
 """What is planned beyond that share before its principal waits: some twenty requests at once."""
 OTHERS_SECONDS = 5.0
 """For so long after somebody's last request they are taken to be there."""
@@ -50,7 +51,7 @@ class TooManyRequests(Problem):
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """What one principal has had of the planner beyond its share, and when that was reckoned."""
+    """What one principal has had of the processor beyond its share, and when that was reckoned."""
 
     seconds: float = 0.0
     at: float = 0.0
@@ -63,8 +64,12 @@ class _Use:
 class Rush:
     """Counts requests by principal, and what they took."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._clock, self._work = clock, work
         self._used: dict[UUID, _Use] = {}
         self._changed = threading.Condition()
         self._at_work: Counter[UUID] = Counter()
@@ -80,14 +85,14 @@ class Rush:
             if not self._may_begin(principal_id):
                 self._wait(principal_id)
             self._at_work[principal_id] += 1
-        began = self._clock()
+        began, worked = self._clock(), self._work()
         try:
             yield
         finally:
             with self._changed:
                 now = self._clock()
                 self._pace += NEWEST_WEIGHS * (now - began - self._pace)
-                self._note(principal_id, now - began, now)
+                self._note(principal_id, self._work() - worked, now)
                 self._drop(self._at_work, principal_id)
                 self._changed.notify_all()
 

@@ -107,8 +107,8 @@ def test_it_sends_a_rush_away_before_it_is_planned(
     signed_in: Callable[[Actor], Client],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rush, "MOST_WAITING", 0)
-    with ExitStack() as taken:
+    with ExitStack() as taken, monkeypatch.context() as while_it_is_full:
+        while_it_is_full.setattr(rush, "MOST_WAITING", 0)
         for _ in range(rush.AT_ONCE):
             taken.enter_context(rush.turn(analyst.id))
         refused = ask(signed_in(analyst))
