@@ -108,26 +108,39 @@ def in_storage(lake: WrittenLake) -> None:
         storage.of_catalog(lake.catalog).put_bytes(key, path.read_bytes())
 
 
-def ask(actor: Actor, workspace: Workspace, sql: str, on: str = "local") -> Query:
+def ask(
+    actor: Actor, workspace: Workspace, sql: str, on: str = "local", default_catalog: str = ""
+) -> Query:
     """Submit a query."""
     asked = services.submit_query(
-        actor=actor, workspace=workspace, sql=sql, requested=RequestedPlace(on), reuse=False
+        actor=actor,
+        workspace=workspace,
+        sql=sql,
+        requested=RequestedPlace(on),
+        default_catalog=default_catalog,
+        reuse=False,
     )
     return asked.query
 
 
-def on_server(actor: Actor, workspace: Workspace, sql: str) -> list[list[Any]]:
+def on_server(
+    actor: Actor, workspace: Workspace, sql: str, default_catalog: str = ""
+) -> list[list[Any]]:
     """Run a query on the server and return its rows as text."""
-    query = ask(actor, workspace, f"SELECT COLUMNS(*)::VARCHAR FROM ({sql})", on="server")
+    text = f"SELECT COLUMNS(*)::VARCHAR FROM ({sql})"
+    query = ask(actor, workspace, text, on="server", default_catalog=default_catalog)
     services.run_query(query.id, worker="test")
     query.refresh_from_db()
     assert query.problem is None, query.problem
     return services.read_page(actor=actor, query=query).rows
 
 
-def on_device(laptop: Laptop, workspace: Workspace, sql: str) -> list[list[Any]]:
+def on_device(
+    laptop: Laptop, workspace: Workspace, sql: str, default_catalog: str = ""
+) -> list[list[Any]]:
     """Run a query on the device, preparing its extracts, and return its rows as text."""
-    query = ask(laptop.actor, workspace, f"SELECT COLUMNS(*)::VARCHAR FROM ({sql})")
+    text = f"SELECT COLUMNS(*)::VARCHAR FROM ({sql})"
+    query = ask(laptop.actor, workspace, text, default_catalog=default_catalog)
     services.write_extracts("test")
     query.refresh_from_db()
     assert query.problem is None, query.problem

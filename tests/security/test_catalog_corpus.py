@@ -10,17 +10,22 @@ import pytest
 from accounts.domain import Actor
 from catalog import services as catalogs
 from catalog.buckets.rules import BucketSettings
+from catalog.domain import AdoptionSource
 from catalog.lake.paths import PathOutsidePrefix
+from catalog.models import Adoption, Catalog
 from catalog.selectors import UnknownTable
+from catalog.services.adoptions import AdoptionMovedOn
 from catalog.storage import Credentials
 from execution.expansion import ViewNotSafe
+from execution.planning import execution_record
+from tests.catalog.foreign import Lakes, adopted, foreign, requested
 from tests.catalog.lakes import WrittenLake, written_lake
 from tests.execution.lakes import answer, built, locked, plan
 from tests.security.corpus import Attack, by_id, runs
 from upend import slices
 from workspaces.models import Workspace
 
-__all__ = ["written_lake"]
+__all__ = ["foreign", "written_lake"]
 
 THEIRS = "lake/production/"
 FOREIGN_PATHS = {
@@ -58,6 +63,53 @@ def test_it_reads_no_file_outside_its_prefix(
         )
         with pytest.raises(PathOutsidePrefix):
             built(plan(analyst, workspace, sql), written_lake)
+
+
+@pytest.mark.django_db(transaction=True)
+@runs(by_id("CATALOG-01", "CATALOG-02"))
+def test_it_adopts_no_lake_that_names_files_of_others(
+    attack: Attack, foreign: Lakes, owner: Actor
+) -> None:
+    metadata = "__ducklake_metadata_theirs.ducklake_data_file"
+    for path, is_relative in FOREIGN_PATHS[attack.id]:
+        lake = foreign.make(AdoptionSource.DUCKDB)
+        lake.run(
+            "CALL theirs.set_option('data_inlining_row_limit', 0)",
+            "CREATE TABLE sales AS SELECT range AS id FROM range(100)",
+            f"UPDATE {metadata} SET path = '{path}', path_is_relative = {is_relative}",
+            "DROP TABLE sales",  # history counts too
+        )
+        lake.close()
+        adoption = requested(owner, lake)
+        assert adoption.state == "refused"
+        assert codes(adoption, "blocking") == [attack.code]
+        assert path not in json.dumps(adoption.report)
+        with pytest.raises(AdoptionMovedOn):
+            catalogs.confirm_adoption(actor=owner, adoption=adoption)
+    assert not Catalog.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@runs(by_id("CATALOG-03", "CATALOG-04"))
+def test_it_adopts_stored_code_as_what_nobody_can_run(
+    attack: Attack, foreign: Lakes, owner: Actor, analyst: Actor, workspace: Workspace
+) -> None:
+    code, use = STORED[attack.id]
+    theirs = foreign.make(AdoptionSource.DUCKDB)
+    theirs.run("CREATE TABLE sales AS SELECT range AS id FROM range(100)", code)
+    theirs.close()
+    adoption = adopted(owner, theirs)
+    assert codes(adoption, "note") == [attack.code]
+    with pytest.raises(REFUSED[attack.id]):
+        plan(analyst, workspace, use.replace("lake.main", "ours.main"))
+    found = plan(analyst, workspace, "SELECT sum(id) FROM sales")
+    assert "read_text" not in json.dumps(execution_record(found))
+
+
+def codes(adoption: Adoption, severity: str) -> list[str]:
+    """Return the codes of what was found in a lake, of one severity."""
+    assert adoption.report is not None
+    return [one["code"] for one in adoption.report["findings"] if one["severity"] == severity]
 
 
 @pytest.mark.parametrize("table", ["ducklake_data_file", "ducklake_delete_file"])

@@ -19,7 +19,7 @@ from accounts import keys
 from accounts import services as accounts
 from accounts.domain import Actor, Scope
 from accounts.models import SigningKey
-from catalog.models import BucketKey
+from catalog.models import Adoption, BucketKey
 from governance.models import MaskKey
 from governance.services import mask_keys
 from tests.cast import PASSWORD, Cast
@@ -82,6 +82,21 @@ def bucket_secrets(client: Client) -> tuple[bytes, bytes]:
     return secret.encode(), token.encode()
 
 
+def database_password(client: Client) -> bytes:
+    """Have a lake read from a customer's database; return the password that was given."""
+    password = secrets.token_urlsafe(30)
+    given = {
+        "name": "theirs",
+        "mode": "read_only",
+        "metadata_store": "postgresql",
+        "dsn": f"host=93.184.215.14 user=lake password={password} dbname=lake",
+    }
+    address = "/api/v1/workspaces/flight-ops/adoptions"
+    answer = client.post(address, given, content_type="application/json")
+    assert answer.status_code == 202, answer.content
+    return password.encode()
+
+
 def canaries(cast: Cast, client: Client, owner: Actor) -> dict[str, bytes]:
     """Make one of everything that is secret; return it in clear, by what it is."""
     secret, token = bucket_secrets(client)
@@ -97,6 +112,7 @@ def canaries(cast: Cast, client: Client, owner: Actor) -> dict[str, bytes]:
     return {
         "a bucket's secret": secret,
         "a bucket's session token": token,
+        "the password of a database with a lake": database_password(client),
         "a signing key": base64.urlsafe_b64decode(private + "=="),
         "a signing key, as text": private.encode(),
         "a mask's key": mask_keys.mask_key(cast.organization.id),
@@ -119,7 +135,12 @@ def test_it_tells_no_secret_by_a_dump(
     assert shown(control, dump), "the search finds nothing at all"
     told = {what: found for what, secret in planted.items() if (found := shown(secret, dump))}
     assert told == {}
-    for model in (BucketKey, MaskKey, SigningKey):  # sealed they are in it: there was what to find
+    for model in (
+        Adoption,
+        BucketKey,
+        MaskKey,
+        SigningKey,
+    ):  # sealed they are in it: there was what to find
         assert re.search(rf"COPY public\.{model._meta.db_table}\n.*\\\\x", dump), model
     assert BucketKey.objects.count() == 1
 

@@ -15,8 +15,7 @@ from accounts.domain import Actor
 from catalog import services as catalogs
 from catalog import storage
 from catalog.buckets.rules import BucketSettings
-from catalog.models import Bucket
-from catalog.storage.dsn import checked_dsn
+from catalog.models import Adoption, Bucket
 from catalog.storage.endpoints import EndpointRefused
 from execution.domain import Estimate, RequestedPlace
 from execution.models import Grant, Query
@@ -126,16 +125,27 @@ def test_it_is_led_nowhere_by_a_redirect(
             assert refused.value.status == 422
 
 
+ADOPTIONS = "/api/v1/workspaces/flight-ops/adoptions"
+A_LAKE = {"name": "theirs", "mode": "read_only", "metadata_store": "postgresql"}
+GOOD_DSN = "host=db.example.com user=lake password=open-sesame dbname=lake"
+
+
 @runs(by_id("SSRF-11", "SSRF-13"))
-def test_it_takes_no_database_that_leads_elsewhere(attack: Attack, dns: Answers) -> None:
+def test_it_takes_no_database_that_leads_elsewhere(
+    attack: Attack, owner: Actor, signed_in: SignedIn, dns: Answers
+) -> None:
     dns["db.example.com"] = [PUBLIC]
-    good = "host=db.example.com user=lake password=open-sesame dbname=lake"
-    assert checked_dsn(good).address == PUBLIC
+    client = signed_in(owner)
     for dsn in DSNS[attack.id]:
-        with pytest.raises(EndpointRefused) as refused:
-            checked_dsn(dsn.format(good=good))
-        assert refused.value.status == 422
-        assert "open-sesame" not in str(refused.value)
+        asked = A_LAKE | {"dsn": dsn.format(good=GOOD_DSN)}
+        refused = client.post(ADOPTIONS, asked, content_type="application/json")
+        assert refused.status_code == 422, refused.content
+        assert refused.json()["code"] == "endpoint-refused"
+        assert b"open-sesame" not in refused.content
+    assert not Adoption.objects.exists()
+    taken = client.post(ADOPTIONS, A_LAKE | {"dsn": GOOD_DSN}, content_type="application/json")
+    assert taken.status_code == 202, taken.content
+    assert b"open-sesame" not in taken.content
 
 
 DSNS = {
