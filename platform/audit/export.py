@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from accounts.domain import Actor
+from audit.chain import FIELDS
 from audit.domain import Event
 from audit.filters import LedgerFilter, find_records
 from audit.models import AuditRecord, AuditRecordQuerySet
@@ -16,26 +17,6 @@ from audit.services import Target, record, service
 CHUNK_ROWS = 1000
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs cells that begin so (OWASP, CSV injection)."""
-FIELDS = (
-    "id",
-    "recorded_at",
-    "event",
-    "actor_kind",
-    "actor_id",
-    "actor_label",
-    "device_id",
-    "token_id",
-    "organization_id",
-    "workspace_id",
-    "target_kind",
-    "target_id",
-    "target_label",
-    "before",
-    "after",
-    "decision",
-    "request_id",
-    "address",
-)
 
 
 class _Line:

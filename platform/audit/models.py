@@ -30,6 +30,11 @@ class AuditRecordQuerySet(models.QuerySet["AuditRecord"]):
         readable = Membership.objects.of(actor).filter(role__in=readers).values("workspace_id")
         return own.filter(models.Q(workspace_id__in=readable) | models.Q(actor_id=actor.id))
 
+    def unchained(self) -> AuditRecordQuerySet:
+        """Return the records that no checkpoint holds yet."""
+        links = LedgerLink.objects.filter(record_id=models.OuterRef("id"))
+        return self.filter(~models.Exists(links))
+
 
 class AuditRecord(models.Model):
     """One thing that happened, written in the transaction that made it happen."""
@@ -67,3 +72,32 @@ class AuditRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} by {self.actor_label}"
+
+
+class LedgerLink(models.Model):
+    """The place of one record in the chain over the ledger; written once."""
+
+    position = models.BigIntegerField(primary_key=True)
+    record_id = models.BigIntegerField(unique=True)
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return f"{self.position}: record {self.record_id}"
+
+
+class LedgerCheckpoint(models.Model):
+    """How long the ledger was at a time, and the head of its chain, as organizations signed it."""
+
+    number = models.BigIntegerField(primary_key=True)
+    size = models.BigIntegerField()
+    head = models.BinaryField()
+    taken_at = models.DateTimeField()
+    text = models.TextField(help_text="What is kept outside too: a JSON list of JWS.")
+
+    class Meta:
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.number} of {self.size} records"

@@ -247,6 +247,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # PostgreSQL rows are the queue; a message only says "look now"
 CELERY_TASK_DEFAULT_QUEUE = "query"
 CELERY_TASK_ROUTES = {
+    "audit.*": {"queue": "upkeep"},
     "catalog.maintain": {"queue": "upkeep"},
     "catalog.measure": {"queue": "upkeep"},
     "catalog.pull": {"queue": "upkeep"},  # a slow database keeps no writer waiting
@@ -292,6 +293,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "measure": {"task": "catalog.measure", "schedule": 60.0, "options": {"expires": 60}},
     "expire-results": {"task": "execution.expire_results", "schedule": 300.0},
     "expire-extracts": {"task": "execution.expire_extracts", "schedule": 60.0},
+    "take-checkpoint": {"task": "audit.take_checkpoint", "schedule": 3600.0},
     "sweep-orphans": {"task": "execution.sweep_orphans", "schedule": 3600.0},
     "recheck-policies": {"task": "governance.recheck_policies", "schedule": 3600.0},
     "sweep-replays": {"task": "governance.sweep_replays", "schedule": 15.0},

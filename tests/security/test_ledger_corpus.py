@@ -1,31 +1,39 @@
 """The corpus on integrity: the past cannot be changed, and nothing happens that is not recorded.
 
-The ledger has no hash chain and no signed checkpoints yet, so a change cannot be *found*; what can
-be held today is that the database refuses to make one. `test_it_has_no_proofs_yet` fails when that
-changes, and sends these cases to the verifier.
+The database refuses to change it. Who rules the database lifts that guard; then the verifier must
+find what was changed, by what was signed and is kept outside.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+from joserfc import jws
+from joserfc.jwk import OKPKey
 from pytest_django.fixtures import Settings
 
 from accounts import keys
-from accounts.domain import Actor
-from accounts.models import SigningKey
+from accounts import services as accounts
+from accounts.domain import SYSTEM, Actor
+from accounts.models import Organization, SigningKey
 from accounts.sealing import key_of
-from audit.models import AuditRecord
+from audit import checkpoints
+from audit.chain import BEGINNING, FIELDS, linked
+from audit.models import AuditRecord, LedgerCheckpoint, LedgerLink
+from audit.verifying import verify_ledger
 from catalog import storage
+from catalog.storage.anchoring import PREFIX
 from execution import services
 from execution.models import Query
 from tests.cast import Cast
@@ -88,12 +96,164 @@ def guard_against_truncation() -> None:
         cursor.execute(f"ALTER TABLE {TABLE} ENABLE ALWAYS TRIGGER audit_no_truncate")
 
 
-def test_it_has_no_proofs_yet() -> None:
-    """⚑ When this fails: INTEGRITY-04 to -07 go to the verifier, which must answer `fail`."""
-    found = [
-        name for name in ("audit.proofs", "audit.checkpoints") if importlib.util.find_spec(name)
-    ]
-    assert found == []
+AS_SUPERUSER = (
+    "ALTER TABLE audit_auditrecord DISABLE TRIGGER audit_append_only;"
+    "ALTER TABLE audit_ledgerlink DISABLE TRIGGER audit_link_append_only;"
+    "ALTER TABLE audit_ledgercheckpoint DISABLE TRIGGER audit_checkpoint_append_only;"
+)
+TAIL = "(SELECT record_id FROM audit_ledgerlink WHERE position > 3)"
+
+
+def cut_tail() -> None:
+    """Delete the last records with every trace of them in the database."""
+    tamper(
+        f"DELETE FROM {TABLE} WHERE id IN {TAIL}",
+        "DELETE FROM audit_ledgerlink WHERE position > 3",
+        "DELETE FROM audit_ledgercheckpoint WHERE size > 3",
+    )
+
+
+def edit_and_chain_again() -> None:
+    """Edit a record, work out all heads anew, and put them where they can be put."""
+    tamper(f"UPDATE {TABLE} SET actor_label = 'nobody' WHERE id = {ONE}")
+    head, size = BEGINNING, 0
+    for size, members in enumerate(_in_order(), start=1):  # noqa: B007 - the last is wanted
+        head = linked(head, members)
+    last = LedgerCheckpoint.objects.get(size=size)
+    claims = checkpoints.claims_of(last.number, size, head, last.taken_at)
+    forged = OKPKey.generate_key("Ed25519", private=True)
+    header = {"alg": "EdDSA", "typ": checkpoints.TYP, "kid": forged.thumbprint()}
+    text = jws.serialize_compact(header, json.dumps(claims), forged, registry=keys.REGISTRY)
+    tamper(
+        "UPDATE audit_ledgercheckpoint SET head = %s, text = %s WHERE number = %s",
+        parameters=[head, json.dumps([text]), last.number],
+    )
+    row = SigningKey.objects.order_by("created_at")[0]
+    row.key_id, row.public_jwk = forged.thumbprint(), forged.as_dict(private=False)
+    row.save()
+
+
+def swap_tenants() -> None:
+    """Let a record be of another tenant, and two change places."""
+    tamper(
+        f"UPDATE {TABLE} SET organization_id = NULL WHERE id = {ONE}",
+        "UPDATE audit_ledgerlink SET position = -position WHERE position IN (1, 2)",
+        "UPDATE audit_ledgerlink SET position = 3 + position WHERE position < 0",
+    )
+
+
+def fork(organization: Organization) -> None:
+    """Show one ledger inside and another outside, both with good signatures."""
+    tamper(f"UPDATE {TABLE} SET actor_label = 'nobody' WHERE id = {LAST}")
+    head = BEGINNING
+    for members in _in_order():
+        head = linked(head, members)
+    last = LedgerCheckpoint.objects.order_by("-number")[0]
+    claims = checkpoints.claims_of(last.number, last.size, head, last.taken_at)
+    text = json.dumps([keys.sign(organization, claims, checkpoints.TYP)])
+    tamper(
+        "UPDATE audit_ledgercheckpoint SET head = %s, text = %s WHERE number = %s",
+        parameters=[head, text, last.number],
+    )
+
+
+def _in_order() -> list[dict[str, object]]:
+    links = LedgerLink.objects.order_by("position").values_list("record_id", flat=True)
+    return [AuditRecord.objects.values(*FIELDS).get(id=one) for one in links]
+
+
+def tamper(*statements: str, parameters: Sequence[str | bytes | int] | None = None) -> None:
+    """Change the database as its superuser, with every guard lifted."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(AS_SUPERUSER)
+        for statement in statements:
+            cursor.execute(statement, parameters)
+        cursor.execute(AS_SUPERUSER.replace("DISABLE", "ENABLE ALWAYS"))
+
+
+FOUND = {
+    "INTEGRITY-04": "records are gone from the end",
+    "INTEGRITY-05": "does not hold",
+    "INTEGRITY-06": "is not what it was",
+    "INTEGRITY-07": "There are two ledgers of",
+}
+
+
+@pytest.fixture
+def signed(cast: Cast) -> Iterator[Organization]:
+    """Keep a ledger with two checkpoints, and nothing outside of other tests."""
+    storage.hosted().delete_prefix(PREFIX)
+    made = checkpoints.take_checkpoint()
+    assert made is not None
+    assert made.size > 3
+    accounts.create_organization(actor=SYSTEM, name="Another", slug="another")
+    assert checkpoints.take_checkpoint() is not None
+    yield cast.organization
+    storage.hosted().delete_prefix(PREFIX)
+
+
+@runs(by_id(*FOUND))
+def test_it_finds_what_the_databases_superuser_changed(
+    attack: Attack, signed: Organization
+) -> None:
+    assert attack.expected == "verify:fail"
+    before = verify_ledger()
+    assert before.failures == []
+    assert (before.checkpoints, before.waiting) == (2, 0)
+    assert before.records == AuditRecord.objects.count()
+    match attack.id:
+        case "INTEGRITY-04":
+            cut_tail()
+        case "INTEGRITY-05":
+            edit_and_chain_again()
+        case "INTEGRITY-06":
+            swap_tenants()
+        case "INTEGRITY-07":
+            fork(signed)
+    verdict = verify_ledger()
+    assert FOUND[attack.id] in " ".join(verdict.failures)
+    with pytest.raises(CommandError, match="not what was signed"):
+        call_command("verify_ledger", stderr=StringIO())
+
+
+def test_it_needs_what_is_kept_outside_and_takes_a_witness(
+    signed: Organization, tmp_path: Path
+) -> None:
+    """Without what is outside a cut ledger looks whole; who kept a checkpoint sees it."""
+    out = StringIO()
+    accounts.create_organization(actor=SYSTEM, name="Third", slug="third")
+    call_command("verify_ledger", "--take", stdout=out, stderr=StringIO())
+    witness = tmp_path / "checkpoint.json"
+    witness.write_text(out.getvalue())
+    size = LedgerCheckpoint.objects.order_by("-number")[0].size
+    tamper(
+        f"DELETE FROM {TABLE} WHERE id IN (SELECT record_id FROM audit_ledgerlink"
+        f" WHERE position = {size})",
+        f"DELETE FROM audit_ledgerlink WHERE position = {size}",
+        f"DELETE FROM audit_ledgercheckpoint WHERE size = {size}",
+    )
+    storage.hosted().delete(f"{PREFIX}{3:012d}.json")
+    call_command("verify_ledger", stderr=StringIO())
+    with pytest.raises(CommandError, match="not what was signed"):
+        call_command("verify_ledger", "--against", str(witness), stderr=StringIO())
+
+
+def test_it_finds_records_that_were_slipped_in(signed: Organization) -> None:
+    """A record that begins late is chained late; one with a date of the past is not."""
+    with transaction.atomic():
+        old = AuditRecord.objects.order_by("id")[0]
+        old.pk, old.recorded_at = None, timezone.now() - timedelta(days=3)
+        old.save(force_insert=True)
+    assert checkpoints.take_checkpoint() is None
+    assert "slipped in" in " ".join(verify_ledger().failures)
+
+
+def test_it_keeps_outside_later_what_could_not_be_kept(signed: Organization) -> None:
+    storage.hosted().delete(f"{PREFIX}{2:012d}.json")
+    assert checkpoints.keep_outside() == 1
+    assert checkpoints.keep_outside() == 0
+    assert verify_ledger().failures == []
 
 
 @contextmanager
