@@ -100,8 +100,11 @@ def test_it_adopts_stored_code_as_what_nobody_can_run(
     theirs.close()
     adoption = adopted(owner, theirs)
     assert codes(adoption, "note") == [attack.code]
-    with pytest.raises(REFUSED[attack.id]):
-        plan(analyst, workspace, use.replace("lake.main", "ours.main"))
+    use = use.replace("lake.main", "ours.main")
+    with pytest.raises(REFUSED[attack.id]):  # who may mend it learns why
+        plan(owner, workspace, use)
+    with pytest.raises(UnknownTable):  # for others it is not there
+        plan(analyst, workspace, use)
     found = plan(analyst, workspace, "SELECT sum(id) FROM sales")
     assert "read_text" not in json.dumps(execution_record(found))
 
@@ -171,12 +174,16 @@ def _move_to_a_customer(lake: WrittenLake, workspace: Workspace, owner: Actor) -
 
 @runs(by_id("CATALOG-03", "CATALOG-04"))
 def test_it_carries_no_stored_code(
-    attack: Attack, written_lake: WrittenLake, workspace: Workspace, analyst: Actor
+    attack: Attack,
+    written_lake: WrittenLake,
+    workspace: Workspace,
+    owner: Actor,
+    analyst: Actor,
 ) -> None:
     code, use = STORED[attack.id]
     written_lake.run("CREATE TABLE sales AS SELECT range AS id FROM range(100)", code)
     with pytest.raises(REFUSED[attack.id]) as refused:
-        plan(analyst, workspace, use)
+        plan(owner, workspace, use)  # who may mend it learns why
     if attack.id == "CATALOG-03":
         assert attack.expected == f"refuse:{refused.value.extra['reason_code']}"
     found = plan(analyst, workspace, "SELECT sum(id) FROM sales")
