@@ -106,6 +106,7 @@ class JobKind(StrEnum):
     INITIALIZE = "initialize"
     MAINTAIN = "maintain"
     PREVIEW = "preview"
+    REGISTER = "register"
     RESTORE_TABLE = "restore_table"
     ROLL_BACK = "roll_back"
     ROLL_BACK_CATALOG = "roll_back_catalog"

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
+from django.db import connection
 
+from catalog.models import Bucket
 from catalog.writer.process import database
+
+
+def alone_in_bucket(bucket: Bucket) -> None:
+    """Wait until nobody else decides which prefixes of the bucket are whose, and keep them out.
+
+    Until the end of the caller's transaction. A bucket that several workspaces connected is one.
+    """
+    place = f"{bucket.endpoint}\n{bucket.bucket_name}".encode()
+    key = int.from_bytes(hashlib.sha256(place).digest()[:8], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 @contextmanager

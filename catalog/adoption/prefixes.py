@@ -29,6 +29,13 @@ def below(bucket: Bucket) -> str:
 
 def checked_prefix(bucket: Bucket, prefix: str, mode: AdoptionMode) -> str:
     """Return `prefix` as Upend keeps it. Raises `PrefixRefused`."""
+    wanted = checked_place(bucket, prefix)
+    _refuse_overlap(bucket, wanted, mode)
+    return wanted
+
+
+def checked_place(bucket: Bucket, prefix: str) -> str:
+    """Return a prefix that the bucket's keys may be used below. Raises `PrefixRefused`."""
     wanted = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
     segments = wanted.split("/")[:-1]
     if any(part in {"", ".", ".."} for part in segments) or UNSAFE.intersection(wanted):
@@ -38,9 +45,8 @@ def checked_prefix(bucket: Bucket, prefix: str, mode: AdoptionMode) -> str:
     if not wanted.startswith(below(bucket)):
         raise PrefixRefused(
             f"{wanted!r} is not below {below(bucket)!r}, where bucket {bucket.name} begins.",
-            hint="Give the prefix below which the lake's files lie.",
+            hint="Give the prefix below which the files lie.",
         )
-    _refuse_overlap(bucket, wanted, mode)
     return wanted
 
 
@@ -62,8 +68,12 @@ def _refuse_overlap(bucket: Bucket, prefix: str, mode: AdoptionMode) -> None:
         bucket__bucket_name=bucket.bucket_name,
         bucket__endpoint=bucket.endpoint,
     )
-    for found in same_place.only("prefix", "is_read_only"):
-        overlaps = found.prefix.startswith(prefix) or prefix.startswith(found.prefix)
+    for found in same_place.only("prefix", "registered_prefixes", "is_read_only"):
+        places = [
+            found.prefix,
+            *(found.registered_prefixes if mode is AdoptionMode.MANAGED else ()),
+        ]
+        overlaps = any(one.startswith(prefix) or prefix.startswith(one) for one in places)
         if overlaps and not (found.is_read_only and mode is AdoptionMode.READ_ONLY):
             raise PrefixRefused(
                 f"Another catalog of this server keeps files below {prefix!r}.",

@@ -1,7 +1,8 @@
 """Turns DuckLake's paths into canonical object keys, and refuses any outside the catalog's prefix.
 
 A lake's metadata is data that others may have written: a hostile catalog can list another
-tenant's file. The registered prefix, never the lake's own `data_path`, is the authority.
+tenant's file. The prefixes that Upend keeps of a catalog, never the lake's own `data_path`,
+are the authority.
 """
 
 from __future__ import annotations
@@ -42,15 +43,25 @@ def root(catalog: Catalog) -> str:
 
 
 def key_of(catalog: Catalog, url: str) -> str:
-    """Return the canonical object key of `url`. Raises `PathOutsidePrefix`."""
-    base = root(catalog)
-    if not url.startswith(base):
-        raise refused(catalog)
-    rest = url.removeprefix(base)
-    segments = rest.split("/")
-    if any(part in {"", ".", ".."} for part in segments) or UNSAFE.intersection(rest):
-        raise refused(catalog)
-    return catalog.prefix + rest
+    """Return the canonical object key of `url`, below the prefix or a registered one.
+
+    Raises `PathOutsidePrefix`.
+    """
+    bucket = root(catalog).removesuffix(catalog.prefix)
+    prefixes: list[str] = [catalog.prefix, *catalog.registered_prefixes]
+    for prefix in prefixes:
+        if url.startswith(bucket + prefix):
+            rest = url.removeprefix(bucket + prefix)
+            if not is_plain(rest):
+                break
+            return prefix + rest
+    raise refused(catalog)
+
+
+def is_plain(key: str) -> bool:
+    """Tell whether a key means the same to everyone who reads it as a path or a URL."""
+    segments = key.split("/")
+    return not any(part in {"", ".", ".."} for part in segments) and not UNSAFE.intersection(key)
 
 
 def prefix_of(catalog: Catalog, url: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 from uuid import UUID
 
 from django.db import connection
@@ -13,6 +14,13 @@ from django.db import connection
 from catalog.lake.metadata import compose, rows
 from catalog.lake.paths import LakePath, PathOutsidePrefix, key_of, prefix_of, root
 from catalog.models import Catalog
+
+SCHEDULED: LiteralString = (
+    "SELECT data_file_id, path, path_is_relative, schedule_start"
+    " FROM {ducklake_files_scheduled_for_deletion} WHERE NOT EXISTS"
+    " (SELECT FROM unnest(%(registered)s::text[]) p WHERE starts_with(path, p))"
+    " ORDER BY schedule_start LIMIT %(limit)s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +93,22 @@ def table_prefixes(catalog: Catalog) -> dict[str, UUID]:
 
 
 def scheduled(catalog: Catalog, limit: int) -> list[Retired]:
-    """Return files that were replaced or expired and wait to be deleted, the oldest first."""
-    found = rows(
-        catalog,
-        "SELECT data_file_id, path, path_is_relative, schedule_start"
-        " FROM {ducklake_files_scheduled_for_deletion} ORDER BY schedule_start LIMIT %(limit)s",
-        {"limit": limit},
-    )
+    """Return files that were replaced or expired and wait to be deleted, the oldest first.
+
+    Files that were registered are not among them: who wrote them keeps them.
+    """
+    found = rows(catalog, SCHEDULED, {"limit": limit, "registered": _registered(catalog)})
     return [Retired(row[0], _key(catalog, LakePath(row[1], row[2])), row[3]) for row in found]
 
 
 def scheduled_count(catalog: Catalog) -> int:
     """Return how many files wait to be deleted."""
-    found = rows(catalog, "SELECT count(*) FROM {ducklake_files_scheduled_for_deletion}")
+    found = rows(
+        catalog,
+        "SELECT count(*) FROM {ducklake_files_scheduled_for_deletion} WHERE NOT EXISTS"
+        " (SELECT FROM unnest(%(registered)s::text[]) p WHERE starts_with(path, p))",
+        {"registered": _registered(catalog)},
+    )
     count: int = found[0][0]
     return count
 
@@ -138,6 +149,11 @@ def known_keys(catalog: Catalog) -> frozenset[str]:
     }
     found |= {one.key for one in scheduled(catalog, 10**9) if one.key is not None}
     return frozenset(found)
+
+
+def _registered(catalog: Catalog) -> list[str]:
+    bucket = f"s3://{catalog.bucket.bucket_name}/"
+    return [bucket + prefix for prefix in catalog.registered_prefixes]
 
 
 def _key(catalog: Catalog, path: LakePath) -> str | None:

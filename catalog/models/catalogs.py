@@ -40,6 +40,10 @@ class Catalog(models.Model):
         blank=True,
         help_text="Key prefix in the bucket; ends with a slash, or is empty for all of it.",
     )
+    registered_prefixes = models.JSONField(
+        default=list,
+        help_text="Where else in the bucket its files may lie: others wrote those, and keep them.",
+    )
     is_read_only = models.BooleanField(
         default=False, help_text="Somebody else writes it: adopted, and followed."
     )

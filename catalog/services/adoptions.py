@@ -23,6 +23,7 @@ from audit.domain import Event
 from catalog import lake, storage
 from catalog.adoption.prefixes import PrefixRefused, below, checked_prefix
 from catalog.domain import AdoptionMode, AdoptionSource, AdoptionState
+from catalog.locks import alone_in_bucket
 from catalog.models import Adoption, Bucket, Catalog
 from catalog.names import check_catalog_name
 from catalog.services.catalogs import refuse_taken
@@ -228,6 +229,7 @@ def end(*, adoption: Adoption, state: AdoptionState, problem: dict[str, Any] | N
 @audit.service
 def adopt(*, adoption: Adoption) -> Catalog:
     """Make the catalog. Raises `CatalogNameTaken` or `PrefixRefused`, if that came in between."""
+    alone_in_bucket(adoption.bucket)
     refuse_taken(adoption.workspace, adoption.name)
     mode = AdoptionMode(adoption.mode)
     catalog = Catalog.objects.create(

@@ -168,6 +168,7 @@ def run_next_job(catalog: Catalog) -> Job | None:
     job = unfinished.order_by(_yields(), "created_at", "id").first()
     if job is None:
         return None
+    catalog.refresh_from_db(fields=["registered_prefixes"])
     job.catalog = catalog
     now = timezone.now()
     job.state, job.attempts, job.heartbeat_at = JobState.RUNNING, job.attempts + 1, now

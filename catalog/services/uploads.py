@@ -127,7 +127,7 @@ def check_upload(
         raise refuse_large(arguments["file_name"], arguments["size_bytes"], max_bytes)
     earlier = earlier_job(catalog, KINDS[mode], arguments, key)
     if earlier is None and mode is UploadMode.CREATE:
-        _refuse_existing(catalog, schema, table)
+        refuse_existing(catalog, schema, table)
     return earlier
 
 
@@ -156,7 +156,8 @@ def _existing(actor: Actor, catalog: Catalog, arguments: dict[str, Any]) -> Tabl
     return find_table(actor, catalog, newest, arguments["schema"], arguments["table"])
 
 
-def _refuse_existing(catalog: Catalog, schema: str, table: str) -> None:
+def refuse_existing(catalog: Catalog, schema: str, table: str) -> None:
+    """Raise `TableExists` where the catalog has a table of this name."""
     newest = lake.latest_snapshot(catalog).snapshot_id
     if lake.table(catalog, newest, schema, table) is not None:
         raise TableExists(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from django.conf import settings
@@ -51,15 +52,18 @@ def hosted() -> Store:
     )
 
 
-def of(bucket: Bucket, prefix: str = "") -> Store:
+def of(bucket: Bucket, prefix: str = "", readable: Sequence[str] = ()) -> Store:
     """Return the store of a registered bucket.
 
     Keys that a role lends reach no further than `prefix`, the bucket's own where it is empty:
-    pass a catalog's. Raises `CredentialsMissing` where the bucket has no key.
+    pass a catalog's. Below the prefixes in `readable` they read only. Raises `CredentialsMissing`
+    where the bucket has no key.
     """
-    return hosted() if bucket.kind == BucketKind.HOSTED else store_of(bucket, prefix)
+    if bucket.kind == BucketKind.HOSTED:
+        return hosted()
+    return store_of(bucket, prefix, tuple(readable))
 
 
 def of_catalog(catalog: Catalog) -> Store:
     """Return the store of a catalog's files; lent keys reach those and no others."""
-    return of(catalog.bucket, catalog.prefix)
+    return of(catalog.bucket, catalog.prefix, catalog.registered_prefixes)

@@ -36,20 +36,33 @@ class CredentialsMissing(StorageUnreachable):
     title = "There are no keys to the bucket"
 
 
-def store_of(bucket: Bucket, prefix: str) -> Store:
-    """Return the store of a customer's bucket; keys that are lent reach `prefix` only."""
+def store_of(bucket: Bucket, prefix: str, readable: tuple[str, ...] = ()) -> Store:
+    """Return the store of a customer's bucket; keys that are lent reach `prefix` only.
+
+    Below the prefixes in `readable` they read.
+    """
     _mark_used(bucket)
-    return _store(bucket.id, bucket.version, prefix or bucket.prefix)
+    return _store(bucket.id, bucket.version, prefix or bucket.prefix, readable)
 
 
 @lru_cache(maxsize=256)
-def _store(bucket_id: UUID, version: UUID, prefix: str) -> Store:  # noqa: ARG001 - a key's part
+def _store(
+    bucket_id: UUID,
+    version: UUID,  # noqa: ARG001 - a part of the cache's key
+    prefix: str,
+    readable: tuple[str, ...],
+) -> Store:
     bucket = Bucket.objects.select_related("workspace").get(id=bucket_id)
-    return make_store(bucket, current_key(bucket), prefix)
+    return make_store(bucket, current_key(bucket), prefix, readable)
 
 
 def make_store(
-    bucket: Bucket, key: Credentials | None, prefix: str = "", *, is_hurried: bool = False
+    bucket: Bucket,
+    key: Credentials | None,
+    prefix: str = "",
+    readable: tuple[str, ...] = (),
+    *,
+    is_hurried: bool = False,
 ) -> Store:
     """Return a store of the bucket by `key`, kept nowhere: for checks of keys not yet in use.
 
@@ -58,7 +71,7 @@ def make_store(
     """
     return Store(
         location_of(bucket),
-        _source(bucket, key, prefix or bucket.prefix),
+        _source(bucket, key, prefix or bucket.prefix, readable),
         is_read_only=bucket.is_read_only,
         patience=HURRIED if is_hurried else PATIENT,
     )
@@ -100,12 +113,16 @@ def opened(key: BucketKey) -> Credentials:
     return Credentials(key.access_key_id, held["secret"], held["session_token"], key.expires_at)
 
 
-def _source(bucket: Bucket, key: Credentials | None, prefix: str) -> Callable[[], Credentials]:
+def _source(
+    bucket: Bucket, key: Credentials | None, prefix: str, readable: tuple[str, ...]
+) -> Callable[[], Credentials]:
     match CredentialKind(bucket.credential_kind):
         case CredentialKind.STATIC if key is not None:
             return lambda: key
         case CredentialKind.ASSUME_ROLE:
-            policy = session_policy(bucket.bucket_name, prefix, is_read_only=bucket.is_read_only)
+            policy = session_policy(
+                bucket.bucket_name, prefix, readable, is_read_only=bucket.is_read_only
+            )
             name = f"upend-{bucket.id}"
             role = role_of(bucket)
             return Lender(partial(assume, key, role, policy, name=name), role.endpoint or "STS")

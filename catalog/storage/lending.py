@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -43,20 +43,24 @@ class Role:
     """The URL of the security token service; AWS's own of the region where empty."""
 
 
-def session_policy(bucket: str, prefix: str, *, is_read_only: bool = False) -> str:
+def session_policy(
+    bucket: str, prefix: str, readable: Sequence[str] = (), *, is_read_only: bool = False
+) -> str:
     """Return the policy that narrows a session to one prefix of one bucket.
 
-    What the role may do beyond it, the session may not.
+    Below the prefixes in `readable` it may read. What the role may do beyond, the session may not.
     """
     objects = ["s3:GetObject"]
     if not is_read_only:
         objects += ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
-    listed = {"StringLike": {"s3:prefix": [f"{prefix}*"]}} if prefix else {}
+    known = [f"{one}*" for one in (prefix, *readable)]
+    listed = {"StringLike": {"s3:prefix": known}} if prefix else {}
     statements = [
         _allow(["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], f"arn:aws:s3:::{bucket}"),
         _allow(["s3:ListBucket"], f"arn:aws:s3:::{bucket}")
         | ({"Condition": listed} if listed else {}),
         _allow(objects, f"arn:aws:s3:::{bucket}/{prefix}*"),
+        *(_allow(["s3:GetObject"], f"arn:aws:s3:::{bucket}/{one}*") for one in readable),
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 

@@ -37,6 +37,7 @@ from catalog.api.maintenance import (
     MaintenanceRunView,
     TableMaintenanceView,
 )
+from catalog.api.registrations import RegistrationsView
 from catalog.api.rows import BatchView, RowsView, SchemaModeView
 from catalog.api.stored_views import StoredViewChangesView, StoredViewsView, StoredViewView
 from catalog.api.tables import TablesView, TableView
@@ -142,6 +143,7 @@ urlpatterns: list[URLPattern] = [
         name="api-upkeep-run",
     ),
     path(f"{CATALOG}/snapshots", SnapshotsView.as_view(), name="api-snapshots"),
+    path(f"{CATALOG}/registrations", RegistrationsView.as_view(), name="api-registrations"),
     path(f"{CATALOG}/uploads", UploadsView.as_view(), name="api-uploads"),
     path(f"{CATALOG}/connectors", ConnectorsView.as_view(), name="api-connectors"),
     path(f"{CONNECTOR}:run", RunConnectorView.as_view(), name="api-connector-run"),

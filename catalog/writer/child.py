@@ -19,6 +19,7 @@ from psycopg import sql
 from catalog.writer import catalogs, changes, definitions, files, restoring, stored_views, upkeep
 from catalog.writer.parent import end_with_parent
 from catalog.writer.problems import BadInput, redacted
+from catalog.writer.registering import register
 from catalog.writer.session import Lake, Spec
 
 HEARTBEAT_SECONDS = 1.0
@@ -102,6 +103,7 @@ _ACTIONS = {
     "initialize": _initialize,
     "maintain": upkeep.maintain,
     "preview": files.preview,
+    "register": register,
     "roll_back": definitions.roll_back,
     "sample_changes": changes.sample_changes,
     "statements": _statements,

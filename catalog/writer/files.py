@@ -51,9 +51,9 @@ def preview(lake: Lake, spec: Spec) -> dict[str, Any]:
     """Return the columns with the types that the file shows, and its first rows as text."""
     given = spec.arguments
     source = _reader(given, {})
-    columns = _columns(lake, source)
+    columns = columns_of(lake, source)
     names = [name for name, _ in columns]
-    _check_names(names, given["file_name"])
+    check_names(names, given["file_name"])
     shown = ", ".join(f"CAST({quoted_name(n)} AS VARCHAR)" for n in names)
     rows = lake.execute(f"SELECT {shown} FROM {source} LIMIT {PREVIEW_ROWS}")  # noqa: S608 - quoted
     return {
@@ -68,9 +68,9 @@ def _created(lake: Lake, spec: Spec, options: dict[str, str]) -> dict[str, Any]:
     if chosen and given["format"] == "csv":  # what does not fit is then told with its line
         options = options | _typed(given, chosen)
     source = _reader(given, options)
-    columns = _columns(lake, source)
+    columns = columns_of(lake, source)
     names = [name for name, _ in columns]
-    _check_names(names, given["file_name"])
+    check_names(names, given["file_name"])
     if unknown := sorted(chosen.keys() - set(names)):
         raise BadInput(
             "unknown-columns",
@@ -100,9 +100,9 @@ def append(lake: Lake, spec: Spec) -> dict[str, Any]:
     """
     given = spec.arguments
     target = lake.name(given["schema"], given["table"])
-    wanted = {name.lower(): (name, kind) for name, kind in _columns(lake, target)}
-    offered = [name for name, _ in _columns(lake, _reader(given, {}))]
-    _check_names(offered, given["file_name"])
+    wanted = {name.lower(): (name, kind) for name, kind in columns_of(lake, target)}
+    offered = [name for name, _ in columns_of(lake, _reader(given, {}))]
+    check_names(offered, given["file_name"])
     if unknown := [name for name in offered if name.lower() not in wanted]:
         raise BadInput(
             "unknown-columns",
@@ -139,7 +139,7 @@ def explained(error: Exception, spec: Spec) -> BadInput:
     return BadInput("bad-file" if name else "statement-failed", first, hint=RETRY if name else "")
 
 
-def _columns(lake: Lake, source: str) -> list[tuple[str, str]]:
+def columns_of(lake: Lake, source: str) -> list[tuple[str, str]]:
     """Return (name, type) of a source's columns."""
     rows = lake.execute(f"DESCRIBE SELECT * FROM {source}")  # noqa: S608 - all quoted
     return [(row[0], row[1]) for row in rows]
@@ -161,7 +161,7 @@ def _typed(given: dict[str, Any], types: dict[str, str]) -> dict[str, str]:
     return {"types" if given["format"] == "csv" else "columns": f"{{{spelled}}}"}
 
 
-def _check_names(names: list[str], file_name: str) -> None:
+def check_names(names: list[str], file_name: str) -> None:
     """Refuse names that a table could not have. Raises `BadInput`."""
     seen: set[str] = set()
     for name in names:

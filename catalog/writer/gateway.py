@@ -81,16 +81,20 @@ def open_way(catalog: Catalog) -> Way:
     if not store.is_guarded:
         return Way(keys.given(store, catalog.prefix))
     store.recheck()
-    gateway = Gateway(store, catalog.prefix)
+    gateway = Gateway(store, catalog.prefix, tuple(catalog.registered_prefixes))
     return Way(gateway.given, gateway)
 
 
 class Gateway:
-    """Carries one writer's requests for objects below `prefix`, until it is closed."""
+    """Carries one writer's requests for objects below `prefix`, until it is closed.
 
-    def __init__(self, store: storage.Store, prefix: str) -> None:
+    Below the prefixes in `readable` it carries what reads.
+    """
+
+    def __init__(self, store: storage.Store, prefix: str, readable: tuple[str, ...] = ()) -> None:
         self.store = store
         self.prefix = prefix
+        self.readable = readable
         self.token = secrets.token_hex(32)
         self.refusal: Problem | None = None
         self.client = plain_client(
@@ -268,9 +272,11 @@ class _Carrier(BaseHTTPRequestHandler):
         bucket, _, key = unquote(parts.path).removeprefix("/").partition("/")
         query = tuple(parse_qsl(parts.query, keep_blank_values=True))
         asked_for = key or dict(query).get("prefix", "")
-        if bucket != location.bucket or not asked_for.startswith(gateway.prefix):
+        reads = self.command in {"GET", "HEAD"}
+        places = (gateway.prefix, *gateway.readable) if reads else gateway.prefix
+        if bucket != location.bucket or not asked_for.startswith(places):
             raise EndpointRefused(f"The writer asked for {key!r}, outside of its lake.")
-        if self.command not in {"GET", "HEAD"}:
+        if not reads:
             gateway.store.refuse_read_only()
         headers = {name: text for name in PASSED_ON if (text := self.headers.get(name))}
         digest = self.headers.get("x-amz-content-sha256") or UNSIGNED

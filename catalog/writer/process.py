@@ -89,6 +89,9 @@ def spec_of(job: Job, temp_directory: str, lake: keys.Given) -> dict[str, Any]:
             "lake": lake,
             "staged": keys.given(storage.hosted(), staging_prefix(catalog)),
         },
+        "registered": [
+            f"s3://{catalog.bucket.bucket_name}/{prefix}" for prefix in catalog.registered_prefixes
+        ],
         "lock_key": int.from_bytes(catalog.id.bytes[8:], signed=True),
         "extensions": job.arguments.get("extensions", []),
         "memory_bytes": MEMORY_BYTES,

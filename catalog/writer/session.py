@@ -45,6 +45,8 @@ class Spec:
     database: dict[str, Any]
     storage: dict[str, keys.Given]
     lock_key: int
+    registered: tuple[str, ...] = ()
+    """Where else in the lake's bucket it may read: files of others lie there."""
     extensions: tuple[str, ...] = ()
     memory_bytes: int = 2 * 2**30
     threads: int = 2
@@ -53,7 +55,8 @@ class Spec:
     @classmethod
     def of(cls, given: dict[str, Any]) -> Spec:
         """Return the spec of its JSON form."""
-        return cls(**given | {"extensions": tuple(given.get("extensions", ()))})
+        lists = {name: tuple(given.get(name, ())) for name in ("extensions", "registered")}
+        return cls(**given | lists)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -93,6 +96,8 @@ class Lake:
         con.execute(_metadata_secret(spec))
         for name, given in spec.storage.items():
             con.execute(keys.secret(name, given))
+        for number, scope in enumerate(spec.registered):
+            con.execute(keys.secret(f"other_{number}", spec.storage["lake"] | {"scope": scope}))
         others = {k: v for k, v in spec.database.items() if k not in IN_SECRET}
         target = f"ducklake:postgres:{make_conninfo(**others)}"
         con.execute(
@@ -125,7 +130,7 @@ class Lake:
             )
             self.execute("COMMIT")
         except duckdb.Error:
-            self._roll_back()
+            self.roll_back()
             if (done := self._committed(mark)) is None:
                 raise
             return {"snapshot_id": done, "rows": None, "repeated": True}
@@ -157,7 +162,8 @@ class Lake:
         )
         return None if found[0][0] is None else int(found[0][0])
 
-    def _roll_back(self) -> None:
+    def roll_back(self) -> None:
+        """Undo the open transaction; that there is none is no error."""
         try:
             self.execute("ROLLBACK")
         except duckdb.TransactionException:  # a failed COMMIT has already ended it

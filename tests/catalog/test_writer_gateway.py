@@ -308,3 +308,28 @@ def test_it_carries_rows_for_a_writer_that_stays_and_ends_with_it(
     assert kept._kept == {}
     with pytest.raises(httpx.ConnectError):
         httpx.get(gateway.given["endpoint"])
+
+
+def test_it_reads_what_was_registered_and_writes_nothing_there(moto: LentStorage) -> None:
+    where = place(moto)
+    source = f"COPY {ROWS.format(1000)} TO 's3://{where.bucket}/"
+    with through(where, lambda: moto.root, prefix="") as (_, con):
+        for key in ("exports/a.parquet", "exports-secret/a.parquet"):
+            con.execute(f"{source}{key}'")
+    gateway = Gateway(Store(where, lambda: moto.root), "lake/", ("exports/",))
+    try:
+        with engine(gateway.given) as con:
+            widened = gateway.given | {"scope": f"s3://{where.bucket}/"}
+            con.execute(keys.secret("all_of_it", widened))
+            assert rows(con, f"s3://{where.bucket}/exports/a.parquet") == 1000
+            assert gateway.refusal is None
+            for ask in (
+                f"{source}exports/b.parquet'",
+                f"SELECT count(*) FROM 's3://{where.bucket}/exports-secret/a.parquet'",
+            ):
+                with pytest.raises(duckdb.Error):
+                    con.execute(ask)
+                assert isinstance(gateway.refusal, EndpointRefused)
+                gateway.refusal = None
+    finally:
+        gateway.close()

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -131,16 +132,21 @@ class Api:
         params: dict[str, str | int] | None = None,
         json: JSON | None = None,
         content: bytes | None = None,
+        form: tuple[dict[str, str], Path] | None = None,
         headers: dict[str, str] | None = None,
         prove: bool = False,
         repeatable: bool = False,
     ) -> httpx.Response:
         """Return the answer to an authenticated request; raise what the server refuses.
 
-        Say `repeatable` of what does the same when it is done twice, though it is no GET.
+        A `form` is its fields and the file that goes with them. Say `repeatable` of what does the
+        same when it is done twice, though it is no GET.
         """
         headers = headers or {}
         arguments: JSON = {"params": params, "json": json, "headers": headers, "prove": prove}
+        if form is not None:
+            fields, file = form
+            arguments |= {"data": fields, "files": {"file": (file.name, file.read_bytes())}}
         if content is not None:
             headers = {"Content-Type": "application/octet-stream"} | headers
             arguments |= {"content": content, "headers": headers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from upend.api import Api, FixedToken, TokenSource
 from upend.device import DeviceKey
 from upend.errors import NotLoggedIn, UsageError
 from upend.follow import OnProgress, ignore
+from upend.jobs import OnState, followed, unheard
 from upend.loading import Loading, OnStep, Target, silent
 from upend.login import Session
 from upend.profile import Profile, Store, choose
@@ -137,6 +139,38 @@ class Connection:
         """
         loading = Loading(self.api, self.workspace, Target.of(table), on_step)
         return loading.load(Path(file), mode=mode, format=format, types=types)
+
+    def register(
+        self,
+        table: str,
+        prefix: str,
+        files: Sequence[str] = (),
+        *,
+        mode: str = "append",
+        allow_missing: bool = False,
+        ignore_extra: bool = False,
+        skip_registered: bool = False,
+        on_state: OnState = unheard,
+    ) -> Document:
+        """Make Parquet files in the catalog's bucket part of `catalog.schema.table`, uncopied.
+
+        They lie below `prefix`: those of `files`, else every one that ends with .parquet. Raises
+        `QueryFailed` with what does not fit: all files or none. Returns the commit's job.
+        """
+        target = Target.of(table)
+        base = f"/api/v1/workspaces/{self.workspace}/catalogs/{target.catalog}/registrations"
+        body = {
+            "schema": target.schema,
+            "table": target.table,
+            "mode": mode,
+            "prefix": prefix,
+            "files": list(files),
+            "allow_missing": allow_missing,
+            "ignore_extra": ignore_extra,
+            "skip_registered": skip_registered,
+        }
+        job = self.api.post(base, body, idempotent=True)
+        return followed(self.api, self.workspace, job, on_state)
 
     def append(
         self,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from upend.errors import QueryFailed, Unreachable, UsageError
+from upend import jobs
+from upend.errors import Unreachable, UsageError
 
 if TYPE_CHECKING:
     from upend.api import Api
 
 ATTEMPTS = 4
-FINAL = frozenset({"succeeded", "failed"})
 Document = dict[str, Any]
 
 
@@ -64,7 +64,7 @@ class Loading:
     def __init__(self, api: Api, workspace: str, target: Target, on_step: OnStep) -> None:
         self._api = api
         self._base = f"/api/v1/workspaces/{workspace}/catalogs/{target.catalog}/transfers"
-        self._jobs = f"/api/v1/workspaces/{workspace}/jobs"
+        self._workspace = workspace
         self._target = target
         self._on_step = on_step
         self._is_barred = False
@@ -147,17 +147,7 @@ class Loading:
         return len(data)
 
     def _followed(self, job: Document, size: int) -> Document:
-        looks = 0
-        while job["state"] not in FINAL:
-            self._on_step(LoadStep(job["state"], size, size, job["progress"].get("percent")))
-            time.sleep(0.2 if looks < 10 else 1.0)  # noqa: PLR2004 - quick at first
-            looks += 1
-            job = self._api.get(f"{self._jobs}/{job['id']}")
-        if job["state"] == "failed":
-            problem = job["problem"] or {}
-            raise QueryFailed(
-                problem.get("detail", "The file could not be loaded."),
-                code=problem.get("code", "load-failed"),
-                hint=problem.get("hint", ""),
-            )
-        return job
+        def show(state: str, percent: float | None) -> None:
+            self._on_step(LoadStep(state, size, size, percent))
+
+        return jobs.followed(self._api, self._workspace, job, show)

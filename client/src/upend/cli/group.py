@@ -9,6 +9,7 @@ import click
 from upend import __version__
 
 COMMANDS = {
+    "adopt": "Make a DuckLake that was made elsewhere a catalog.",
     "buckets": "List buckets; owners connect, check and rotate them.",
     "clean": "Delete files of a catalog that nobody needs.",
     "compact": "Put a catalog's rows into fewer files.",
@@ -24,6 +25,8 @@ COMMANDS = {
     "logout": "Forget the login on this machine and on the server.",
     "query": "Run a SELECT, on the server or on this machine.",
     "rollback": "Take a table or catalog back to a snapshot.",
+    "register": "Make Parquet files in the bucket part of a table, without copying.",
+    "rollback": "Take a table back to a snapshot.",
     "snapshots": "List the snapshots of a catalog or table.",
     "tables": "List the tables you may see, or the columns of one.",
     "version": "Show the versions of the client and its engine.",
