@@ -16,7 +16,7 @@ from catalog.adoption.frames import Unreadable
 from catalog.domain import AdoptionState
 from catalog.locks import held_alone
 from catalog.models import Adoption, Catalog
-from catalog.services import adoptions
+from catalog.services import adoption_steps as adoptions
 from problems import Problem
 
 

@@ -34,6 +34,8 @@ class Migration(migrations.Migration):
                     ("register", "register"),
                     ("restore_table", "restore_table"),
                     ("roll_back", "roll_back"),
+                    ("roll_back_catalog", "roll_back_catalog"),
+                    ("sample_changes", "sample_changes"),
                     ("statements", "statements"),
                 ],
                 max_length=30,

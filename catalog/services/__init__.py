@@ -1,10 +1,10 @@
 """Writes of what exists: catalogs, uploads, and the jobs of each catalog's one writer."""
 
+from catalog.services.adoption_steps import sweep_adoptions
 from catalog.services.adoptions import (
     cancel_adoption,
     confirm_adoption,
     request_adoption,
-    sweep_adoptions,
     sync_catalog,
 )
 from catalog.services.bucket_keys import (

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from catalog import (
+    adoption_views,
     bucket_views,
     dropped_views,
     lifecycle_views,
@@ -12,6 +13,7 @@ from catalog import (
 )
 
 BUCKETS = "w/<slug:workspace>/buckets"
+ADOPTIONS = "w/<slug:workspace>/adoptions"
 PLACE = "w/<slug:workspace>/catalog"
 
 urlpatterns = [
@@ -24,6 +26,14 @@ urlpatterns = [
         name="page-bucket-settings",
     ),
     path(f"{BUCKETS}/<str:bucket>/<slug:step>", bucket_views.bucket_step, name="page-bucket-step"),
+    path(ADOPTIONS, adoption_views.adoptions, name="page-adoptions"),
+    path(f"{ADOPTIONS}/new", adoption_views.new_adoption, name="page-adoption-new"),
+    path(f"{ADOPTIONS}/<uuid:adoption>", adoption_views.adoption, name="page-adoption"),
+    path(
+        f"{ADOPTIONS}/<uuid:adoption>/<slug:step>",
+        adoption_views.adoption_step,
+        name="page-adoption-step",
+    ),
     path(PLACE, views.catalogs, name="page-catalogs"),
     path(f"{PLACE}/create", views.create_catalog, name="page-catalog-create"),
     path(f"{PLACE}/<str:catalog>", views.catalog, name="page-catalog"),

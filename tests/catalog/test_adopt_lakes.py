@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +13,7 @@ from uuid import UUID
 
 import duckdb
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from accounts.domain import Actor
@@ -23,6 +25,7 @@ from catalog.adoption.prefixes import PrefixRefused
 from catalog.adoption.running import run_adoption
 from catalog.domain import AdoptionMode, AdoptionSource, JobKind
 from catalog.models import Adoption, Catalog
+from catalog.services.adoption_steps import adopt
 from catalog.writable import CatalogReadOnly
 from execution import planning, slices
 from execution.models import Query
@@ -315,6 +318,42 @@ def test_it_writes_what_it_manages_and_leaves_the_files_when_it_is_dropped(
     catalogs.run_jobs(catalog.id)
     assert storage.hosted().keys(lake.prefix) == held
     assert lakes.ready([catalog.metadata_schema]) == frozenset()
+
+
+def test_it_gives_a_place_to_one_of_two_that_adopt_it_at_once(foreign: Lakes, owner: Actor) -> None:
+    """The second waits for the first, whose catalog nobody sees before it commits."""
+    lake = foreign.make(AdoptionSource.DUCKDB)
+    lake.run("CREATE TABLE t AS SELECT range AS i FROM range(10)")
+    lake.close()
+    first, second = (requested(owner, lake, name=name) for name in ("ours", "theirs"))
+    for one in (first, second):
+        catalogs.confirm_adoption(actor=owner, adoption=one)
+    first.refresh_from_db()
+    other = threading.Thread(target=_run_elsewhere, args=(second.id,))
+    with transaction.atomic():
+        adopt(adoption=first)
+        other.start()
+        _wait_for_lock(other)
+    other.join()
+    second.refresh_from_db()
+    assert (second.state, (second.problem or {})["code"]) == ("checked", "prefix-refused")
+    assert [one.name for one in Catalog.objects.all()] == ["ours"]
+
+
+def _run_elsewhere(adoption_id: UUID) -> None:
+    run_adoption(adoption_id)
+    connection.close()
+
+
+def _wait_for_lock(other: threading.Thread) -> None:
+    """Return once somebody waits for an advisory lock. Fails where the other did not need to."""
+    while other.is_alive():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            if cursor.fetchone():
+                return
+        time.sleep(0.05)
+    pytest.fail("the other did not wait")
 
 
 def test_it_makes_the_tables_that_ducklake_makes(
