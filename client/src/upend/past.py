@@ -7,7 +7,8 @@ from typing import Any
 
 from upend.api import Api
 from upend.errors import QueryFailed
-from upend.loading import FINAL, Target
+from upend.jobs import FINAL
+from upend.loading import Target
 
 Document = dict[str, Any]
 
