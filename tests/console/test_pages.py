@@ -22,6 +22,7 @@ SignedIn = Callable[[Actor], Client]
 W = "/w/flight-ops"
 NONE = "00000000-0000-0000-0000-000000000001"
 ACTORS = ("owner", "steward", "analyst", "auditor", "outsider", "nobody")
+NOWHERE = (404, 404, 404, 404, 404, 302)
 TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-home": ("GET", "/", (302, 302, 302, 302, 302, 302)),
     "page-palette": ("GET", "/palette", (200, 200, 200, 200, 200, 302)),
@@ -55,11 +56,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
         "/organization/tags/only-defined",
         (302, 403, 403, 403, 302, 302),
     ),
-    "page-organization-tag-delete": (
-        "POST",
-        "/organization/tags/none/delete",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-organization-tag-delete": ("POST", "/organization/tags/none/delete", NOWHERE),
     "page-organization-attributes": (
         "POST",
         "/organization/attributes/user/{analyst}",
@@ -70,79 +67,31 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-catalogs": ("GET", f"{W}/catalog", (200, 200, 200, 200, 404, 302)),
     "page-catalog-create": ("POST", f"{W}/catalog/create", (302, 403, 403, 403, 404, 302)),
     "page-catalog": ("GET", f"{W}/catalog/none", (404, 404, 404, 404, 404, 302)),
-    "page-catalog-settings": (
-        "GET",
-        f"{W}/catalog/none/settings",
-        (404, 404, 404, 404, 404, 302),
-    ),
-    "page-catalog-restore": (
-        "POST",
-        f"{W}/dropped-catalogs/none/restore",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-catalog-settings": ("GET", f"{W}/catalog/none/settings", NOWHERE),
+    "page-catalog-restore": ("POST", f"{W}/dropped-catalogs/none/restore", NOWHERE),
     "page-adoptions": ("GET", f"{W}/adoptions", (200, 200, 200, 200, 404, 302)),
     "page-adoption-new": ("GET", f"{W}/adoptions/new", (200, 200, 200, 200, 404, 302)),
     "page-adoption": ("GET", f"{W}/adoptions/{NONE}", (404, 404, 404, 404, 404, 302)),
-    "page-adoption-step": (
-        "POST",
-        f"{W}/adoptions/{NONE}/cancel",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-adoption-step": ("POST", f"{W}/adoptions/{NONE}/cancel", NOWHERE),
     "page-buckets": ("GET", f"{W}/buckets", (200, 200, 200, 200, 404, 302)),
     "page-bucket-connect": ("GET", f"{W}/buckets/connect", (200, 200, 200, 200, 404, 302)),
     "page-bucket": ("GET", f"{W}/buckets/none", (404, 404, 404, 404, 404, 302)),
-    "page-bucket-settings": (
-        "GET",
-        f"{W}/buckets/none/settings",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-bucket-settings": ("GET", f"{W}/buckets/none/settings", NOWHERE),
     "page-bucket-step": ("POST", f"{W}/buckets/none/check", (404, 404, 404, 404, 404, 302)),
     "page-view": ("GET", f"{W}/catalog/none/main/none/view", (404, 404, 404, 404, 404, 302)),
-    "page-table-restore": (
-        "POST",
-        f"{W}/catalog/none/dropped-tables/{NONE}/restore",
-        (404, 404, 404, 404, 404, 302),
-    ),
-    "page-table-activity": (
-        "GET",
-        f"{W}/catalog/none/main/none/activity",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-table-restore": ("POST", f"{W}/catalog/none/dropped-tables/{NONE}/restore", NOWHERE),
+    "page-table-activity": ("GET", f"{W}/catalog/none/main/none/activity", NOWHERE),
     "page-table": ("GET", f"{W}/catalog/none/main/none", (404, 404, 404, 404, 404, 302)),
-    "page-catalog-maintenance": (
-        "GET",
-        f"{W}/catalog/none/maintenance",
-        (404, 404, 404, 404, 404, 302),
-    ),
-    "page-table-maintenance": (
-        "GET",
-        f"{W}/catalog/none/main/none/maintenance",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-catalog-maintenance": ("GET", f"{W}/catalog/none/maintenance", NOWHERE),
+    "page-table-maintenance": ("GET", f"{W}/catalog/none/main/none/maintenance", NOWHERE),
     "page-health": ("GET", f"{W}/health", (200, 200, 200, 200, 404, 302)),
     "page-upkeep-run": ("GET", f"{W}/maintenance/{NONE}", (404, 404, 404, 404, 404, 302)),
-    "page-upkeep-cancel": (
-        "POST",
-        f"{W}/maintenance/{NONE}/cancel",
-        (404, 404, 404, 404, 404, 302),
-    ),
-    "page-table-describe": (
-        "POST",
-        f"{W}/catalog/none/main/none/describe",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-upkeep-cancel": ("POST", f"{W}/maintenance/{NONE}/cancel", NOWHERE),
+    "page-table-describe": ("POST", f"{W}/catalog/none/main/none/describe", NOWHERE),
     "page-access": ("GET", f"{W}/access", (200, 200, 200, 200, 404, 302)),
     "page-access-review": ("GET", f"{W}/access/reviews/{NONE}", (404, 404, 404, 404, 404, 302)),
-    "page-access-review-evidence": (
-        "GET",
-        f"{W}/access/reviews/{NONE}/evidence.csv",
-        (404, 404, 404, 404, 404, 302),
-    ),
-    "page-access-review-step": (
-        "POST",
-        f"{W}/access/reviews/{NONE}/{NONE}/confirm",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-access-review-evidence": ("GET", f"{W}/access/reviews/{NONE}/evidence.csv", NOWHERE),
+    "page-access-review-step": ("POST", f"{W}/access/reviews/{NONE}/{NONE}/confirm", NOWHERE),
     "page-access-reviews": ("GET", f"{W}/access/reviews", (200, 200, 200, 200, 404, 302)),
     "page-who": ("GET", f"{W}/access/who?on=a.b.c", (404, 404, 404, 404, 404, 302)),
     "page-access-step": ("POST", f"{W}/access/{NONE}/grant", (404, 404, 404, 404, 404, 302)),
@@ -173,11 +122,7 @@ TABLE: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "page-plan": ("POST", f"{W}/query/plan", (200, 200, 200, 200, 404, 302)),
     "page-saved-delete": ("POST", f"{W}/saved/{NONE}/delete", (404, 404, 404, 404, 404, 302)),
     "page-query-plan": ("GET", f"{W}/queries/{NONE}/plan", (404, 404, 404, 404, 404, 302)),
-    "page-permalink": (
-        "GET",
-        f"{W}/queries/{NONE}",
-        (404, 404, 404, 404, 404, 302),
-    ),
+    "page-permalink": ("GET", f"{W}/queries/{NONE}", NOWHERE),
 }
 CASES = [
     (method, path, actor, status)
