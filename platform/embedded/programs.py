@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -26,6 +28,7 @@ CATALOG_THREADS = 4
 long job of one catalog does not hold up the rows that come for another."""
 UPKEEP_THREADS = 2
 """One for sweeps and one for exports."""
+PONG_SECONDS = 3.0
 WEB_THREADS = 64
 """Per web process. Most of them wait for queries to end and hold nothing while they do."""
 
@@ -139,6 +142,19 @@ def _answers(url: str) -> bool:
 
 
 def _pongs(broker_url: str, node: str) -> bool:
+    """Ask a worker whether it lives, for so long and no longer.
+
+    The client tries for ever to reach a broker that went away meanwhile; who asks here is the one
+    that would start the broker again.
+    """
+    answers: SimpleQueue[bool] = SimpleQueue()
+    asking = Thread(target=lambda: answers.put(_answers_ping(broker_url, node)), daemon=True)
+    asking.start()
+    asking.join(PONG_SECONDS)
+    return not answers.empty() and answers.get()
+
+
+def _answers_ping(broker_url: str, node: str) -> bool:
     with Celery(broker=broker_url, set_as_current=False) as app:
         try:
             return bool(app.control.ping(destination=[node], timeout=0.5))

@@ -292,3 +292,23 @@ class TestUp:
         assert not machine.processes
         assert not list(machine.directory.glob("run/*.pid"))
         assert "stopped" in machine.log.read_text().splitlines()[-1]
+
+
+def test_it_waits_for_no_broker_that_says_nothing_before_it_looks_at_the_others(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        worker = programs.worker(
+            "catalog",
+            directory=tmp_path,
+            run="r" * 8,
+            settings={"UPEND_BROKER_URL": url},
+            concurrency=1,
+        )
+        worker.command = [sys.executable, "-c", "import time; time.sleep(60)"]
+        worker.start()
+        try:
+            assert not worker.is_ready()
+        finally:
+            worker.stop()
