@@ -15,6 +15,8 @@ import pyarrow as pa
 
 FINAL = {"cancelled", "failed", "succeeded"}
 BUSY = {429, 502, 503, 504}
+BINDER_KILLED = "planning-failed"
+"""What is said of a text whose binder died at its work: nobody knows that it was killed."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,9 @@ class Load:
             answer = self._patiently(client, "POST", "/queries", body, {"Idempotency-Key": key})
             if answer is not None and answer.status_code in {200, 201}:
                 return str(answer.json()["id"])
-            if answer is not None:
+            if answer is not None and answer.json().get("code") != BINDER_KILLED:
                 self.refused.append(f"{answer.status_code} {answer.text[:200]}")
-                self._stop.wait(0.2)
+            self._stop.wait(0.2)
         return None
 
     def _wait(self, client: httpx.Client, query_id: str, seconds: float) -> dict[str, Any] | None:
