@@ -77,6 +77,27 @@ class Encryption(StrEnum):
     SSE_S3 = "AES256"
 
 
+class ConnectorFileState(StrEnum):
+    """Where one file of a bucket stands with the connector that found it.
+
+    `alone`: it is tried by itself next, because a run of several failed.
+    """
+
+    ALONE = "alone"
+    FAILED = "failed"
+    TAKEN = "taken"
+    TAKING = "taking"
+
+
+class ConnectorKind(StrEnum):
+    """What a connector reads: a table of a database, Parquet in a bucket, a SQLite file there."""
+
+    MYSQL = "mysql"
+    PARQUET = "parquet"
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"
+
+
 class ConnectorMode(StrEnum):
     """What a pull does to the table: adds what is new, or puts all rows in place of all."""
 

@@ -7,7 +7,7 @@ from django.db import connection
 from hypothesis import settings
 from pytest_django.plugin import DjangoDbBlocker
 
-pytest_plugins = ["tests.broker", "tests.cast", "tests.customer", "tests.stack"]
+pytest_plugins = ["tests.broker", "tests.cast", "tests.customer", "tests.mariadb", "tests.stack"]
 
 # How long an example takes says how busy the machine is, not whether the property holds.
 settings.register_profile("upend", deadline=None)

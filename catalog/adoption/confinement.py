@@ -10,12 +10,18 @@ from typing import Protocol
 
 
 class ConfinedReader(Protocol):
-    """Starts processes that read one metadata file each, and can do nothing else."""
+    """Starts processes that read files of strangers, and can do nothing else."""
 
     def start(self, kind: str, path: str, schema: str) -> Popen[bytes]:
         """Return a process that writes the metadata in the file at `path` as frames to stdout.
 
         `kind` is `duckdb` or `sqlite`. The caller waits for it, and kills it where it must.
+        """
+
+    def start_pull(self, directory: str) -> Popen[bytes]:
+        """Return a process that takes `catalog.connectors.domain.Orders` from stdin.
+
+        It reads and writes in `directory` alone, and answers on stdout.
         """
 
 

@@ -1,76 +1,60 @@
-"""The process that reads a customer's PostgreSQL and writes what is new into one Parquet file.
+"""The process that reads a customer's source and writes what is new into one Parquet file.
 
-It runs no tenant SQL, knows neither Upend's database nor any bucket, and gets its one connection
-string on stdin: allow-listed, to one host, with the address that was checked. The names of the
-table and of the watermark's column are quoted; the watermark is a value, never SQL.
+It runs no tenant SQL, knows neither Upend's database nor any bucket, and gets all that it needs
+on stdin. Files of strangers are read by the same readers in a sandbox (`execution.importing`).
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from dataclasses import asdict
 
 import duckdb
+import pymysql
 
+from catalog.connectors import mysql, parquet, postgresql, sqlite
+from catalog.connectors.domain import Orders, Pulled, Unreadable
 from catalog.writer.parent import end_with_parent
 from catalog.writer.problems import redacted
-from catalog.writer.quoting import quoted_name, quoted_text
-from catalog.writer.session import extension_path
 
-MEMORY = "1GB"
+READERS = {
+    "mysql": mysql.pulled,
+    "parquet": parquet.pulled,
+    "postgresql": postgresql.pulled,
+    "sqlite": sqlite.pulled,
+}
+EXPECTED = (duckdb.Error, pymysql.Error, Unreadable, OSError, RuntimeError)
+"""PyMySQL tells of servers that ask for local files by a RuntimeError."""
 
 
 def main() -> None:
     """Read the orders from stdin, write the file, and say on stdout what is in it."""
-    orders = json.loads(sys.stdin.readline())
+    orders = ordered()
     end_with_parent()
+    answer(orders)
+
+
+def ordered() -> Orders:
+    """Return the orders, the first line of stdin."""
+    return Orders.of_dict(json.loads(sys.stdin.readline()))
+
+
+def answer(orders: Orders) -> None:
+    """Carry the orders out, and say on stdout what came of it."""
     try:
-        answer = _pulled(orders)
-    except duckdb.Error as error:
-        text = redacted(str(error), (orders["conninfo"], orders["password"]))
-        answer = {"problem": text.partition("\n")[0][:500]}
-    sys.stdout.write(json.dumps(answer) + "\n")
+        found = READERS[orders.kind](orders)
+    except EXPECTED as error:
+        text = redacted(_said(error), orders.secrets).replace(f"{orders.directory}/", "")
+        found = Pulled(problem=text.partition("\n")[0][:500])
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")
     sys.stdout.flush()
 
 
-def _pulled(orders: dict[str, Any]) -> dict[str, Any]:
-    con = duckdb.connect(
-        ":memory:",
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "memory_limit": MEMORY,
-            "secret_directory": "/nonexistent",
-            "temp_directory": orders["directory"],
-            "threads": 1,
-        },
-    )
-    con.execute(f"LOAD {quoted_text(str(extension_path('postgres_scanner')))}")
-    con.execute("SET TimeZone = 'UTC'")
-    con.execute(f"ATTACH {quoted_text(orders['conninfo'])} AS src (TYPE postgres, READ_ONLY)")
-    con.execute("BEGIN")  # the newest watermark and the rows are of one moment
-    table = ".".join(quoted_name(part) for part in ("src", orders["schema"], orders["table"]))
-    where, upto = "", None
-    if orders["watermark_column"]:
-        column = quoted_name(orders["watermark_column"])
-        upto = orders["upto"] or _newest(con, table, column)
-        if upto is None:
-            return {"rows": 0, "upto": None}
-        kind = con.execute(f"DESCRIBE SELECT {column} FROM {table}").fetchall()[0][1]  # noqa: S608 - quoted
-        where = f" WHERE {column} <= CAST({quoted_text(upto)} AS {kind})"
-        if orders["after"] is not None:
-            where += f" AND {column} > CAST({quoted_text(orders['after'])} AS {kind})"
-    rows = con.execute(
-        f"COPY (SELECT * FROM {table}{where}) TO {quoted_text(orders['path'])} (FORMAT parquet)"  # noqa: S608 - quoted
-    ).fetchall()[0][0]
-    return {"rows": rows, "upto": upto}
-
-
-def _newest(con: duckdb.DuckDBPyConnection, table: str, column: str) -> str | None:
-    found = con.execute(f"SELECT CAST(max({column}) AS VARCHAR) FROM {table}").fetchone()  # noqa: S608 - quoted
-    newest: str | None = found[0] if found else None
-    return newest
+def _said(error: Exception) -> str:
+    """Return the words of an error; clients of databases put a number before them."""
+    words = error.args[1] if isinstance(error, pymysql.Error) and error.args[1:] else error
+    return str(words)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ DuckLake's own metadata tables.
 from catalog.models.adoptions import Adoption, AdoptionQuerySet
 from catalog.models.buckets import Bucket, BucketKey
 from catalog.models.catalogs import Catalog, CatalogQuerySet
-from catalog.models.connectors import Connector, ConnectorRun
+from catalog.models.connectors import Connector, ConnectorFile, ConnectorRun
 from catalog.models.ingest import IngestBatch, IngestPayload, IngestSetting
 from catalog.models.jobs import Job, JobQuerySet
 from catalog.models.maintenance import (
@@ -28,6 +28,7 @@ __all__ = [
     "CatalogQuerySet",
     "CatalogStanding",
     "Connector",
+    "ConnectorFile",
     "ConnectorRun",
     "IngestBatch",
     "IngestPayload",

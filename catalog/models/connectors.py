@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
@@ -10,26 +11,38 @@ from django.utils import timezone
 from accounts.models import ServiceAccount, User
 from accounts.sealing import Binding
 from accounts.sealing.fields import SealedField
-from catalog.domain import ConnectorMode, ConnectorRunState
+from catalog.domain import (
+    ConnectorFileState,
+    ConnectorKind,
+    ConnectorMode,
+    ConnectorRunState,
+)
+from catalog.models.buckets import Bucket
 from catalog.models.catalogs import Catalog
 from catalog.models.jobs import Job
 
 
 class Connector(models.Model):
-    """One table of a customer's PostgreSQL, pulled into one table of a catalog on a schedule.
+    """One table of a customer's, or files in a bucket, pulled into one table on a schedule.
 
     `watermark` is the value up to which rows have been committed. `source` may be shown; the
-    password is in `sealed_dsn` only. It acts as who created it: what they may no longer do, it
-    may not either.
+    password is in `sealed_dsn` only, which is empty where a bucket is read. It acts as who
+    created it: what they may no longer do, it may not either.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="connectors")
     name = models.CharField(max_length=120)
-    source = models.JSONField(help_text="Host, port, database, user and TLS mode.")
+    kind = models.CharField(
+        max_length=10,
+        choices=[(k.value, k.value) for k in ConnectorKind],
+        default=ConnectorKind.POSTGRESQL,
+    )
+    source = models.JSONField(help_text="Host, port, database, user and TLS mode; or a path.")
+    bucket = models.ForeignKey(Bucket, on_delete=models.PROTECT, null=True, related_name="+")
     sealed_dsn = SealedField(organization="catalog__workspace__organization_id")
-    source_schema = models.CharField(max_length=63, default="public")
-    source_table = models.CharField(max_length=63)
+    source_schema = models.CharField(max_length=63, blank=True)
+    source_table = models.CharField(max_length=63, blank=True)
     target_schema = models.CharField(max_length=63, default="main")
     target_table = models.CharField(max_length=63)
     mode = models.CharField(max_length=8, choices=[(m.value, m.value) for m in ConnectorMode])
@@ -55,6 +68,17 @@ class Connector(models.Model):
         return self.name
 
     @property
+    def shown_source(self) -> dict[str, Any]:
+        """Return where rows come from, without any secret; the bucket by the name it has now."""
+        source: dict[str, Any] = self.source
+        return source if self.bucket is None else source | {"bucket": self.bucket.name}
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether its time has come."""
+        return self.next_run_at <= timezone.now()
+
+    @property
     def binding(self) -> Binding:
         """Return where the connection string belongs."""
         organization_id = self.catalog.workspace.organization_id
@@ -76,6 +100,9 @@ class ConnectorRun(models.Model):
     )
     rows = models.BigIntegerField(null=True)
     problem = models.TextField(blank=True)
+    is_partial = models.BooleanField(
+        default=False, help_text="More waits; the next run begins at once."
+    )
     job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, related_name="+")
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
@@ -95,3 +122,32 @@ class ConnectorRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.connector} {self.number}: {self.state}"
+
+
+class ConnectorFile(models.Model):
+    """One object that a connector knows: it is taken once, whatever comes after it.
+
+    The row names the object before its run reads it, and says so when the run's commit is there.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="files")
+    key = models.TextField()
+    etag = models.CharField(max_length=200, blank=True)
+    size_bytes = models.BigIntegerField()
+    modified_at = models.DateTimeField()
+    state = models.CharField(max_length=8, choices=[(s.value, s.value) for s in ConnectorFileState])
+    run = models.ForeignKey(
+        ConnectorRun, on_delete=models.SET_NULL, null=True, related_name="files"
+    )
+    problem = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["modified_at", "key"]
+        constraints = [
+            models.UniqueConstraint(fields=["connector", "key"], name="connector_takes_a_key_once")
+        ]
+        indexes = [models.Index(fields=["connector", "state"], name="connector_files_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.state}"

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from celery import current_app
 from django.db import transaction
+from django.db.models import Max, Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -16,15 +17,13 @@ from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
 from audit.domain import Event
 from catalog import lake
-from catalog.domain import (
-    ConnectorMode,
-    UploadMode,
-)
-from catalog.models import Catalog, Connector
+from catalog.connectors import kept
+from catalog.connectors.sources import GivenSource, checked_source, shown_database
+from catalog.domain import ConnectorKind, ConnectorMode, ConnectorRunState, UploadMode
+from catalog.models import Bucket, Catalog, Connector
 from catalog.names import check_schema_name, check_table_name
 from catalog.selectors import find_table
 from catalog.services import uploads
-from catalog.storage.dsn import Dsn, checked_dsn
 from catalog.writable import check_writable
 from governance import securables
 from governance import services as governance
@@ -35,7 +34,6 @@ logger = structlog.get_logger(__name__)
 
 MIN_INTERVAL_SECONDS = 60
 MAX_INTERVAL_SECONDS = 30 * 24 * 3600
-MAX_NAME = 63
 
 
 class ConnectorNameTaken(Conflict):
@@ -58,45 +56,43 @@ def create_connector(
     actor: Actor,
     catalog: Catalog,
     name: str,
-    dsn: str,
-    source_schema: str,
-    source_table: str,
+    source: GivenSource,
     target_schema: str,
     target_table: str,
-    mode: ConnectorMode,
-    watermark_column: str,
     interval_seconds: int,
 ) -> Connector:
-    """Register a table to pull from; its first run begins at once.
+    """Register a source to pull from; its first run begins at once.
 
-    Raises `AccessDenied`, `EndpointRefused`, `Invalid`, `InvalidName`, `ConnectorNameTaken` or
-    `CatalogReadOnly`.
+    Raises `AccessDenied`, `EndpointRefused`, `SourceRefused`, `Invalid`, `InvalidName`,
+    `ConnectorNameTaken` or `CatalogReadOnly`.
     """
-    governance.authorize(actor, Action.CATALOG_MANAGE, catalog.securable)
+    authorize_source(actor, catalog, source.bucket)
     check_writable(catalog)
     check_schema_name(target_schema)
     check_table_name(target_table)
-    check_rights(actor, catalog, target_schema, target_table, mode)
-    _check_source(name, source_schema, source_table, mode, watermark_column)
+    check_rights(actor, catalog, target_schema, target_table, source.mode)
+    _check_name(name)
     _check_interval(interval_seconds)
-    checked = checked_dsn(dsn)
+    checked = checked_source(source)
     if Connector.objects.filter(catalog=catalog, name=name).exists():
         raise ConnectorNameTaken(f"{catalog.name} has a connector {name!r}.", hint="Rename it.")
     found = Connector(
         catalog=catalog,
         name=name,
-        source=_shown(checked),
-        source_schema=source_schema,
-        source_table=source_table,
+        kind=source.kind,
+        source=checked.shown,
+        bucket=source.bucket,
+        source_schema=checked.given.schema,
+        source_table=source.table,
         target_schema=target_schema,
         target_table=target_table,
-        mode=mode,
-        watermark_column=watermark_column,
+        mode=source.mode,
+        watermark_column=source.watermark_column,
         interval_seconds=interval_seconds,
         user_id=actor.id if actor.kind is PrincipalKind.USER else None,
         service_account_id=actor.id if actor.kind is PrincipalKind.SERVICE_ACCOUNT else None,
     )
-    found.sealed_dsn = keys.seal(dsn.encode(), found.binding)
+    found.sealed_dsn = keys.seal(source.dsn.encode(), found.binding) if source.dsn else b""
     found.save(force_insert=True)
     record_on(actor, Event.CONNECTOR_CREATED, found, _facts(found))
     transaction.on_commit(lambda: publish(found.id))
@@ -125,15 +121,13 @@ def change_connector(
         connector.failures = 0
         connector.next_run_at = timezone.now()
     if dsn:
-        checked = checked_dsn(dsn)
-        if (checked.host, checked.dbname) != (
-            connector.source["host"], connector.source["dbname"]
-        ):  # fmt: skip
+        shown = _shown_again(connector, dsn)
+        if any(shown[part] != connector.source[part] for part in ("host", "dbname")):
             raise Invalid(
                 "A connector stays with its database: its watermark is that one's.",
                 hint="Create another connector for another database.",
             )
-        connector.source = _shown(checked)
+        connector.source = shown
         connector.sealed_dsn = keys.seal(dsn.encode(), connector.binding)
     connector.save()
     record_on(actor, Event.CONNECTOR_CHANGED, connector, _facts(connector))
@@ -150,8 +144,9 @@ def delete_connector(*, actor: Actor, connector: Connector) -> None:
 
 @audit.service
 def run_connector(*, actor: Actor, connector: Connector) -> Connector:
-    """Have it run now, without waiting for its time."""
+    """Have it run now, without waiting for its time; files that failed are tried once more."""
     governance.authorize(actor, Action.CATALOG_MANAGE, connector.catalog.securable)
+    kept.try_again(connector)
     connector.next_run_at = timezone.now()
     connector.save(update_fields=["next_run_at"])
     record_on(actor, Event.CONNECTOR_CHANGED, connector, {"run": "now"})
@@ -160,11 +155,17 @@ def run_connector(*, actor: Actor, connector: Connector) -> Connector:
 
 
 def visible_connectors(actor: Actor, catalog: Catalog) -> list[Connector]:
-    """Return the catalog's connectors, for who manages it."""
+    """Return the catalog's connectors, for who manages it.
+
+    `is_of` of each is the moment that the rows of its table are of.
+    """
     if not governance.decide(actor, Action.CATALOG_MANAGE, catalog.securable).allowed:
         return []
-    rows = Connector.objects.filter(catalog=catalog).select_related("user", "service_account")
-    return list(rows.prefetch_related("runs"))
+    good = Q(runs__state=ConnectorRunState.SUCCEEDED)
+    rows = Connector.objects.filter(catalog=catalog).annotate(
+        is_of=Max("runs__started_at", filter=good)
+    )
+    return list(rows.select_related("bucket", "user", "service_account"))
 
 
 def find_connector(actor: Actor, catalog: Catalog, name: str) -> Connector:
@@ -201,21 +202,29 @@ def check_rights(
     return UploadMode.APPEND
 
 
-def _check_source(
-    name: str, schema: str, table: str, mode: ConnectorMode, watermark_column: str
-) -> None:
+def authorize_source(actor: Actor, catalog: Catalog, bucket: Bucket | None) -> None:
+    """Raise `AccessDenied` unless `actor` manages the catalog, and the bucket that is read.
+
+    What lies in a bucket is read there past all policies.
+    """
+    governance.authorize(actor, Action.CATALOG_MANAGE, catalog.securable)
+    if bucket is not None:
+        place = securables.workspace(catalog.workspace)
+        governance.authorize(actor, Action.BUCKET_MANAGE, place)
+
+
+def _shown_again(connector: Connector, dsn: str) -> dict[str, Any]:
+    if connector.bucket_id is not None:
+        raise Invalid(
+            f"{connector.name} reads a bucket and has no connection string.",
+            hint="The bucket's keys are changed on the page Buckets.",
+        )
+    return shown_database(ConnectorKind(connector.kind), dsn)
+
+
+def _check_name(name: str) -> None:
     if not name.strip() or uploads.SAFE_NAME.search(name):
         raise Invalid("Give the connector a name.", hint="Of letters, digits, . _ - and spaces.")
-    for what, value in (("schema", schema), ("table", table)):
-        if not value or len(value.encode()) > MAX_NAME or not value.isprintable():
-            raise Invalid(f"{value!r} is not the name of a {what}.")
-    if mode is ConnectorMode.APPEND and not watermark_column:
-        raise Invalid(
-            "To add what is new, name a column that only grows.",
-            hint="Such as an identity or updated_at; or choose the mode replace.",
-        )
-    if len(watermark_column.encode()) > MAX_NAME:
-        raise Invalid(f"{watermark_column!r} is not the name of a column.")
 
 
 def _check_interval(seconds: int) -> None:
@@ -225,20 +234,11 @@ def _check_interval(seconds: int) -> None:
         )
 
 
-def _shown(dsn: Dsn) -> dict[str, Any]:
-    return {
-        "host": dsn.host,
-        "port": dsn.port,
-        "dbname": dsn.dbname,
-        "user": dsn.user,
-        "sslmode": dsn.sslmode,
-    }
-
-
 def _facts(connector: Connector) -> dict[str, Any]:
     return {
-        "source": connector.source
-        | {"table": f"{connector.source_schema}.{connector.source_table}"},
+        "kind": connector.kind,
+        "source": connector.shown_source
+        | {"table": f"{connector.source_schema}.{connector.source_table}".strip(".")},
         "target": f"{connector.target_schema}.{connector.target_table}",
         "mode": connector.mode,
         "watermark_column": connector.watermark_column,

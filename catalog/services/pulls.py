@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
-from accounts import keys
 from accounts.domain import SYSTEM, Actor
 from accounts.selectors import actor_for_service_account, actor_for_user
 from audit import services as audit
 from audit.domain import Event
 from catalog import storage
-from catalog.connectors import process
-from catalog.connectors.process import Range
+from catalog.connectors import kept, reading
 from catalog.domain import (
     ConnectorMode,
     ConnectorRunState,
@@ -33,12 +32,18 @@ from catalog.domain import (
 )
 from catalog.locks import held_alone
 from catalog.models import Connector, ConnectorRun, Job
-from catalog.services.connectors import check_rights, publish, record_on
+from catalog.services.connectors import (
+    authorize_source,
+    check_rights,
+    publish,
+    record_on,
+)
 from catalog.services.jobs import enqueue_job
-from catalog.storage.dsn import checked_dsn
 from problems import Invalid, Problem
 
 LONGEST_BACKOFF_SECONDS = 6 * 3600
+KEPT_RUNS = 1000
+"""So many runs are remembered; the ledger has all of them."""
 
 
 def publish_due() -> int:
@@ -60,7 +65,11 @@ def pull(connector_id: uuid.UUID) -> ConnectorRun | None:
     """
     with held_alone(connector_id) as is_ours:
         rows = Connector.objects.select_related(
-            "catalog__bucket", "catalog__workspace__organization", "user", "service_account"
+            "bucket__workspace",
+            "catalog__bucket",
+            "catalog__workspace__organization",
+            "user",
+            "service_account",
         )
         connector = rows.filter(id=connector_id).first() if is_ours else None
         if connector is None:
@@ -93,33 +102,21 @@ def _read(run: ConnectorRun) -> None:
         _follow(run, earlier)
         return
     try:
-        dsn = checked_dsn(keys.unseal(bytes(connector.sealed_dsn), connector.binding).decode())
+        authorize_source(_acting(connector), connector.catalog, connector.bucket)
         with tempfile.TemporaryDirectory(prefix="upend-connector-") as directory:
-            path = Path(directory) / "rows.parquet"
-            found = process.pull(dsn, _range(run), path)
+            Path(directory).chmod(0o711)  # confined readers are users of their own
+            found = reading.read(run, Path(directory))
             if found.problem:
                 _end(actor=SYSTEM, run=run, problem=found.problem)
-            elif found.rows == 0 and connector.mode == ConnectorMode.APPEND:
+            elif found.is_same or (found.rows == 0 and connector.mode == ConnectorMode.APPEND):
                 _end(actor=SYSTEM, run=run, rows=0)
             else:
                 # What was read is what is written: taken up again, the run reads as far as this.
                 ConnectorRun.objects.filter(id=run.id).update(upto=found.upto)
                 run.upto = found.upto
-                _queue(run, path)
+                _queue(run, Path(directory) / "rows.parquet")
     except Problem as problem:
         _end(actor=SYSTEM, run=run, problem=f"{problem.detail} {problem.hint}".strip())
-
-
-def _range(run: ConnectorRun) -> Range:
-    connector = run.connector
-    is_whole = connector.mode == ConnectorMode.REPLACE
-    return Range(
-        connector.source_schema,
-        connector.source_table,
-        "" if is_whole else connector.watermark_column,
-        run.after,
-        run.upto,
-    )
 
 
 def _queue(run: ConnectorRun, path: Path) -> None:
@@ -179,32 +176,50 @@ def _settle(run: ConnectorRun) -> None:
         rows = (job.result or {}).get("rows")
         _end(actor=SYSTEM, run=run, rows=rows)
     else:
-        problem = job.problem or {}
-        _end(actor=SYSTEM, run=run, problem=str(problem.get("detail", "It was not written.")))
+        told = job.problem or {}
+        why = str(told.get("detail", "It was not written."))
+        _end(actor=SYSTEM, run=run, problem=why, code=str(told.get("code", "")))
 
 
 @audit.service
-def _end(*, actor: Actor, run: ConnectorRun, rows: int | None = None, problem: str = "") -> None:
+def _end(
+    *, actor: Actor, run: ConnectorRun, rows: int | None = None, problem: str = "", code: str = ""
+) -> None:
     """End a run; the watermark moves with the commit, and failures wait longer each time."""
-    connector, now = run.connector, timezone.now()
-    run.rows, run.problem, run.finished_at = rows, problem, now
+    connector = run.connector
+    run.rows, run.finished_at = rows, timezone.now()
     run.state = ConnectorRunState.FAILED if problem else ConnectorRunState.SUCCEEDED
+    run.problem = problem or run.problem  # of a run that succeeded: which files were left out
     run.save(update_fields=["rows", "problem", "finished_at", "state"])
     if problem:
         connector.failures += 1
+        kept.failed(run, code, problem)
     else:
         connector.failures = 0
         connector.watermark = run.upto if run.upto is not None else connector.watermark
-    seconds = connector.interval_seconds * 2 ** min(connector.failures, 10)
-    most = max(LONGEST_BACKOFF_SECONDS, connector.interval_seconds)
-    connector.next_run_at = run.started_at + timedelta(seconds=min(seconds, most))
+        kept.took(run)
+    connector.next_run_at = _next(run, code)
     Connector.objects.filter(id=connector.id).update(
         failures=connector.failures,
         watermark=connector.watermark,
         next_run_at=connector.next_run_at,
     )
-    after = {"run": run.number, "rows": rows, "problem": problem, "state": run.state}
+    connector.runs.filter(number__lte=run.number - KEPT_RUNS).delete()
+    after = {"run": run.number, "rows": rows, "problem": run.problem, "state": run.state}
     record_on(actor, Event.CONNECTOR_RAN, connector, after)
+    if connector.next_run_at <= run.finished_at:
+        transaction.on_commit(lambda: publish(connector.id))
+
+
+def _next(run: ConnectorRun, code: str) -> datetime:
+    """Return when the next run is due: at once where files wait, later after each failure."""
+    connector = run.connector
+    is_carried = run.state == ConnectorRunState.SUCCEEDED or code in kept.OF_THE_FILE
+    if is_carried and (run.is_partial or kept.has_some_alone(connector)):
+        return timezone.now()
+    seconds = connector.interval_seconds * 2 ** min(connector.failures, 10)
+    most = max(LONGEST_BACKOFF_SECONDS, connector.interval_seconds)
+    return run.started_at + timedelta(seconds=min(seconds, most))
 
 
 def _acting(connector: Connector) -> Actor:

@@ -43,6 +43,7 @@ class Listed:
     key: str
     size_bytes: int
     written_at: datetime
+    etag: str = ""
 
 
 PATIENT = Patience(read_seconds=60, attempts=3)
@@ -262,24 +263,22 @@ class Store:
 
     def sizes(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield the key and size in bytes of every object below `prefix`."""
+        for found in self.objects(prefix):
+            yield found.key, found.size_bytes
+
+    def objects(self, prefix: str) -> Iterator[Listed]:
+        """Yield what is said of every object whose key begins with `prefix`."""
         with self.translated():
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix
             )
             for page in pages:
                 for found in page.get("Contents", []):
-                    yield found["Key"], found["Size"]
+                    etag = found.get("ETag", "").strip('"')
+                    yield Listed(found["Key"], found["Size"], found["LastModified"], etag)
 
     def _listed(self, prefix: str) -> list[Listed]:
-        with self.translated():
-            pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix
-            )
-            return [
-                Listed(found["Key"], found["Size"], found["LastModified"])
-                for page in pages
-                for found in page.get("Contents", [])
-            ]
+        return list(self.objects(prefix))
 
 
 def _range(start: int, length: int | None) -> str:

@@ -13,7 +13,12 @@ from catalog.api.buckets import BucketCheckView, BucketKeysView, BucketsView, Bu
 from catalog.api.catalog_rollback import CatalogRollbackView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.changed_rows import ChangedRowsOfView, ChangedRowsView
-from catalog.api.connectors import ConnectorsView, ConnectorView, RunConnectorView
+from catalog.api.connectors import (
+    CheckSourceView,
+    ConnectorsView,
+    ConnectorView,
+    RunConnectorView,
+)
 from catalog.api.definitions import SchemasView, SchemaView, TableChangesView
 from catalog.api.details import CatalogDetailsView, ColumnDetailsView, TableDetailsView
 from catalog.api.dropped import DroppedTablesView, RestoreTableView
@@ -146,6 +151,9 @@ urlpatterns: list[URLPattern] = [
     path(f"{CATALOG}/registrations", RegistrationsView.as_view(), name="api-registrations"),
     path(f"{CATALOG}/uploads", UploadsView.as_view(), name="api-uploads"),
     path(f"{CATALOG}/connectors", ConnectorsView.as_view(), name="api-connectors"),
+    path(
+        f"{CATALOG}/connectors:check", CheckSourceView.as_view(), name="api-connector-source-check"
+    ),
     path(f"{CONNECTOR}:run", RunConnectorView.as_view(), name="api-connector-run"),
     path(CONNECTOR, ConnectorView.as_view(), name="api-connector"),
     path(f"{CATALOG}/transfers", TransfersView.as_view(), name="api-transfers"),

@@ -5,6 +5,7 @@ from django.urls import path
 from catalog import (
     adoption_views,
     bucket_views,
+    connector_views,
     dropped_views,
     lifecycle_views,
     maintenance_views,
@@ -15,6 +16,7 @@ from catalog import (
 BUCKETS = "w/<slug:workspace>/buckets"
 ADOPTIONS = "w/<slug:workspace>/adoptions"
 PLACE = "w/<slug:workspace>/catalog"
+CONNECTORS = "w/<slug:workspace>/connectors/<str:catalog>"
 
 urlpatterns = [
     path(BUCKETS, bucket_views.buckets, name="page-buckets"),
@@ -41,6 +43,22 @@ urlpatterns = [
         f"{PLACE}/<str:catalog>/settings",
         lifecycle_views.catalog_settings,
         name="page-catalog-settings",
+    ),
+    path(
+        f"{PLACE}/<str:catalog>/connectors",
+        connector_views.catalog_connectors,
+        name="page-connectors",
+    ),
+    path(
+        "w/<slug:workspace>/new-connector/<str:catalog>",
+        connector_views.new_connector,
+        name="page-connector-new",
+    ),
+    path(f"{CONNECTORS}/<str:connector>", connector_views.connector, name="page-connector"),
+    path(
+        f"{CONNECTORS}/<str:connector>/<slug:step>",
+        connector_views.connector_step,
+        name="page-connector-step",
     ),
     path(
         "w/<slug:workspace>/dropped-catalogs/<str:catalog>/restore",

@@ -1,4 +1,4 @@
-"""Opens metadata files of strangers in the sandbox of engines, for the catalog's adoption."""
+"""Opens files of strangers in the sandbox of engines: for adoption, and for connectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from execution.gate import SqlRefused
 
 
 class SandboxedReader:
-    """Starts one confined process for one file."""
+    """Starts one confined process for one file, or for the files of one pull."""
 
     def start(self, kind: str, path: str, schema: str) -> subprocess.Popen[bytes]:
         """Return a process that writes the file's metadata as frames to stdout."""
@@ -24,6 +24,28 @@ class SandboxedReader:
         return subprocess.Popen(
             [sys.executable, "-I", "-m", "execution.importing.child", json.dumps(orders)],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"LANG": "C.UTF-8", "TZ": "UTC"},
+            cwd="/",
+            start_new_session=True,
+            close_fds=True,
+        )
+
+    def start_pull(self, directory: str) -> subprocess.Popen[bytes]:
+        """Return a process that carries a connector's orders out inside `directory`."""
+        policy = sandbox.Policy(
+            scratch=directory, descriptors=(), require_full=settings.REQUIRE_FULL_ISOLATION
+        )
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-m",
+                "execution.importing.pulling",
+                json.dumps(policy.as_dict()),
+            ],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={"LANG": "C.UTF-8", "TZ": "UTC"},

@@ -227,6 +227,8 @@ SPECTACULAR_SETTINGS = {
         "AdoptionStateEnum": "catalog.domain.AdoptionState",
         "UploadModeEnum": "catalog.domain.UploadMode",
         "AccessRequestStateEnum": "governance.domain.RequestState",
+        "ConnectorFileStateEnum": "catalog.domain.ConnectorFileState",
+        "ConnectorKindEnum": "catalog.domain.ConnectorKind",
         "ConnectorModeEnum": "catalog.domain.ConnectorMode",
         "CheckOutcomeEnum": "catalog.buckets.report.OUTCOMES",
         "PlaceEnum": "execution.domain.Place",

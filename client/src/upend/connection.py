@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from upend.api import Api, FixedToken, TokenSource
 from upend.device import DeviceKey
@@ -121,6 +122,37 @@ class Connection:
         base = f"/api/v1/workspaces/{self.workspace}/catalogs"
         found: Document = self.api.get(f"{base}/{catalog}/tables/{schema}/{name}")
         return found
+
+    def connectors(self) -> list[Document]:
+        """Return what is pulled into the catalogs that one manages, each with its `catalog`."""
+        names = [str(one["name"]) for one in self.catalogs()]
+        base = f"/api/v1/workspaces/{self.workspace}/catalogs"
+        return [
+            {"catalog": name} | one
+            for name in names
+            for one in self.api.get(f"{base}/{name}/connectors")["results"]
+        ]
+
+    def connector(self, catalog: str, name: str) -> Document:
+        """Return one connector with its last runs."""
+        found: Document = self.api.get(self._connector(catalog, name))
+        return found
+
+    def run_connector(self, catalog: str, name: str) -> Document:
+        """Have a connector run now."""
+        found: Document = self.api.post(f"{self._connector(catalog, name)}:run")
+        return found
+
+    def pause_connector(self, catalog: str, name: str, *, is_paused: bool = True) -> Document:
+        """Pause a connector, or let it go on."""
+        body = {"is_paused": is_paused}
+        path = self._connector(catalog, name)
+        found: Document = self.api.request("PATCH", path, json=body, repeatable=True).json()
+        return found
+
+    def _connector(self, catalog: str, name: str) -> str:
+        base = f"/api/v1/workspaces/{self.workspace}/catalogs"
+        return f"{base}/{quote(catalog, safe='')}/connectors/{quote(name, safe='')}"
 
     def load(
         self,

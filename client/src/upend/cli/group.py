@@ -13,6 +13,7 @@ COMMANDS = {
     "buckets": "List buckets; owners connect, check and rotate them.",
     "clean": "Delete files of a catalog that nobody needs.",
     "compact": "Put a catalog's rows into fewer files.",
+    "connectors": "List what is pulled into catalogs; run, pause and resume it.",
     "describe": "Show one table: its columns, keys, size and comment.",
     "devices": "List devices; admins approve and revoke them.",
     "diff": "Show what two snapshots of a table differ in.",
