@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
+from accounts import statements
 from audit import services as audit
 from execution.engine.domain import Progress
 from execution.machine import Machine
@@ -102,9 +103,10 @@ WITH RECURSIVE running AS MATERIALIZED (
      ORDER BY turn LIMIT 1
 )
 """
-LOCK = "SELECT pg_advisory_xact_lock(%(turnstile)s);"
-"""Goes before the rest in the same message, but as a statement of its own: the rest must see what
-the last holder of the lock committed."""
+LOCK = "SELECT pg_advisory_xact_lock(%s)"
+"""Goes before the rest as a statement of its own: the rest must see what the last holder of the
+lock committed. It is a message of its own too, because only one statement at a time is prepared,
+and planning the rest takes PostgreSQL longer than the way there and back."""
 PICKED = "SELECT id, slot_bytes FROM picked"
 # A query that is picked and not taken was cancelled a moment ago.
 TAKEN = """, taken AS (
@@ -179,13 +181,11 @@ def _take(machine: Machine) -> tuple[UUID | None, UUID | None, bool]:
     begun: dict[str, str | int | datetime] = {
         "now": timezone.now(),
         "progress": json.dumps(Progress().as_dict()),
-        "turnstile": TURNSTILE,
         "worker": machine.worker,
     }
     with connection.cursor() as cursor:
-        cursor.execute(LOCK + ORDER + TAKEN, _limits(machine) | begun)
-        cursor.nextset()
-        picked_id, taken_id, others_wait = cursor.fetchone()
+        cursor.execute(LOCK, [TURNSTILE])
+    [(picked_id, taken_id, others_wait)] = statements.rows(ORDER + TAKEN, _limits(machine) | begun)
     return picked_id, taken_id, others_wait
 
 

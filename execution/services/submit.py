@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from accounts import statements
 from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
 from audit.domain import Event
@@ -167,7 +168,7 @@ def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -
             return _repeated(standing.earlier_id, request)
     if query.state == QueryState.QUEUED:
         limits.refuse_where_full(standing, actor=actor, workspace=workspace)
-    query.save(force_insert=True)
+    statements.insert(query)
     extracts.attach(query, plan.offers)
     audit.record(
         actor=actor,

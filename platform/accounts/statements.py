@@ -90,7 +90,10 @@ def values(instance: models.Model) -> list[Any]:
 
 
 def insert(instance: M) -> M:
-    """Insert an object whose key the database makes, and return it with its key."""
+    """Insert an object and return it with its key, whether the database made that or the model.
+
+    What the database computes of other columns is not read back.
+    """
     with connection.cursor() as cursor:
         cursor.execute(insertion(type(instance)), values(instance))
         [(key,)] = cursor.fetchall()
@@ -106,7 +109,12 @@ def inserted(instance: M, key: object) -> M:
 
 @cache
 def _given(model: type[models.Model]) -> tuple[models.Field[Any, Any], ...]:
-    return tuple(field for field in model._meta.concrete_fields if not field.primary_key)
+    return tuple(field for field in model._meta.concrete_fields if not _is_made(field))
+
+
+def _is_made(field: models.Field[Any, Any]) -> bool:
+    """Tell whether the database makes a column's value."""
+    return field.generated or (field.primary_key and not field.has_default())
 
 
 @cache
