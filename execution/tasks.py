@@ -70,7 +70,9 @@ def tell_presence(sender: Any, **_: Any) -> None:
 @shared_task(name="execution.run_queries")
 def run_queries() -> None:
     """Run what waits, the fairest first; a message that comes twice, or late, does no harm."""
-    services.run_queries(_machine[0], after_each=engine.keep_spare, is_stopping=_stopping.is_set)
+    services.run_queries(
+        _machine[0], after_each=engine.keep_spare_soon, is_stopping=_stopping.is_set
+    )
 
 
 @worker_shutting_down.connect

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import pyarrow as pa
+import structlog
 
 from catalog.storage import StorageUnreachable
 from execution.engine import reach, start
@@ -22,10 +23,17 @@ AT_ONCE_SECONDS = 1.0
 """A kept engine that fails a job this soon failed for what came before it."""
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
+REST_SECONDS = 0.05
+"""Starting one takes a processor: first, who waits for the rows of the last query gets them."""
 
 _spare: list[Engine] = []
+_keepers: list[threading.Thread] = []
+_is_wanted = threading.Event()
 _lock = threading.Lock()
 _sessions = Sessions()
+
+
+log = structlog.get_logger(__name__)
 
 
 class _Noting:
@@ -119,9 +127,35 @@ def warm() -> None:
 def keep_spare() -> None:
     """Start engines until enough wait, so that the next run finds one with everything loaded."""
     with _lock:
-        while len(_spare) < SPARES:
-            _spare.append(Engine())
-        metrics.ENGINES_SPARE.set(len(_spare))
+        _fill()
+
+
+def keep_spare_soon() -> None:
+    """Do the same in a moment, on a thread that stays: what it starts dies with its starter."""
+    with _lock:
+        if not _keepers or not _keepers[0].is_alive():  # never started, or left behind by a fork
+            _keepers[:] = [threading.Thread(target=_restock_for_ever, daemon=True, name="spares")]
+            _keepers[0].start()
+        _is_wanted.set()
+
+
+def _restock_for_ever() -> None:
+    while _is_wanted.wait():
+        time.sleep(REST_SECONDS)
+        with _lock:
+            if _is_wanted.is_set():  # else all were discarded meanwhile
+                _is_wanted.clear()
+                try:
+                    _fill()
+                except Exception:
+                    log.exception("spare_not_started")
+
+
+def _fill() -> None:
+    """Call with the lock."""
+    while len(_spare) < SPARES:
+        _spare.append(Engine())
+    metrics.ENGINES_SPARE.set(len(_spare))
 
 
 def _taken_for(spec: EngineSpec) -> Engine:
@@ -153,6 +187,7 @@ def discard_spare() -> None:
     """End the engines that wait, those that hold a slice included."""
     _sessions.end_all()
     with _lock:
+        _is_wanted.clear()
         waiting = _spare[:]
         _spare.clear()
     for engine in waiting:

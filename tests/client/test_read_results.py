@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from execution.engine.child import as_arrow
+from execution.engine import arrow
 from upend.cli import formats
 from upend.errors import UsageError
 from upend.result import Column, Facts, Result, arrow_form, columns_of
@@ -59,11 +59,9 @@ def ran_locally(sql: str) -> Result:
 
 def ran_on_the_server(sql: str) -> Result:
     """Return what arrives: the server engine's own Arrow, in a file, with the types it recorded."""
-    relation = engine().sql(sql)
-    columns = [
-        Column(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True)
-    ]
-    reader, file = as_arrow(relation), pa.BufferOutputStream()
+    found, reader = arrow.ask(engine(), sql)
+    columns = [Column(name, kind) for name, kind in found]
+    file = pa.BufferOutputStream()
     with pa.ipc.new_file(file, reader.schema) as writer:
         for batch in reader:
             writer.write_batch(batch)

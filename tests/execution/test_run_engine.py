@@ -236,6 +236,16 @@ def test_it_uses_the_spare_and_never_twice() -> None:
         assert not process.is_alive()
 
 
+def test_it_has_spares_again_a_moment_after_a_run() -> None:
+    engine.discard_spare()
+    engine.keep_spare_soon()
+    until = time.monotonic() + 20
+    while len(engine._spare) < engine.SPARES:
+        assert time.monotonic() < until, "nobody started them"
+        time.sleep(0.02)
+    engine.discard_spare()
+
+
 def test_it_dies_with_its_parent() -> None:
     """A worker that is killed leaves no engine: the kernel ends it (PR_SET_PDEATHSIG)."""
     read, write = os.pipe()
