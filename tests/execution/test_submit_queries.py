@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import pyarrow as pa
@@ -116,7 +117,7 @@ def test_it_answers_over_http_from_submission_to_rows(
     document = answer.json()
     assert (answer.status_code, document["state"], document["notice"]) == (201, "queued", "")
     assert document["plan"]["tables"][0]["table"] == "flights.main.delays"
-    services.run_query(document["id"], worker="test")
+    services.run_query(UUID(document["id"]), worker="test")
     document = client.get(f"{QUERIES}/{document['id']}").json()
     assert document["state"] == "succeeded", document["problem"]
     assert document["bytes_read"] > 0
