@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import IO, Any, ClassVar
 
 from django.conf import settings
+from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers, status
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts.domain import Scope
@@ -297,11 +298,18 @@ def _answer(request: Request, place: dict[str, str], batch: IngestBatch) -> Resp
             errors=batch.errors,
             batch=batch.id,
         )
-    where = {key: place[key] for key in ("workspace", "catalog")} | {"batch": batch.id}
-    headers = {"Location": reverse("api-batch", kwargs=where, request=request), "Vary": "Prefer"}
+    path = f"{_batches_of(place['workspace'], place['catalog'])}{batch.id}"
+    headers = {"Location": request.build_absolute_uri(path), "Vary": "Prefer"}
     is_committed = batch.state == BatchState.COMMITTED
     code = status.HTTP_200_OK if is_committed else status.HTTP_202_ACCEPTED
     return Response(SHOWN.to_representation(batch), status=code, headers=headers)
+
+
+@lru_cache(maxsize=1024)
+def _batches_of(workspace: str, catalog: str) -> str:
+    """Return where the batches of a catalog are, to put a number behind."""
+    where = {"workspace": workspace, "catalog": catalog, "batch": 0}
+    return reverse("api-batch", kwargs=where).removesuffix("0")
 
 
 def _format_of(request: Request) -> RowFormat:

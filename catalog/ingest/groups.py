@@ -114,7 +114,12 @@ def carry_out(job: Job, on_progress: Callable[[dict[str, Any]], None]) -> Outcom
             batches = [_order(one, Path(directory)) for one in members]
         except storage.ObjectMissing as problem:
             return Outcome(None, problem.as_dict())
-        return kept.run(job, {"batches": batches, "message": _message(batches)}, on_progress)
+        orders = {
+            "batches": batches,
+            "is_first": job.attempts == 1,
+            "message": _message(batches),
+        }
+        return kept.run(job, orders, on_progress)
 
 
 def _order(batch: IngestBatch, directory: Path) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _lines(body: pa.Buffer) -> Iterator[tuple[int, Any]]:
 
 def _parsed(row: int, line: bytes) -> Any:
     try:
-        found = json.loads(line, parse_float=Number, parse_constant=_no_constant)
+        found = DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
     except (RecursionError, ValueError) as error:
         raw = line.decode(errors="replace").strip()
         return BadRow(row, "", f"not a JSON object: {error}"[:200], raw=raw)
@@ -150,7 +150,8 @@ def _array(body: pa.Buffer) -> Iterator[tuple[int, Any]]:
             hint="Send the same objects one a line, as application/x-ndjson.",
         )
     try:
-        found = json.loads(body.to_pybytes(), parse_float=Number, parse_constant=_no_constant)
+        text = body.to_pybytes()
+        found = DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
     except (RecursionError, ValueError) as error:
         raise refused("JSON", str(error)) from error
     objects = found if isinstance(found, list) else [found]
@@ -160,6 +161,10 @@ def _array(body: pa.Buffer) -> Iterator[tuple[int, Any]]:
 def _no_constant(name: str) -> Any:
     message = f"{name} is not JSON"
     raise ValueError(message)
+
+
+DECODER = json.JSONDecoder(parse_float=Number, parse_constant=_no_constant)
+"""Made once: `json.loads` would make one for each line."""
 
 
 def _objects(found: Iterable[tuple[int, Any]]) -> Iterator[Chunk]:

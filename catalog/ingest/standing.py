@@ -18,7 +18,8 @@ from catalog.models import Catalog
 STATEMENT = """
 SELECT n.snapshot_id, n.snapshot_time, n.schema_version, n.next_catalog_id, n.next_file_id,
        (SELECT e.id FROM catalog_ingestbatch e WHERE e.catalog_id = %(catalog)s
-          AND e.table_uuid = %(table)s AND e.idempotency_key = %(key)s AND %(key)s <> ''),
+          AND e.table_uuid = %(table)s AND e.idempotency_key = %(key)s::text
+          AND %(key)s::text <> ''),
        (SELECT s.schema_mode FROM catalog_ingestsetting s
          WHERE s.catalog_id = %(catalog)s AND s.table_uuid = %(table)s),
        q.batches, q.catalog_bytes, q.workspace_bytes
@@ -61,7 +62,7 @@ def arrival(catalog: Catalog, schema: str, name: str, key: str) -> tuple[Table |
 
 def standing(catalog: Catalog, table_uuid: UUID, key: str) -> Standing:
     """Return how things stand for rows that come now. Raises `CatalogNotReady`."""
-    found = metadata.rows(
+    found = metadata.rows_by_plan(
         catalog,
         STATEMENT,
         {

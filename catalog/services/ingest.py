@@ -6,7 +6,7 @@ import uuid
 
 import psycopg
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from accounts import statements
 from accounts.domain import Actor
@@ -40,6 +40,16 @@ ACTIONS = {
     IngestMode.DELETE: Action.TABLE_MODIFY,
     IngestMode.UPSERT: Action.TABLE_MODIFY,
 }
+
+
+INSERTION = (
+    f"made AS ({statements.insertion(IngestBatch)}), payload AS ("  # noqa: S608 - our own names
+    "INSERT INTO catalog_ingestpayload (batch_id, content, rejected)"
+    " SELECT id, %s::bytea, %s::jsonb FROM made), others AS ("
+    "SELECT EXISTS (SELECT FROM catalog_ingestbatch"
+    " WHERE catalog_id = %s AND state = 'waiting') AS wait)"
+)
+"""A batch, what it holds, and whether others wait already."""
 
 
 class RowsTooLarge(Problem):
@@ -210,16 +220,20 @@ def _no_room() -> NothingKept:
     return problem
 
 
-@audit.service
 def _accept(*, actor: Actor, batch: IngestBatch, payload: IngestPayload) -> None:
-    """Put a batch into the queue. `send_rows` has authorized it."""
-    _insert(batch, payload)
-    audit.record(
+    """Put a batch, what it holds and its record into the queue: one statement, all or nothing.
+
+    `send_rows` has authorized it.
+    """
+    number, is_told = audit.record_with(
+        INSERTION,
+        [*statements.values(batch), *statements.values(payload), batch.catalog_id],
+        key="batch",
+        answer="SELECT made.id, others.wait FROM made, others",
         actor=actor,
         event=Event.ROWS_RECEIVED,
         target=target_of(batch.catalog, batch),
         after={
-            "batch": batch.id,
             "bytes": batch.size_bytes,
             "format": batch.format,
             "mode": batch.mode,
@@ -227,20 +241,9 @@ def _accept(*, actor: Actor, batch: IngestBatch, payload: IngestPayload) -> None
             "rows": batch.row_count,
         },
     )
-    transaction.on_commit(lambda: _announce(batch.catalog_id))
-
-
-def _insert(batch: IngestBatch, payload: IngestPayload) -> None:
-    """Insert both at once; the batch gets its number."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH batch AS ({statements.insertion(IngestBatch)}), payload AS ("  # noqa: S608 - our own
-            " INSERT INTO catalog_ingestpayload (batch_id, content, rejected)"
-            " SELECT id, %s::bytea, %s::jsonb FROM batch) SELECT id FROM batch",
-            statements.values(batch) + statements.values(payload),
-        )
-        [(number,)] = cursor.fetchall()
     statements.inserted(batch, number)
+    if not is_told:  # else whoever takes those looks once more when they are committed
+        transaction.on_commit(lambda: _announce(batch.catalog_id))
 
 
 def _announce(catalog_id: uuid.UUID) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import duckdb
+import psycopg
 import pyarrow as pa
+from psycopg import sql
 
 from catalog.ingest import casting, checking
 from catalog.ingest.domain import (
@@ -37,6 +40,13 @@ INLINED_ROWS = 500
 """Inserts of at most so many rows go into the metadata, where they cost no file."""
 FLUSHED_ROWS = 20_000
 """Inlined rows of one table after which they become a file, whatever maintenance does."""
+PLACE = sql.SQL(
+    "SELECT s.schema_name, t.table_name,"
+    " (SELECT schema_version FROM {snapshots} ORDER BY snapshot_id DESC LIMIT 1)"
+    " FROM {tables} t JOIN {schemas} s USING (schema_id)"
+    " WHERE t.table_uuid = %s::uuid AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+)
+"""Where a table is now: asked for by its id, because it may have been renamed."""
 SIDE_COLUMNS = (
     "batch_id BIGINT, row_number BIGINT, column_name VARCHAR, reason VARCHAR, raw VARCHAR,"
     " rejected_at TIMESTAMP WITH TIME ZONE"
@@ -56,22 +66,30 @@ class Group:
 
 
 class Rows:
-    """The live lake, and how many rows it keeps inlined since they were last written out."""
+    """The live lake, and how many rows it keeps inlined since they were last written out.
+
+    Columns change with the lake's schema version only, so they are remembered under it.
+    """
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
         self._inlined: dict[tuple[str, str], int] = defaultdict(int)
+        self._homes: dict[str, tuple[tuple[Any, ...], Home]] = {}
         lake.execute(f"SET ducklake_default_data_inlining_row_limit = {INLINED_ROWS}")
 
-    def commit(self, spec: Spec) -> dict[str, Any]:
-        """Commit a group; return its snapshot, and what there is to tell of single batches."""
-        self.lake.spec = spec
+    def commit(self, spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
+        """Commit a group; return its snapshot, and what there is to tell of single batches.
+
+        `session` reads the lake's metadata: the engine would copy whole tables of it.
+        """
+        self.lake.spec, self._session = spec, session
         group = self._prepared(spec.arguments["batches"])
         statements = list(self._statements(group))
         if not statements:
             return {"snapshot_id": None, "batches": group.told}
         try:
-            result = self.lake.commit(spec.marker(), statements)
+            is_first = bool(spec.arguments.get("is_first"))
+            result = self.lake.commit(spec.marker(), statements, is_first=is_first)
         finally:
             self._unregister(group)
         self._flush(group)
@@ -150,21 +168,24 @@ class Rows:
         return group.homes[name]
 
     def _found(self, batch: dict[str, Any]) -> Home:
-        """Return the table as it is now, found by its id: it may have been renamed."""
-        found = self.lake.execute(
-            f"SELECT s.schema_name, t.table_name FROM {self._metadata}.ducklake_table t"  # noqa: S608 - quoted
-            f" JOIN {self._metadata}.ducklake_schema s USING (schema_id)"
-            " WHERE t.table_uuid = ?::UUID AND t.end_snapshot IS NULL"
-            " AND s.end_snapshot IS NULL",
-            [batch["table_uuid"]],
-        )
-        if not found:
+        """Return the table as it is now."""
+        name = batch["table_uuid"]
+        found = self._session.execute(self._place, [name]).fetchone()
+        if found is None:
             raise Mismatch("table-gone", "The table was dropped after the rows were taken in.")
-        return self._described(*found[0])
+        known = self._homes.get(name)
+        if known is None or known[0] != found:
+            known = self._homes[name] = found, self._described(*found[:2])
+        return known[1]
 
-    @property
-    def _metadata(self) -> str:
-        return f"__ducklake_metadata_lake.{quoted_name(self.lake.spec.metadata_schema)}"
+    @cached_property
+    def _place(self) -> sql.Composed:
+        schema = self.lake.spec.metadata_schema
+        return PLACE.format(
+            schemas=sql.Identifier(schema, "ducklake_schema"),
+            snapshots=sql.Identifier(schema, "ducklake_snapshot"),
+            tables=sql.Identifier(schema, "ducklake_table"),
+        )
 
     def _described(self, schema: str, name: str) -> Home:
         found = self.lake.execute(f"DESCRIBE {self.lake.name(schema, name)}")

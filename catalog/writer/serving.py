@@ -45,17 +45,17 @@ def main() -> None:
                 session = psycopg.connect(**spec.database, autocommit=True)
             with _locked(session, spec.lock_key):
                 rows = rows or Rows(Lake.attach(spec))
-                emit({"result": _carried_out(rows, spec)})
+                emit({"result": _carried_out(rows, spec, session)})
         except Exception as error:  # noqa: BLE001 - whatever it was, the batches' rows must say so
             problem = _explained(error, spec)
             emit({"problem": problem.as_dict(), "retryable": problem.retryable})
 
 
-def _carried_out(rows: Rows, spec: Spec) -> dict[str, Any]:
+def _carried_out(rows: Rows, spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
     stop = threading.Event()
     threading.Thread(target=report, args=(rows.lake, stop), daemon=True).start()
     try:
-        return rows.commit(spec)
+        return rows.commit(spec, session)
     finally:
         stop.set()
 

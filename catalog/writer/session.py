@@ -111,12 +111,13 @@ class Lake:
         """Run one statement and return its rows."""
         return self.con.execute(text, parameters).fetchall()
 
-    def commit(self, mark: str, statements: list[str]) -> dict[str, Any]:
+    def commit(self, mark: str, statements: list[str], *, is_first: bool = False) -> dict[str, Any]:
         """Run statements as one marked commit, unless it was already made.
 
-        Returns the snapshot, and the rows that the last statement counted.
+        Where `is_first` says that nobody tried before, it surely was not. Returns the snapshot,
+        and the rows that the last statement counted.
         """
-        if (done := self._committed(mark)) is not None:
+        if not is_first and (done := self._committed(mark)) is not None:
             return {"snapshot_id": done, "rows": None, "repeated": True}
         self.execute("BEGIN")
         try:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection, models
+from psycopg.sql import Composable
 
 M = TypeVar("M", bound=models.Model)
 
@@ -24,7 +25,9 @@ class _Prepared(psycopg.Cursor[Any]):
         return self
 
 
-def rows(text: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def rows(
+    text: str | Composable, parameters: Sequence[Any] | Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
     """Return the rows of a statement that each connection plans once, and keeps the plan of.
 
     Its text must be one of a few: what differs goes into `parameters`. It names its columns,
@@ -79,6 +82,17 @@ def insertion(model: type[models.Model]) -> str:
     values = ", ".join("%s" for _ in _given(model))
     table, key = model._meta.db_table, model._meta.pk.column
     return f'INSERT INTO "{table}" ({given}) VALUES ({values}) RETURNING "{key}"'  # noqa: S608 - our own names
+
+
+@cache
+def insertion_from(model: type[models.Model], source: str, column: str, value: str) -> str:
+    """Return the statement that inserts one row for each row of `source`.
+
+    It is given what `insertion` is; `value` says what becomes of the one parameter of `column`.
+    """
+    given = ", ".join(f'"{field.column}"' for field in _given(model))
+    values = ", ".join(value if field.column == column else "%s" for field in _given(model))
+    return f'INSERT INTO "{model._meta.db_table}" ({given}) SELECT {values} FROM {source}'  # noqa: S608 - our own names
 
 
 def values(instance: models.Model) -> list[Any]:

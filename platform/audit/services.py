@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -66,8 +67,52 @@ def record(
     if not transaction.get_connection().in_atomic_block:
         message = f"{event} must be recorded inside the transaction that makes it true"
         raise NotRecordable(message)
+    _count(event)
+    row = _row(actor, event, target)
+    row.before, row.after, row.decision = before, after, decision
+    return statements.insert(row)
+
+
+def record_with(
+    change: str,
+    given: Sequence[Any],
+    *,
+    key: str,
+    answer: str,
+    actor: Actor,
+    event: Event,
+    target: Target,
+    after: dict[str, Any],
+) -> tuple[Any, ...]:
+    """Make something and append its record by one statement: both are there, or neither.
+
+    `change` are common table expressions and `given` their parameters; the one named `made`
+    returns the `id` of what was made, which the record has under `key`. Returns the one row of
+    the query `answer` over them.
+    """
+    connection = transaction.get_connection()
+    row = _row(actor, event, target)
+    row.after = after
+    with transaction.atomic() if connection.in_atomic_block else nullcontext():
+        text = _with_record(change, key, answer)
+        [found] = statements.rows(text, [*given, *statements.values(row)])
+    _count(event)
+    return found
+
+
+@functools.cache
+def _with_record(change: str, key: str, answer: str) -> str:
+    after = f"%s::jsonb || jsonb_build_object('{key}', made.id)"
+    recorded = statements.insertion_from(AuditRecord, "made", "after", after)
+    return f"WITH {change}, recorded AS ({recorded}) {answer}"
+
+
+def _count(event: Event) -> None:
     transaction.on_commit(metrics.AUDIT_RECORDS.labels(event.value).inc, robust=True)
-    row = AuditRecord(
+
+
+def _row(actor: Actor, event: Event, target: Target) -> AuditRecord:
+    return AuditRecord(
         organization_id=target.organization_id,
         workspace_id=target.workspace_id,
         event=event,
@@ -79,13 +124,9 @@ def record(
         target_kind=target.kind,
         target_id=target.id,
         target_label=target.label,
-        before=before,
-        after=after,
-        decision=decision,
         request_id=actor.request_id,
         address=actor.address,
     )
-    return statements.insert(row)
 
 
 def service(function: Callable[P, R]) -> Callable[P, R]:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from accounts.domain import Actor
 from observability import logs
-from observability.redaction import MASK, cleaned
+from observability.redaction import MASK, PLAIN, cleaned
+from observability.redaction import SHAPES as FOUND
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 SECRET = st.text(ALPHABET, min_size=16, max_size=48).map(lambda text: f"Zq{text}")
@@ -79,6 +80,11 @@ def test_it_keeps_no_secret_of_a_known_shape(
 @given(secret=SECRET, name=st.sampled_from(NAMES), how=st.integers(0, 6))
 def test_it_keeps_no_value_of_a_telling_name(secret: str, name: str, how: int) -> None:
     assert secret not in repr(cleaned({"outer": {name: wrapped(secret, how)}}))
+
+
+@given(st.text(r"aeyJ.upend_0/-=:?& \n", max_size=40) | st.from_regex(PLAIN, fullmatch=True))
+def test_it_passes_over_no_text_that_a_shape_is_in(text: str) -> None:
+    assert not PLAIN.fullmatch(text) or not any(shape.search(text) for shape, _ in FOUND)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
