@@ -75,14 +75,14 @@ def test_it_says_what_must_be_mended_and_keeps_what_was_typed(
     assert "open-sesame" not in page
     nothing = client.post(f"{PAGES}/new", SAID)
     assert "There is no metadata to read" in nothing.content.decode()
-    lake = foreign.make(AdoptionSource.SQLITE)
+    lake = foreign.make(AdoptionSource.DUCKDB)
     lake.run("CREATE TABLE t AS SELECT range AS i FROM range(5000)")
     lake.run("UPDATE __ducklake_metadata_theirs.ducklake_data_file SET path = 's3://x/y.parquet',"
              " path_is_relative = false")  # fmt: skip
     lake.close()
     assert lake.file is not None
     with lake.file.open("rb") as file:
-        client.post(f"{PAGES}/new", SAID | {"store": "sqlite", "file": file})
+        client.post(f"{PAGES}/new", SAID | {"file": file})
     adoption = Adoption.objects.get()
     run_adoption(adoption.id)
     page = text(client, f"{PAGES}/{adoption.id}")
