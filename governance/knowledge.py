@@ -13,8 +13,8 @@ from functools import cache
 from typing import LiteralString
 from uuid import UUID
 
+from accounts import statements
 from accounts.domain import Actor, PrincipalKind
-from governance import prepared
 from governance.bundle import Bundle, bundle_at
 from governance.domain import Request, Securable
 from governance.entities import Facts, Owner
@@ -84,7 +84,7 @@ def know(actor: Actor, requests: Sequence[Request], *, tables_of: Securable | No
     securables = [request.securable for request in requests]
     reads_columns = any(r.action in GUARDED and r.securable.columns for r in requests)
     text = _statement(reads_columns, tables_of is not None)
-    return _known(prepared.rows(text, _parameters(actor, securables, tables_of)))
+    return _known(statements.rows(text, _parameters(actor, securables, tables_of)))
 
 
 def below(catalog: Securable) -> str:

@@ -30,8 +30,10 @@ def rows(
 ) -> list[tuple[Any, ...]]:
     """Return the rows of a statement that each connection plans once, and keeps the plan of.
 
-    Its text must be one of a few: what differs goes into `parameters`. It names its columns,
-    because a kept plan fails where a `*` comes to mean something else.
+    Its text must be one of a few: what differs goes into `parameters`, by a cursor of psycopg's
+    own, since Django's would put it into the text. It names its columns, because a kept plan fails
+    where a `*` comes to mean something else. Where the database is behind a pooler that cannot keep
+    statements (`UPEND_DATABASE_PREPARE=0`), it is a statement like any other.
     """
     connection.close_if_health_check_failed()
     connection.ensure_connection()

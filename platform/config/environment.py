@@ -36,7 +36,7 @@ def database(url: str, *, pool_size: int = 0, prepares: bool = True) -> dict[str
     """Return Django's database settings for a libpq URL, Unix sockets included.
 
     With `pool_size` the threads of a process share that many connections at most; without, each
-    keeps one of its own. With `prepares` a connection keeps the plans of `governance.prepared`.
+    keeps one of its own. With `prepares` a connection keeps the plans of `accounts.statements`.
     """
     parts = conninfo_to_dict(url)
     known = {
