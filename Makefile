@@ -23,7 +23,7 @@ up: $(STAMP) ## Start Upend here, without data
 TEST_PROCESSES ?= logical
 
 test: $(STAMP) ## Run the tests; the suite starts its own servers
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --maxprocesses 4 --dist loadgroup --durations 30
 
 check: $(STAMP) ## Run every check that is not a test: format, lint, imports, types, migrations, schema
 	$(BIN)/ruff format --check .
