@@ -195,7 +195,7 @@ def test_it_takes_a_file_over_the_api_and_throws_a_report_away(
     assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
     again = client.post(f"{one}/confirm").json()
     assert again["code"] == "adoption-moved-on"
-    assert storage.hosted().keys("staging/adoptions/") == []
+    assert storage.hosted().keys(f"staging/adoptions/{given.json()['id']}") == []
     assert not Catalog.objects.exists()
 
 

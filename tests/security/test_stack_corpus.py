@@ -103,7 +103,7 @@ def test_it_knows_no_stored_view_and_no_stored_macro(attack: Attack, target: Tar
     problem = target.submit(texts[attack.id]).json()
     expected = {
         "AUTHZ-35": "table_not_granted",
-        "CATALOG-03": "view_not_safe",
+        "CATALOG-03": "table_not_granted",  # who may mend the view learns why: catalog corpus
         "CATALOG-04": "table_function",
     }
     assert problem["reason_code"] == expected[attack.id]

@@ -17,7 +17,10 @@ from upend.errors import UsageError
 NAME_HINT = "upend connectors show flights.orders"
 
 
-@click.group(invoke_without_command=True, short_help="List what is pulled into catalogs.")
+@click.group(
+    invoke_without_command=True,
+    short_help="List what is pulled into catalogs; run, pause and resume it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write them as JSON to stdout.")
 @options.server
 @click.pass_context
