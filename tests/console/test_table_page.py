@@ -61,6 +61,7 @@ def test_it_shows_a_sample_what_was_done_changed_rows_and_views(visit: Opener) -
     page.get_by_role("button", name="Show 20 rows").click()
     sample = page.locator("section", has=page.locator("#sample-title"))
     expect(sample.locator("tbody tr").first).to_be_visible(timeout=60_000)
+    page.reload()  # what was done is looked up once, when it comes into view
     page.locator("#activity-title").scroll_into_view_if_needed()
     activity = page.locator("section", has=page.locator("#activity-title"))
     expect(activity).to_contain_text("SELECT", timeout=30_000)
