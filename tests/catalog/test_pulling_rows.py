@@ -19,16 +19,16 @@ from catalog import lake
 from catalog import services as catalogs
 from catalog.connectors import process
 from catalog.domain import ConnectorRunState, JobState
-from catalog.models import Catalog, Connector, ConnectorRun, Job
+from catalog.models import Catalog, Connector, Job
 from catalog.services import jobs, pulls
 from catalog.writer.process import database
 from tests.cast import Cast
+from tests.catalog.pulling import CATALOG, count, work
 from tests.tcp import relay
 from workspaces.models import Membership, Workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CATALOG = "/api/v1/workspaces/flight-ops/catalogs/flights"
 PASSWORD = "pull-canary-51c2"
 
 
@@ -69,23 +69,6 @@ def begin(client: Client, source: Source, **given: Any) -> Any:
         "interval_seconds": 60,
     } | given  # fmt: skip
     return client.post(f"{CATALOG}/connectors", body, content_type="application/json")
-
-
-def work(catalog: Catalog) -> ConnectorRun:
-    """Do what the workers would, until the run has ended."""
-    connector = Connector.objects.get()
-    Connector.objects.update(next_run_at=timezone.now())
-    for _ in range(3):
-        run = pulls.pull(connector.id)
-        catalogs.run_jobs(catalog.id)
-        if run is not None and run.finished_at:
-            break
-    return ConnectorRun.objects.latest("number")
-
-
-def count(catalog: Catalog) -> int:
-    table = lake.table(catalog, lake.latest_snapshot(catalog).snapshot_id, "main", "orders")
-    return table.record_count if table else 0
 
 
 @pytest.fixture

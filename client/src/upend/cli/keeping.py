@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import click
 from rich import box
@@ -18,6 +18,17 @@ from upend.upkeep import Kept
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PARTS = 3
+
+
+class Chosen(TypedDict):
+    """What the options of every command of upkeep give it."""
+
+    dry_run: bool
+    no_wait: bool
+    as_json: bool
+    url: str | None
+    profile: str | None
+    workspace: str | None
 
 
 def of_upkeep(command: Command) -> Command:
@@ -43,28 +54,22 @@ def kept_of(name: str, *, tables: bool = False) -> Kept:
     raise UsageError(f"{name!r} is not {wanted}.", code="invalid-name", hint=f"Name a {wanted}.")
 
 
-def keep(
-    kept: Kept,
-    kinds: Sequence[str],
-    *,
-    dry_run: bool,
-    no_wait: bool,
-    as_json: bool,
-    **server: str | None,
-) -> None:
+def keep(kept: Kept, kinds: Sequence[str], **chosen: Unpack[Chosen]) -> None:
     """Say what steps of these kinds would do, or take them."""
-    with connect(**server) as connection:
-        if dry_run:
+    with connect(
+        url=chosen["url"], profile=chosen["profile"], workspace=chosen["workspace"]
+    ) as connection:
+        if chosen["dry_run"]:
             steps = connection.upkeep.needed(kept, kinds)
             found: Any = {"steps": steps}
             if "orphans" in kinds:
                 found |= connection.upkeep.orphans(kept.catalog)
         else:
-            follow = None if no_wait else _say_step
+            follow = None if chosen["no_wait"] else _say_step
             found = connection.upkeep.run(kept, kinds, follow)
-    if as_json:
+    if chosen["as_json"]:
         click.echo(json.dumps(found, indent=2))
-    elif dry_run:
+    elif chosen["dry_run"]:
         _show_needed(kept, found)
     else:
         _show_run(kept, found)
