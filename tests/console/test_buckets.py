@@ -51,6 +51,7 @@ def test_it_connects_and_checks_a_bucket(
     expect(steps).to_contain_text("The keys reach outside upend/ too.")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.get_by_label("Copy the JSON of Outside the prefix is refused").click()
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
     assert f"{bucket}/upend/*" in page.evaluate("navigator.clipboard.readText()")
     if where := os.environ.get("UPEND_SCREENSHOTS"):
         page.screenshot(path=f"{where}/bucket-{theme}.png")

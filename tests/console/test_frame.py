@@ -49,7 +49,7 @@ def test_it_is_named_contrasted_and_fits_at_820(
         page.goto(address(console, path))
         settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 820, path
-        assert page.locator("h1").count() == 1, path
+        expect(page.locator("h1"), path).to_have_count(1)
         assert page.evaluate(NAMELESS) == [], path
         assert page.evaluate(FAINT) == [], path
 
@@ -72,9 +72,9 @@ def test_it_goes_places_by_keyboard(visit: Opener, console: Console) -> None:
 def test_it_switches_the_theme_and_remembers(visit: Opener) -> None:
     page = visit("saved")
     page.get_by_role("button", name="Switch light or dark theme").click()
-    assert page.locator("html").get_attribute("data-theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
-    assert page.locator("html").get_attribute("data-theme") == "dark"
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
 def test_it_shows_a_table_with_statistics_and_access(visit: Opener) -> None:
