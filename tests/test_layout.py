@@ -13,6 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FILE_LINES = 400
+AT_ONCE = re.compile(
+    r"assert .*\.(count|is_[a-z]+|inner_text|input_value|get_attribute|all_inner_texts)\("
+)
 FORBIDDEN_NAMES = {"common", "helpers", "signals", "utils"}
 SOURCES = ("platform", "governance", "catalog", "execution", "client", "tests", "benchmarks")
 
@@ -56,6 +59,18 @@ def test_it_opens_every_module_with_why_it_exists() -> None:
         if text.strip() and ast.get_docstring(ast.parse(text)) is None:
             silent.append(str(path))
     assert not silent
+
+
+def test_it_waits_for_what_it_asserts_of_a_page() -> None:
+    """A look at once, right after a click, is at the page before: `expect` looks again."""
+    hasty = []
+    for path in sorted((ROOT / "tests" / "console").glob("*.py")):
+        text = path.read_text()
+        if "from playwright" in text:
+            hasty += [
+                f"{path.name}: {line.strip()}" for line in text.splitlines() if AT_ONCE.search(line)
+            ]
+    assert not hasty
 
 
 @pytest.mark.parametrize("target", ["demo", "up", "test", "check", "bench", "screenshots", "help"])
