@@ -206,13 +206,16 @@ class BucketView(APIView):
         tags=["buckets"],
     )
     def patch(self, request: Request, workspace: str, bucket: str) -> Response:
-        """Change what is given; where catalogs use the bucket, it stays the same place."""
+        """Change what is given if the bucket passes its check so; another name alone needs none.
+
+        Where catalogs use the bucket, it stays the same place.
+        """
         actor = actor_of(request)
         found = named_bucket(actor, workspace, bucket)
         given = BucketSettingsSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)
         settings = replace(settings_of(found), **_typed(given.validated_data))
-        changed = catalogs.change_bucket(actor=actor, bucket=found, settings=settings)
+        changed = catalogs.change_checked_bucket(actor=actor, bucket=found, settings=settings)
         return Response(shown(actor, changed))
 
     @extend_schema(operation_id="disconnect_bucket", responses={204: None}, tags=["buckets"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -170,3 +171,23 @@ def test_it_takes_a_secret_by_the_api_and_never_gives_it_back(
     assert changed.json()["name"] == "Ours"
     assert client.delete(f"{path}/Ours").status_code == 204
     assert client.get(f"{path}/Ours").json()["code"] == "unknown-bucket"
+
+
+def test_it_keeps_by_the_api_only_settings_that_pass_the_check(
+    bucket: Bucket, owner: Actor, signed_in: Callable[[Actor], Client]
+) -> None:
+    client, path = signed_in(owner), "/api/v1/workspaces/flight-ops/buckets/Theirs"
+    wrong = {"bucket_name": f"{bucket.bucket_name}-missing", "region": "eu-west-1"}
+    refused = client.patch(path, wrong, content_type="application/json")
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (422, "bucket-settings-refused")
+    at_fault = next(step for step in problem["check"]["steps"] if step["outcome"] == "failed")
+    assert problem["detail"] == f"{at_fault['title']}: {at_fault['found']}"
+    assert problem["hint"] == at_fault["fix"] != ""
+    as_it_was = Bucket.objects.get()
+    assert catalogs.settings_of(as_it_was) == catalogs.settings_of(bucket)
+    assert as_it_was.version == bucket.version
+    right = client.patch(path, {"prefix": "lake/tests"}, content_type="application/json")
+    assert right.status_code == 200, right.content
+    assert right.json()["prefix"] == "lake/tests/"
+    assert right.json()["last_check"]["outcome"] != "failed"
