@@ -109,6 +109,7 @@ class Installation:
     def stop(self) -> bool:
         """Stop everything in reverse order; tell whether anything had been started."""
         any_started = bool(self._started)
+        self._lock.withdraw()  # before the first part ends: nobody is to rely on the others
         try:
             stop_all(self._started)
         finally:

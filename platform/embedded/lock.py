@@ -12,15 +12,17 @@ from typing import IO
 
 
 class AlreadyRunning(RuntimeError):
-    """Another `up` holds the data directory."""
+    """Another `up` holds the data directory; it serves where it has published its state."""
 
     def __init__(self, directory: Path, state: State | None) -> None:
         self.state = state
-        where = f" at {state.url} (pid {state.pid})" if state else ""
-        super().__init__(
-            f"Upend already runs{where} on the data directory {directory}. "
-            "Stop it first, or set UPEND_DATA_DIR to another directory."
-        )
+        if state is None:
+            told = f"Upend is just starting or stopping on the data directory {directory}. "
+            hint = "Try again in a moment"
+        else:
+            told = f"Upend already runs at {state.url} (pid {state.pid}) on the data directory "
+            told, hint = f"{told}{directory}. ", "Stop it first"
+        super().__init__(f"{told}{hint}, or set UPEND_DATA_DIR to another directory.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,15 @@ class DirectoryLock:
         file.flush()
         self._file = file
 
+    def withdraw(self) -> None:
+        """Say no longer that this installation serves; the directory stays its own."""
+        if self._file is not None:  # else the state is another one's
+            (self._directory / "run" / "state.json").unlink(missing_ok=True)
+
     def release(self) -> None:
         """Let go of the directory."""
-        if self._file is None:  # the state is another one's
+        if self._file is None:
             return
-        (self._directory / "run" / "state.json").unlink(missing_ok=True)
+        self.withdraw()
         self._file.close()
         self._file = None

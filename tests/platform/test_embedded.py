@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -18,11 +19,15 @@ import psycopg
 import pytest
 
 from embedded import programs
+from embedded.combined_log import CombinedLog
+from embedded.installation import Installation
 from embedded.keyring import Keyring
+from embedded.lock import State
 from embedded.parts import backing_services
 from embedded.ports import PortBook
 from embedded.postgres import Postgres
 from embedded.process import Child, Identity
+from embedded.program import Program
 from embedded.running import RunningStack
 from embedded.service import ServiceFailed, start_all, stop_all
 from embedded.supervisor import ENDS_ALLOWED, RestartPolicy
@@ -292,6 +297,23 @@ class TestUp:
         assert not machine.processes
         assert not list(machine.directory.glob("run/*.pid"))
         assert "stopped" in machine.log.read_text().splitlines()[-1]
+
+
+def test_it_says_that_it_serves_no_longer_before_its_first_part_ends(tmp_path: Path) -> None:
+    machine = Installation(tmp_path, given={}, log=CombinedLog(io.StringIO(), colour=False))
+    machine._lock.acquire()
+    State(os.getpid(), "http://127.0.0.1:8000", {}).write(tmp_path)
+    ends = "trap 'ls run > seen; exit' TERM; echo ready; while :; do sleep 0.1; done"
+    shell = ["sh", "-c", f"cd {tmp_path}; {ends}"]
+    part = Program("part", tmp_path, run="r" * 8, command=shell, settings=os.environ)
+    machine._started.append(part)
+    part.start()
+    while "ready" not in part.log.read_text():
+        time.sleep(0.02)
+    assert machine.stop()
+    seen = (tmp_path / "seen").read_text()
+    assert "up.lock" in seen
+    assert "state.json" not in seen
 
 
 def test_it_waits_for_no_broker_that_says_nothing_before_it_looks_at_the_others(

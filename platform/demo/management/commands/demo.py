@@ -54,12 +54,23 @@ class Command(BaseCommand):
         try:
             serve(installation, log, once_started=load)
         except AlreadyRunning as running:
+            if running.state is None:
+                raise CommandError(str(running)) from running
             self.load_into(running.state)
 
-    def load_into(self, running: State | None) -> None:
+    def load_into(self, running: State) -> None:
         """Load into the installation that already serves from the data directory."""
-        if running is None:
-            raise CommandError("Upend is just starting or stopping there; try again in a moment.")
         environment = {**programs.base_environment(), **running.environment}
-        subprocess.run([sys.executable, "-m", "django", "load_demo"], env=environment, check=True)
+        command = [sys.executable, "-m", "django", "load_demo"]
+        done = subprocess.run(
+            command, env=environment, stderr=subprocess.PIPE, text=True, check=False
+        )
+        if done.returncode and State.read(settings.DATA_DIR) != running:
+            raise CommandError(str(AlreadyRunning(settings.DATA_DIR, None)))
+        if done.returncode:
+            self.stderr.write(done.stderr)
+            raise CommandError(
+                f"The demo could not be loaded into Upend, which runs at {running.url} "
+                f"(pid {running.pid}). Stop it, then try again."
+            )
         self.stdout.write(banner(running.url, login_book()))

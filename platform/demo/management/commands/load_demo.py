@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
 
 from demo.flights import DataMissing
 from demo.loading import LoadingFailed, load
@@ -20,5 +21,7 @@ class Command(BaseCommand):
             load(self.stdout.write)
         except (DataMissing, LoadingFailed) as failure:
             raise CommandError(str(failure)) from failure
+        except (InterfaceError, OperationalError) as failure:
+            raise CommandError("The database does not answer, or ended meanwhile.") from failure
         except Problem as problem:
             raise CommandError(f"{problem.title}: {problem.detail} {problem.hint}") from problem
