@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.domain import Actor
 from catalog import selectors
-from catalog.connectors import kept, overview
+from catalog.connectors import overview
 from catalog.connectors.sources import IN_BUCKETS, TITLES, GivenSource
 from catalog.domain import BucketKind, ConnectorKind, ConnectorMode
 from catalog.models import Catalog, Connector
@@ -39,7 +39,7 @@ def catalog_connectors(request: HttpRequest, workspace: str, catalog: str) -> Ht
         "workspace": place,
         "catalog": found,
         "decision": decide(actor, Action.CATALOG_MANAGE, found.securable),
-        "lines": [overview.line(one) for one in connectors.visible_connectors(actor, found)],
+        "lines": overview.lines(connectors.visible_connectors(actor, found)),
         "kinds": TITLES.items(),
     }
     return render(request, "catalog/connectors.html", context)
@@ -127,13 +127,14 @@ def _connector(
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_catalog(actor, place, catalog)
     one = connectors.find_connector(actor, found, name)
+    [line], [became] = overview.lines([one]), overview.lately([one], RUNS_SHOWN)
     context = {
         "workspace": place,
         "catalog": found,
         "connector": one,
-        "line": overview.line(one),
-        "runs": one.runs.all()[:RUNS_SHOWN],
-        "files": kept.troubled(one),
+        "line": line,
+        "runs": became.runs,
+        "files": became.files,
         "minutes": f"{one.interval_seconds / 60:g}",
         "problem": problem,
     }

@@ -93,6 +93,7 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
         and decide(actor, Action.TABLE_CREATE, found.securable).allowed,
         "may_maintain": line.snapshot_id is not None
         and decide(actor, Action.TABLE_MAINTAIN, found.securable).allowed,
+        "may_manage": decide(actor, Action.CATALOG_MANAGE, found.securable).allowed,
         **_upload_addresses(place, found.name),
     }
     return render(request, "catalog/catalog.html", context)

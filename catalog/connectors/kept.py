@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from catalog import storage
 from catalog.connectors import paths
@@ -122,9 +123,9 @@ def try_again(connector: Connector) -> int:
     return rows.update(state=ConnectorFileState.ALONE)
 
 
-def troubled(connector: Connector) -> list[ConnectorFile]:
-    """Return the files with which something is wrong, as many as one looks at."""
-    return list(connector.files.exclude(problem="")[:TROUBLED_SHOWN])
+def troubled_files() -> QuerySet[ConnectorFile]:
+    """Return the files with which something is wrong, as many of a connector as one looks at."""
+    return ConnectorFile.objects.exclude(problem="")[:TROUBLED_SHOWN]
 
 
 def has_some_alone(connector: Connector) -> bool:

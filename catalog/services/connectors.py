@@ -165,6 +165,7 @@ def visible_connectors(actor: Actor, catalog: Catalog) -> list[Connector]:
     rows = Connector.objects.filter(catalog=catalog).annotate(
         is_of=Max("runs__started_at", filter=good)
     )
+    rows = rows.order_by("name")  # that of the model is none of a statement that groups
     return list(rows.select_related("bucket", "user", "service_account"))
 
 

@@ -13,7 +13,7 @@ from catalog.api.buckets import BucketCheckView, BucketKeysView, BucketsView, Bu
 from catalog.api.catalog_rollback import CatalogRollbackView
 from catalog.api.catalogs import CatalogsView, CatalogView, SnapshotsView
 from catalog.api.changed_rows import ChangedRowsOfView, ChangedRowsView
-from catalog.api.connectors import (
+from catalog.api.connectors.views import (
     CheckSourceView,
     ConnectorsView,
     ConnectorView,

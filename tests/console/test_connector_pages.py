@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import keys
@@ -147,6 +149,9 @@ def test_it_is_for_who_manages_the_catalog(
 ) -> None:
     client.post(f"{W}/new-connector/flights", typed)
     steward = signed_in(cast.actor("steward"))
+    address = f"{W}/catalog/flights/connectors"
+    assert address in client.get(f"{W}/catalog/flights").content.decode()
+    assert address not in steward.get(f"{W}/catalog/flights").content.decode()
     assert "till" not in steward.get(f"{W}/catalog/flights/connectors").content.decode()
     form = steward.get(f"{W}/new-connector/flights").content.decode()
     assert 'name="password"' not in form
@@ -154,3 +159,41 @@ def test_it_is_for_who_manages_the_catalog(
     assert steward.get(f"{W}/connectors/flights/till").status_code == 404
     assert steward.post(f"{W}/connectors/flights/till/delete").status_code == 404
     assert Connector.objects.exists()
+
+
+def test_it_asks_the_database_no_more_for_more_connectors(
+    client: Client, flights: Catalog, cast: Cast, customer_storage: CustomerStorage
+) -> None:
+    bucket = customer_storage.connect(cast.actor("owner"), cast.workspace, prefix="")
+
+    def more(name: str) -> None:
+        made = Connector.objects.create(
+            catalog=flights, name=name, kind="parquet", bucket=bucket, source={"path": "out/"},
+            target_table=name, mode="append", interval_seconds=60, user_id=cast.actor("owner").id,
+        )  # fmt: skip
+        for number in (1, 2):
+            ended = {"state": "succeeded", "finished_at": timezone.now()}
+            ConnectorRun.objects.create(connector=made, number=number, rows=number, **ended)
+        ConnectorFile.objects.create(
+            connector=made, key=f"out/{name}.parquet", size_bytes=1, state="failed",
+            modified_at=timezone.now(), problem="It is no Parquet.",
+        )  # fmt: skip
+
+    def statements(path: str) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(path).status_code == 200
+        return len(asked)
+
+    api = "/api/v1/workspaces/flight-ops/catalogs/flights/connectors"
+    paths = (f"{W}/catalog/flights/connectors", api)
+    more("one")
+    assert [statements(path) for path in paths]  # what is remembered is remembered now
+    before = [statements(path) for path in paths]
+    for name in ("three", "two"):
+        more(name)
+    assert [statements(path) for path in paths] == before
+    listed = client.get(api).json()["results"]
+    assert [[run["number"] for run in one["runs"]] for one in listed] == [[2, 1]] * 3
+    assert [one["files"][0]["key"] for one in listed] == [
+        f"out/{name}.parquet" for name in ("one", "three", "two")
+    ]
