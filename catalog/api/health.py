@@ -22,7 +22,7 @@ class HealthTotalsSerializer(serializers.Serializer[Any]):
     """How lakes stand together."""
 
     tables = serializers.IntegerField()
-    tables_in_need = serializers.IntegerField(help_text="Where a step would change something.")
+    tables_in_need = serializers.IntegerField(help_text="For which a step is due.")
     files = serializers.IntegerField()
     size_bytes = serializers.IntegerField()
     small_files = serializers.IntegerField()
@@ -54,6 +54,7 @@ class WorkspaceTableHealthSerializer(TableHealthSerializer):
     """How a table of any catalog stands."""
 
     catalog = serializers.CharField()
+    needs = serializers.ListField(child=serializers.CharField(), help_text="Steps that are due.")
 
 
 class WorkspaceHealthSerializer(serializers.Serializer[Any]):
@@ -62,7 +63,9 @@ class WorkspaceHealthSerializer(serializers.Serializer[Any]):
     sort = serializers.CharField()
     totals = HealthTotalsSerializer()
     catalogs = CatalogHealthSerializer(many=True)
-    tables = WorkspaceTableHealthSerializer(many=True, help_text="Those that need work, at most.")
+    tables = WorkspaceTableHealthSerializer(
+        many=True, help_text="Those that need work, then those that hold history; some of them."
+    )
 
 
 class OrphansSerializer(serializers.Serializer[Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -46,6 +47,18 @@ def steps(
             why = "Objects that a crash left in the bucket are looked for."
             found.append(Step(StepKind.ORPHANS, why=why))
     return tuple(found)
+
+
+def needs(catalog: Catalog) -> dict[UUID, list[StepKind]]:
+    """Return which steps the tables are due for, whoever is to begin them."""
+    policy, of_tables = policies_of(catalog)
+    now = timezone.now()
+    found: dict[UUID, list[StepKind]] = {}
+    for one in _healths(catalog, policy, of_tables, None):
+        own = replace(of_tables.get(one.table_uuid, policy), enabled=True)
+        if wanted := planner.steps_of_table(one, own, now):
+            found[one.table_uuid] = [step.kind for step in wanted]
+    return found
 
 
 def due(catalog: Catalog) -> tuple[Step, ...]:

@@ -61,16 +61,19 @@ def measure(catalog: Catalog) -> CatalogStanding:
     whole = health.catalog_health(catalog, policy)
     tables, reads = health.tables_health(catalog, policy), savings.reads_of(catalog)
     row, _ = CatalogStanding.objects.get_or_create(catalog=catalog)
+    due = planning.needs(catalog)
     lines = [
-        line(one, reads.get(f"{catalog.name}.{one.label}"), row.orphans, catalog) for one in tables
+        line(one, reads.get(f"{catalog.name}.{one.label}"), row.orphans, catalog)
+        | {"needs": due.get(one.table_uuid, [])}
+        for one in tables
     ]
-    needy = sorted((one for one in lines if _needs_work(one)), key=need, reverse=True)
+    worth = (one for one in lines if _needs_work(one) or one["held_files"])
     row.snapshot_id, row.measured_at = newest, timezone.now()
-    row.tables = needy[:TABLES_KEPT]
+    row.tables = sorted(worth, key=need, reverse=True)[:TABLES_KEPT]
     row.steps = [step.as_dict() for step in planning.steps(catalog)][:STEPS_KEPT]
     row.totals = {
         "tables": len(tables),
-        "tables_in_need": len(needy),
+        "tables_in_need": sum(map(_needs_work, lines)),
         **{name: sum(one[name] for one in lines) for name in SUMMED},
         "snapshots": whole.snapshots,
         "held_files": whole.held_files,
@@ -113,8 +116,12 @@ SUMMED = ("files", "size_bytes", "small_files", "inlined_rows", "requests_saved"
 
 
 def need(one: Json) -> tuple[float, ...]:
-    """Return by what tables are ordered: what costs queries most, then what costs storage most."""
+    """Return by what tables are ordered.
+
+    What needs work comes first, of that what costs queries most, then what costs storage most.
+    """
     return (
+        _needs_work(one),
         one["requests_saved"],
         one["bytes_saved"],
         one["small_files"] + one["files_with_deletes"],
@@ -152,5 +159,5 @@ def _owner(key: str, prefixes: dict[str, UUID]) -> str:
 
 
 def _needs_work(one: Json) -> bool:
-    worth = ("small_files", "files_with_deletes", "inlined_rows", "orphans", "held_files")
-    return any(one[name] for name in worth)
+    """Tell whether a step is due for the table. History and a small file or two are no work."""
+    return bool(one.get("needs") or one["orphans"])

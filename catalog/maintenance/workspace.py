@@ -67,7 +67,7 @@ class Waits:
 
 
 def health(actor: Actor, workspace: Workspace, *, sort: str = "need") -> Json:
-    """Return the catalogs that `actor` may maintain, and their tables that need work first.
+    """Return the catalogs that `actor` may maintain, and their tables: what needs work first.
 
     It is how they stood when last measured, minutes ago; the number of statements does not grow
     with them. Only tables that the actor may browse are named. Raises `UnknownOrder`.
@@ -136,8 +136,10 @@ def _next(
         return Waits("read only")
     if not policy.enabled:
         return Waits("people start it")
-    if row is None or not row.steps:
-        return Waits("nothing to do" if row and row.measured_at else "not measured yet")
+    if row is None or row.measured_at is None:
+        return Waits("not measured yet")
+    if not row.steps:
+        return Waits("people start it" if row.totals["tables_in_need"] else "nothing to do")
     return _first(row, policy, timezone.now())
 
 
@@ -158,7 +160,7 @@ def _visible(actor: Actor, rows: Iterable[tuple[Catalog, CatalogStanding]]) -> l
     asked = [Request(Action.CATALOG_BROWSE, about) for _, about, _ in named]
     decided = decide_many(actor, asked)
     return [
-        one | {"catalog": catalog.name}
+        {"needs": []} | one | {"catalog": catalog.name}
         for (one, _, catalog), decision in zip(named, decided, strict=True)
         if decision.allowed
     ]

@@ -39,14 +39,15 @@ def write(actor: Actor, catalog: Catalog, *statements: str) -> None:
 
 @pytest.fixture
 def events(workspace: Workspace, owner: Actor) -> Catalog:
-    """A lake: `t` has nine small files, `u` deletes and history, `v` is as it should be."""
+    """A lake: `t` has nine small files, `u` history and one, `v` is empty, `w` has one file."""
     catalog = catalogs.create_catalog(actor=owner, workspace=workspace, name="events")
     insert = "INSERT INTO lake.main.{} SELECT range FROM range(500)"
     write(
         owner,
         catalog,
-        *(f"CREATE TABLE lake.main.{name} (i INTEGER)" for name in "tuv"),
+        *(f"CREATE TABLE lake.main.{name} (i INTEGER)" for name in "tuvw"),
         *[insert.format("t")] * 9,
+        insert.format("w"),
         insert.format("u"),
         "DELETE FROM lake.main.u WHERE i < 400",
         "DELETE FROM lake.main.u",
@@ -72,7 +73,8 @@ def test_it_lists_what_needs_work_first(
     [u] = [one for one in found["tables"] if one["name"] == "u"]
     assert (u["held_files"], u["held_bytes"] > 0) == (1, True)
     [one] = found["catalogs"]
-    assert (one["tables"], one["tables_in_need"], one["small_files"]) == (3, 2, 10)
+    assert (one["tables"], one["tables_in_need"], one["small_files"]) == (4, 1, 11)
+    assert [one["needs"] for one in found["tables"]] == [["merge"], []]
     assert (one["next"], one["next_step"]["kind"], one["next_step"]["table"]) == (
         "in a moment",
         "merge",
@@ -84,6 +86,23 @@ def test_it_lists_what_needs_work_first(
     assert body_of(client.get(f"{API}/maintenance?sort=x"), 422)["code"] == "unknown-order"
     assert body_of(signed_in(analyst).get(f"{API}/maintenance"))["catalogs"] == []
     assert signed_in(outsider).get(f"{API}/maintenance").status_code == 404
+
+
+def test_it_needs_work_only_where_there_is_something_to_do(
+    workspace: Workspace, owner: Actor, events: Catalog, signed_in: SignedIn
+) -> None:
+    calm = catalogs.create_catalog(actor=owner, workspace=workspace, name="calm")
+    write(owner, calm, "CREATE TABLE lake.main.w AS SELECT range i FROM range(500)")
+    standings.measure(calm)
+    one = next(o for o in workspace_health(owner, workspace)["catalogs"] if o["name"] == "calm")
+    assert (one["next"], one["tables_in_need"], one["small_files"]) == ("nothing to do", 0, 1)
+    page = signed_in(owner).get(PAGE).content.decode()
+    assert "0 of 1 table need work" in page
+    standings.measure(events)
+    maintenance.change_policy(actor=owner, catalog=events, changes={"enabled": False})
+    standings.measure(events)
+    one = next(o for o in workspace_health(owner, workspace)["catalogs"] if o["name"] == "events")
+    assert (one["next"], one["tables_in_need"]) == ("people start it", 1)
 
 
 def test_it_says_when_the_schedule_goes_on(
