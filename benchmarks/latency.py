@@ -85,7 +85,7 @@ def main() -> None:
 
 def threads() -> int:
     """Return how many threads an engine gets; the baselines get as many."""
-    from execution.engine.services import threads_of_this_machine
+    from execution.engine.domain import threads_of_this_machine
 
     return threads_of_this_machine()
 

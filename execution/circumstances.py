@@ -11,7 +11,7 @@ from django.db.models.functions import RowNumber
 from accounts.composed import Composed
 from accounts.domain import Actor
 from execution.domain import Estimate, Place, QueryState
-from execution.engine.services import threads_of_this_machine
+from execution.engine.domain import threads_of_this_machine
 from execution.models import LearnedCorrection, Query
 from execution.timing import Circumstances, Correction, ServerLoad
 from execution.weight import priority_of, weigh

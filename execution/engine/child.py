@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import json
 import os
 import select
@@ -19,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -27,8 +26,8 @@ import duckdb
 import pyarrow as pa
 
 from execution import sandbox
-from execution.engine import arrow, fetched, messages
-from execution.engine.domain import ERROR_CHARACTERS
+from execution.engine import arrow, fetched, messages, rehearsal
+from execution.engine.domain import ERROR_CHARACTERS, threads_of_this_machine
 from upend import slices
 
 PROGRESS_SECONDS = 0.2
@@ -38,7 +37,6 @@ COUNT_REST = 50
 WARM_MEMORY_BYTES = 2**28
 LAKES_AHEAD = 1
 IMPORTED_BY_ARROW = ("pandas", "pyarrow.dataset")
-REHEARSED = "SELECT i % 2 AS g, count(*) AS n, sum(i) AS s FROM range(9) t(i) GROUP BY g ORDER BY g"
 
 
 class Reporter:
@@ -53,6 +51,10 @@ class Reporter:
         with self._lock:
             self._stream.write(json.dumps(message) + "\n")
             self._stream.flush()
+
+    def close(self) -> None:
+        """Say nothing more."""
+        self._stream.close()
 
 
 class Run:
@@ -137,7 +139,9 @@ def load() -> duckdb.DuckDBPyConnection:
     for name in IMPORTED_BY_ARROW:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    return slices.load(memory_bytes=WARM_MEMORY_BYTES, threads=1)
+    loaded = slices.load(memory_bytes=WARM_MEMORY_BYTES, threads=1)
+    optimizers(loaded)
+    return loaded
 
 
 def prepare(loaded: duckdb.DuckDBPyConnection, scratch: str) -> duckdb.DuckDBPyConnection:
@@ -155,46 +159,35 @@ def prepare(loaded: duckdb.DuckDBPyConnection, scratch: str) -> duckdb.DuckDBPyC
     return connection
 
 
-def attach(
-    connection: duckdb.DuckDBPyConnection,
-    spec: dict[str, Any],
-    lakes: Sequence[slices.EmptyLake] = (),
-) -> None:
-    """Give the engine its limits and its slices, then lock it."""
-    connection.execute(f"SET threads = {int(spec['threads'])}")
-    connection.execute(f"SET memory_limit = '{int(spec['memory_bytes'])}B'")
-    connection.execute(f"SET max_temp_directory_size = '{int(spec['temp_bytes'])}B'")
-    if spec["mask_key"]:
-        slices.define_hmac(connection, bytes.fromhex(spec["mask_key"]))
-    slices.attach(connection, spec["slices"], spec["search_path"], lakes)
-    slices.lock(connection, slices.paths(spec["slices"]))
+@contextlib.contextmanager
+def unoptimized(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Have DuckDB run what is asked as it stands.
+
+    DuckLake reads a handful of tiny tables with long statements when it is first asked for a
+    table: to find better plans for them takes longer than the worst ones do.
+    """
+    connection.execute(f"SET disabled_optimizers = '{optimizers(connection)}'")
+    try:
+        yield
+    finally:
+        connection.execute("RESET disabled_optimizers")
+
+
+_optimizers: list[str] = []
+
+
+def optimizers(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the names of all optimizers, asked for once: a fork knows them."""
+    if not _optimizers:
+        found = connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()
+        _optimizers.extend(name for (name,) in found)
+    return ",".join(_optimizers)
 
 
 def database_of(connection: duckdb.DuckDBPyConnection) -> str:
     """Return the database that unqualified names are looked up in, before any slice is there."""
     row = connection.execute("SELECT current_database()").fetchone()
     return str(row[0]) if row else ""
-
-
-def rehearse(connection: duckdb.DuckDBPyConnection, lake: slices.EmptyLake) -> None:
-    """Do once, and undo, what the first job would otherwise be the first to do.
-
-    A forked process gets its own copy of a page when it first writes there, and DuckDB makes some
-    of what it needs when it first does. Nothing stays.
-    """
-    connection.execute("BEGIN")
-    connection.execute(
-        f"INSERT INTO {lake.metadata}.ducklake_snapshot (snapshot_id, schema_version)"
-        " SELECT unnest(?), unnest(?)",
-        [[1], [1]],
-    )
-    connection.execute("ROLLBACK")
-    _, reader = arrow.ask(connection, REHEARSED)
-    with pa.ipc.new_stream(io.BytesIO(), reader.schema) as writer:
-        for batch in reader:
-            writer.write_batch(batch)
-    fetched.count(connection)
-    fetched.forget(connection)
 
 
 class Engine:
@@ -204,6 +197,8 @@ class Engine:
         self, connection: duckdb.DuckDBPyConnection, reporter: Reporter, data: BinaryIO
     ) -> None:
         self.connection, self.reporter, self.data = connection, reporter, data
+        self.threads, self.memory_bytes = 1, WARM_MEMORY_BYTES  # as it was loaded
+        self.limit(threads=threads_of_this_machine(), memory_bytes=WARM_MEMORY_BYTES)
         self.lakes = [slices.prepare_lake(connection) for _ in range(LAKES_AHEAD)]
         self.home = database_of(connection)
         self.attach_seconds = 0.0
@@ -216,8 +211,34 @@ class Engine:
             cpu_seconds=spec["cpu_seconds"],
         )
         began = time.monotonic()
-        attach(self.connection, spec, self.lakes)
+        self.attach(spec)
         self.attach_seconds = time.monotonic() - began
+
+    def attach(self, spec: dict[str, Any]) -> None:
+        """Give the engine its limits and its slices, then lock it."""
+        self.limit(threads=spec["threads"], memory_bytes=spec["memory_bytes"])
+        self.connection.execute(f"SET max_temp_directory_size = '{int(spec['temp_bytes'])}B'")
+        if spec["mask_key"]:
+            slices.define_hmac(self.connection, bytes.fromhex(spec["mask_key"]))
+        with unoptimized(self.connection):
+            slices.attach(self.connection, spec["slices"], spec["search_path"], self.lakes)
+        slices.lock(self.connection, slices.paths(spec["slices"]))
+
+    def limit(self, *, threads: int, memory_bytes: int) -> None:
+        """Set the limits that are others so far.
+
+        Either has DuckDB return all memory that it does not use, and take it again page by page.
+        """
+        if threads != self.threads:
+            self.connection.execute(f"SET threads = {int(threads)}")
+        if memory_bytes != self.memory_bytes:
+            self.connection.execute(f"SET memory_limit = '{int(memory_bytes)}B'")
+        self.threads, self.memory_bytes = threads, memory_bytes
+
+    def rehearse(self, is_wanted: Callable[[], bool]) -> None:
+        """Do once, and undo, what the first job would be the first to do, until one is there."""
+        with unoptimized(self.connection):
+            rehearsal.rehearse(self.connection, is_wanted)
 
     def work(self, spec: dict[str, Any]) -> None:
         """Carry out one job and report its outcome."""
@@ -259,8 +280,7 @@ def serve(
     reporter = Reporter(control)
     try:
         engine = Engine(prepare(loaded, scratch), reporter, os.fdopen(data, "wb"))
-        if not select.select([jobs], [], [], 0)[0]:  # nobody waits for it yet
-            rehearse(engine.connection, engine.lakes[0])
+        engine.rehearse(lambda: bool(select.select([jobs], [], [], 0)[0]))
         spec = messages.receive(jobs)
         if spec is not None:
             engine.begin(spec)

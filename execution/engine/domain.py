@@ -5,6 +5,7 @@ The child imports this module too: no Django here, nothing but the standard libr
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -78,3 +79,8 @@ class Outcome:
     engine_seconds: float
     attach_seconds: float = 0.0
     first_row_seconds: float = 0.0
+
+
+def threads_of_this_machine() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

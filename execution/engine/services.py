@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,15 +15,13 @@ from execution.engine.destinations import endpoints_of
 from execution.engine.domain import EngineSpec, Outcome, Progress
 from execution.engine.problems import EngineDied, QueryOutOfMemory
 from execution.engine.process import Engine, Sink
-from execution.engine.sessions import Need, Session, Sessions
+from execution.engine.sessions import REST_SECONDS, Need, Session, Sessions
 from observability import metrics
 
 AT_ONCE_SECONDS = 1.0
 """A kept engine that fails a job this soon failed for what came before it."""
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
-REST_SECONDS = 0.05
-"""Starting one takes a processor: first, who waits for the rows of the last query gets them."""
 
 _spare: list[Engine] = []
 _keepers: list[threading.Thread] = []
@@ -192,8 +189,3 @@ def discard_spare() -> None:
         _spare.clear()
     for engine in waiting:
         engine.close()
-
-
-def threads_of_this_machine() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

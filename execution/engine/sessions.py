@@ -25,6 +25,9 @@ IDLE_SECONDS = 10.0
 LIFE_SECONDS = 45.0
 """Less than the grace by which URLs in a slice outlive the longest run."""
 KEPT_AT_MOST = 4
+REST_SECONDS = 0.05
+"""To end an engine, or to start one, takes a processor: first, who waits for the rows of the last
+query gets them."""
 RESIDENT_BYTES = 768 * 2**20
 """An engine that holds more memory than this is not worth keeping while it waits."""
 
@@ -192,12 +195,12 @@ class Sessions:
 
 
 def _close_aside(sessions: list[Session]) -> None:
-    """End engines without holding up the query that noticed: each takes milliseconds to be gone.
+    """End engines without holding up the query that noticed, nor the answer to it.
 
     The thread is no daemon: a worker that ends waits for it, and what it leaves ends with it.
     """
     if sessions:
-        threading.Thread(target=_close, args=(sessions,), name="engine-end").start()
+        threading.Timer(REST_SECONDS, _close, (sessions,)).start()
 
 
 def _close(sessions: list[Session]) -> None:

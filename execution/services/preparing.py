@@ -13,9 +13,9 @@ from catalog import lake, storage
 from catalog.domain import Table
 from catalog.models import Catalog
 from execution import ledger, masking, slices, stores
-from execution.engine.domain import EngineSpec, Outcome, Progress
+from execution.engine.domain import EngineSpec, Outcome, Progress, threads_of_this_machine
 from execution.engine.problems import QueryCancelled
-from execution.engine.services import run_engine, threads_of_this_machine
+from execution.engine.services import run_engine
 from execution.extracts import carried, rights
 from execution.extracts.parquet_file import ParquetFile, Written, too_large
 from execution.models import Extract

@@ -13,8 +13,8 @@ from catalog import storage
 from execution import masking, observed, slices, stores
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
-from execution.engine.domain import EngineSpec, Outcome, Progress
-from execution.engine.services import run_in_session, threads_of_this_machine
+from execution.engine.domain import EngineSpec, Outcome, Progress, threads_of_this_machine
+from execution.engine.services import run_in_session
 from execution.engine.sessions import Need
 from execution.machine import Machine
 from execution.models import Query

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog import storage
-from execution.engine import child, fetched
+from execution.engine import fetched
 from upend import slices
 
 KEY = "tests/count-fetches.parquet"
@@ -50,13 +50,3 @@ def test_it_counts_what_the_parsed_log_says_and_from_nothing_each_time() -> None
         assert fetched.count(con) == 0
     assert counts[0] > 0
     assert counts == [counts[0]] * 2
-
-
-def test_it_leaves_nothing_of_a_rehearsal() -> None:
-    con = engine()
-    lake = slices.prepare_lake(con)
-    look = f"FROM {lake.metadata}.ducklake_snapshot"
-    before = con.execute(look).fetchall()
-    child.rehearse(con, lake)
-    assert con.execute(look).fetchall() == before
-    assert con.execute("SELECT count(*) FROM duckdb_logs()").fetchall() == [(0,)]

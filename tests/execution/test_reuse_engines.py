@@ -16,7 +16,7 @@ import pytest
 from execution.engine import services as engine
 from execution.engine.domain import EngineSpec
 from execution.engine.problems import QueryFailed
-from execution.engine.sessions import Need
+from execution.engine.sessions import Need, Session
 
 TABLE: dict[str, Any] = {
     "catalog_id": "c1",
@@ -128,6 +128,14 @@ def run(sql: str, *, principal: str = "ana") -> bool:
     return given == [False]
 
 
+def await_end(session: Session) -> None:
+    """Wait until the engine of a session is gone."""
+    until = time.monotonic() + 20
+    while session.engine.is_alive():
+        assert time.monotonic() < until, "nobody ended it"
+        threading.Event().wait(0.05)
+
+
 def test_it_reuses_the_engine_of_the_same_principal_only() -> None:
     assert not run("SELECT 1")
     assert run("SELECT 2")
@@ -154,7 +162,7 @@ def test_it_ends_what_waited_for_long_enough(monkeypatch: pytest.MonkeyPatch) ->
     [session] = engine._sessions._waiting
     monkeypatch.setattr("execution.engine.sessions.IDLE_SECONDS", 0)
     assert not run("SELECT 2")
-    assert not session.engine.is_alive()
+    await_end(session)
 
 
 def test_it_ends_the_last_one_by_itself_when_no_query_comes(
@@ -163,8 +171,5 @@ def test_it_ends_the_last_one_by_itself_when_no_query_comes(
     monkeypatch.setattr("execution.engine.sessions.IDLE_SECONDS", 0)
     assert not run("SELECT 1")
     [session] = engine._sessions._waiting
-    until = time.monotonic() + 20
-    while session.engine.is_alive():
-        assert time.monotonic() < until, "nobody ended it"
-        threading.Event().wait(0.05)
+    await_end(session)
     assert engine._sessions._waiting == []

@@ -145,6 +145,8 @@ def prepare_lake(con: duckdb.DuckDBPyConnection, *, is_encrypted: bool = False) 
         f"(DATA_PATH '/nonexistent/', METADATA_CATALOG '{lake.metadata}'"
         f"{', ENCRYPTED' if is_encrypted else ''})"
     )
+    con.execute(f"DELETE FROM {lake.metadata}.ducklake_snapshot")
+    con.execute(f"DELETE FROM {lake.metadata}.ducklake_snapshot_changes")
     return lake
 
 
@@ -253,8 +255,6 @@ def _fill(con: duckdb.DuckDBPyConnection, metadata: str, one: Slice) -> None:
     """Write the slice's rows into the empty in-memory lake, in one transaction."""
     paths_by_ordinal = {file["ordinal"]: file["path"] for file in one["files"]}
     con.execute("BEGIN")
-    con.execute(f"DELETE FROM {metadata}.ducklake_snapshot")
-    con.execute(f"DELETE FROM {metadata}.ducklake_snapshot_changes")
     for name, table in one["tables"].items():
         if name not in METADATA_TABLES:
             message = f"a slice carries no {name!r}"
