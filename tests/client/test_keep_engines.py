@@ -15,7 +15,7 @@ FORKED = """
 import os, sys
 import pyarrow as pa
 from upend.result import Column, Facts, Result
-read = lambda: Result(pa.table({"x": [1]}), [Column("x", "BIGINT")], Facts()).fetchall()
+read = lambda: Result(pa.table({"x": [1]}), [Column("x", "HUGEINT")], Facts()).fetchall()
 read()
 child = os.fork()
 if child == 0:
@@ -25,7 +25,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def result(*values: int) -> Result:
-    return Result(pa.table({"x": list(values)}), [Column("x", "BIGINT")], Facts())
+    """Return a result that takes an engine to read: Arrow has no such type."""
+    return Result(pa.table({"x": list(values)}), [Column("x", "HUGEINT")], Facts())
 
 
 def test_it_reads_two_results_side_by_side() -> None:

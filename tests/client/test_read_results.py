@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from execution.engine import arrow
+from upend import plainly
 from upend.cli import formats
 from upend.errors import UsageError
 from upend.result import Column, Facts, Result, arrow_form, columns_of
@@ -39,6 +40,15 @@ EXOTIC = [
     "SELECT union_value(num := 5) AS x",
     "SELECT [5::UNION(num INTEGER, str VARCHAR), 'a'] AS x",
     "SELECT uuid_v4 FROM (VALUES ('00112233-4455-6677-8899-aabbccddeeff'::UUID)) v(uuid_v4)",
+]
+ORDINARY = [
+    "SELECT 1::TINYINT, 2::SMALLINT, 3::INTEGER, 4::BIGINT, NULL::BIGINT",
+    "SELECT 1::UTINYINT, 2::USMALLINT, 3::UINTEGER, 18446744073709551615::UBIGINT",
+    "SELECT 0.1::FLOAT, 0.1::DOUBLE, 'nan'::DOUBLE, '-inf'::FLOAT, true",
+    "SELECT 1.50::DECIMAL(4,2), 7::DECIMAL(38,0), -0.000001::DECIMAL(18,6)",
+    "SELECT 'ü\"', '', '\\x00\\xFF'::BLOB, DATE '9999-12-31', DATE '0001-01-01'",
+    "SELECT range AS n, 'x' || range FROM range(5000)",
+    "SELECT 1 AS x WHERE false",
 ]
 ALL_TYPES = duckdb.sql("FROM test_all_types()").columns
 QUERIES = EXOTIC + [f'SELECT "{name}" FROM test_all_types()' for name in ALL_TYPES]
@@ -78,6 +88,21 @@ def test_it_gives_the_engines_own_values_wherever_it_ran(sql: str) -> None:
         assert repr(result.fetchall()) == repr(rows), result.place
         assert result.types == types
         assert len(result) == len(rows)
+
+
+def plain_rows(sql: str) -> list[tuple[Any, ...]] | None:
+    result = ran_on_the_server(sql)
+    return plainly.rows(result.arrow(), result.types)
+
+
+@pytest.mark.parametrize("sql", ORDINARY)
+def test_it_reads_ordinary_values_without_an_engine(sql: str) -> None:
+    assert repr(plain_rows(sql)) == repr(engine().execute(sql).fetchall())
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1::HUGEINT", "SELECT [1]", "SELECT DATE '44-03-15 (BC)'"])
+def test_it_leaves_to_the_engine_what_arrow_has_no_such_value_for(sql: str) -> None:
+    assert plain_rows(sql) is None
 
 
 @pytest.mark.parametrize("sql", ["SELECT {'a': 1}::VARIANT AS x", "SELECT ['b'::VARIANT] AS x"])

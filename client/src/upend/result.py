@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
-from upend import engines, kinds
+from upend import engines, kinds, plainly
 from upend.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ class Result:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return all rows as tuples of Python values, the same ones DuckDB itself gives."""
+        if (
+            len(self) <= plainly.MOST_ROWS
+            and (found := plainly.rows(self._table, self.types)) is not None
+        ):
+            return found
         return self._read().fetchall()
 
     def fetchone(self) -> tuple[Any, ...] | None:
