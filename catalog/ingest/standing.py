@@ -19,7 +19,7 @@ STATEMENT = """
 SELECT n.snapshot_id, n.snapshot_time, n.schema_version, n.next_catalog_id, n.next_file_id,
        (SELECT e.id FROM catalog_ingestbatch e WHERE e.catalog_id = %(catalog)s
           AND e.table_uuid = %(table)s AND e.idempotency_key = %(key)s::text
-          AND %(key)s::text <> ''),
+          AND NOT e.idempotency_key = '' AND %(key)s::text <> ''),
        (SELECT s.schema_mode FROM catalog_ingestsetting s
          WHERE s.catalog_id = %(catalog)s AND s.table_uuid = %(table)s),
        q.batches, q.catalog_bytes, q.workspace_bytes
@@ -32,6 +32,8 @@ FROM (SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, next_f
       FROM catalog_ingestbatch b JOIN catalog_catalog c ON c.id = b.catalog_id
       WHERE c.workspace_id = %(workspace)s AND b.state IN ('taken', 'waiting')) q
 """
+"""That no key is empty is said once more as the index of keys says it: only then can a plan that is
+kept use it, and without that PostgreSQL plans anew each time."""
 
 
 @dataclass(frozen=True, slots=True)
