@@ -82,7 +82,7 @@ class Rows:
 
         `session` reads the lake's metadata: the engine would copy whole tables of it.
         """
-        self.lake.spec, self._session = spec, session
+        self.lake.spec, self.lake.session, self._session = spec, session, session
         group = self._prepared(spec.arguments["batches"])
         statements = list(self._statements(group))
         if not statements:
@@ -214,10 +214,9 @@ class Rows:
     def _put_aside(
         self, batch: dict[str, Any], home: Home, group: Group, rejected: list[list[Any]]
     ) -> None:
-        aside = group.aside[home.schema, home.name]
         for row, column, reason, raw in rejected:
             kept = raw if batch["keeps_raw"] else None
-            aside.append(
+            group.aside[home.schema, home.name].append(
                 {
                     "batch_id": batch["id"],
                     "row_number": row,
@@ -232,8 +231,6 @@ class Rows:
             self.lake.con.register(f"rows_{number}", source.cells())
             yield source.statement(f"temp.main.rows_{number}")
         for number, ((schema, name), rows) in enumerate(group.aside.items()):
-            if not rows:
-                continue
             side = self.lake.name(schema, name + REJECTED_SUFFIX)
             self.lake.con.register(f"aside_{number}", pa.Table.from_pylist(rows, ASIDE))
             yield f"CREATE TABLE IF NOT EXISTS {side} ({SIDE_COLUMNS})"

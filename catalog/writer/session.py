@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from catalog.writer import keys
@@ -26,6 +28,8 @@ IN_SECRET = {
     "password": "PASSWORD",
     "dbname": "DATABASE",
 }
+
+NEWEST = sql.SQL("SELECT snapshot_id FROM {} ORDER BY snapshot_id DESC LIMIT 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,16 @@ class Lake:
     def __init__(self, con: duckdb.DuckDBPyConnection, spec: Spec) -> None:
         self.con = con
         self.spec = spec
+        self.session: psycopg.Connection | None = None
+        """Where there is one, it says what the newest snapshot is: the engine would begin another
+        transaction of the lake's to ask."""
 
     @classmethod
     def attach(cls, spec: Spec) -> Lake:
-        """Open an engine, give it its keys, and attach the lake (creating its tables)."""
+        """Open an engine, give it its keys, and attach the lake (creating its tables).
+
+        It stays outside the lake: whatever it looked up by name would begin a transaction there.
+        """
         con = duckdb.connect(
             ":memory:",
             config={
@@ -121,7 +131,6 @@ class Lake:
             return {"snapshot_id": done, "rows": None, "repeated": True}
         self.execute("BEGIN")
         try:
-            self.execute("USE lake")
             counted: list[tuple[Any, ...]] = []
             for text in statements:
                 counted = self.execute(text)
@@ -143,6 +152,10 @@ class Lake:
 
     def newest_snapshot(self) -> int:
         """Return the id of the newest snapshot."""
+        if self.session is not None:
+            place = sql.Identifier(self.spec.metadata_schema, "ducklake_snapshot")
+            [(newest,)] = self.session.execute(NEWEST.format(place)).fetchall()
+            return int(newest)
         return int(self.execute("SELECT id FROM lake.current_snapshot()")[0][0])
 
     def percent(self) -> float | None:
