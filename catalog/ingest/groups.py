@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.domain import SYSTEM, Actor, PrincipalKind
@@ -23,9 +23,10 @@ from audit import services as audit
 from audit.domain import Event
 from catalog import lake, storage
 from catalog.domain import JobKind, JobState
-from catalog.ingest import wake
+from catalog.ingest import taking, wake
 from catalog.ingest.domain import BatchState, IngestMode
-from catalog.models import Catalog, IngestBatch, Job
+from catalog.ingest.taking import Waiting
+from catalog.models import Catalog, IngestBatch, IngestPayload, Job
 from catalog.writer import kept, process
 from catalog.writer.marks import marker
 from catalog.writer.process import Outcome
@@ -38,17 +39,6 @@ GROUP_BYTES = 64 * 2**20
 DEATHS_ALLOWED = 3
 """How often a group may take the writer with it before its batches are tried one by one."""
 FENCE_SECONDS = 10.0
-MEMBER = (
-    "accepted_at",
-    "is_alone",
-    "key_columns",
-    "mode",
-    "requested_by",
-    "size_bytes",
-    "staged_key",
-    "table_uuid",
-)
-"""What must be known of batches to put them together."""
 
 
 def form_group(catalog: Catalog) -> Job | None:
@@ -56,22 +46,17 @@ def form_group(catalog: Catalog) -> Job | None:
 
     At most one group of a catalog exists at a time. The caller holds the writer's lock.
     """
-    if Job.objects.filter(catalog=catalog, kind=JobKind.INGEST, finished_at=None).exists():
-        return None
-    waiting = IngestBatch.objects.filter(catalog=catalog, state=BatchState.WAITING)
-    members = _together(list(waiting.order_by("id").only(*MEMBER)[:GROUP_BATCHES]))
+    members = _together(taking.waiting(catalog, GROUP_BATCHES))
     return _job_of(catalog, members) if members else None
 
 
-@transaction.atomic
-def _job_of(catalog: Catalog, members: Sequence[IngestBatch]) -> Job:
+def _job_of(catalog: Catalog, members: Sequence[Waiting]) -> Job:
     names = {one.requested_by["label"] for one in members}
-    ids = [one.id for one in members]
-    job = Job.objects.create(
+    job = Job(
         catalog=catalog,
         kind=JobKind.INGEST,
         arguments={
-            "batches": ids,
+            "batches": [one.id for one in members],
             "changes": any(one.mode != IngestMode.APPEND for one in members),
             "staged": [one.staged_key for one in members if one.staged_key],
         },
@@ -80,16 +65,16 @@ def _job_of(catalog: Catalog, members: Sequence[IngestBatch]) -> Job:
         else {"kind": "system", "id": str(SYSTEM.id), "label": f"{len(names)} senders"},
         created_at=members[0].accepted_at,
     )
-    IngestBatch.objects.filter(id__in=ids).update(state=BatchState.TAKEN, job_id=job.id)
+    taking.take(job)
     return job
 
 
-def _together(waiting: Sequence[IngestBatch]) -> list[IngestBatch]:
+def _together(waiting: Sequence[Waiting]) -> list[Waiting]:
     """Return the first batches that one commit may hold: bounded, and one mode for each table.
 
     What changes rows must see what came before it, and is decided against what is committed.
     """
-    members: list[IngestBatch] = []
+    members: list[Waiting] = []
     modes: dict[Any, tuple[str, tuple[str, ...]]] = {}
     size = 0
     for one in waiting:
@@ -108,10 +93,9 @@ def carry_out(job: Job, on_progress: Callable[[dict[str, Any]], None]) -> Outcom
     ids = job.arguments["batches"]
     if not lake.ready([job.catalog.metadata_schema]):
         return Outcome(None, {"code": "catalog-gone", "detail": "The catalog was removed."})
-    members = IngestBatch.objects.filter(id__in=ids).select_related("payload").order_by("id")
     with tempfile.TemporaryDirectory(prefix="upend-rows-") as directory:
         try:
-            batches = [_order(one, Path(directory)) for one in members]
+            batches = [_order(*one, Path(directory)) for one in taking.taken(ids)]
         except storage.ObjectMissing as problem:
             return Outcome(None, problem.as_dict())
         orders = {
@@ -122,14 +106,14 @@ def carry_out(job: Job, on_progress: Callable[[dict[str, Any]], None]) -> Outcom
         return kept.run(job, orders, on_progress)
 
 
-def _order(batch: IngestBatch, directory: Path) -> dict[str, Any]:
+def _order(batch: IngestBatch, payload: IngestPayload, directory: Path) -> dict[str, Any]:
     """Return what the writer must know of one batch; what it holds is in a file."""
     path = directory / str(batch.id)
     if batch.staged_key:
         with path.open("wb") as file:
             file.writelines(storage.hosted().stream(batch.staged_key))
     else:
-        path.write_bytes(bytes(batch.payload.content or b""))
+        path.write_bytes(bytes(payload.content or b""))
     return {
         "id": batch.id,
         "path": str(path),
@@ -143,7 +127,7 @@ def _order(batch: IngestBatch, directory: Path) -> dict[str, Any]:
         "shape": batch.shape,
         "is_checked": batch.is_checked,
         "keeps_raw": batch.keeps_raw,
-        "rejected": batch.payload.rejected,
+        "rejected": payload.rejected,
     }
 
 
@@ -172,16 +156,16 @@ def _has_died_enough(job: Job, problem: dict[str, Any]) -> bool:
 
 def _settle(job: Job, result: dict[str, Any]) -> None:
     """Note the group's snapshot on its batches, and what was found out about each."""
-    ids, now = job.arguments["batches"], timezone.now()
+    ids, keys = job.arguments["batches"], job.arguments.get("staged", [])
     told: dict[str, dict[str, Any]] = result.get("batches", {})
-    plain = IngestBatch.objects.filter(id__in=[one for one in ids if str(one) not in told])
-    plain.update(state=BatchState.COMMITTED, snapshot_id=result.get("snapshot_id"), finished_at=now)
+    taking.settle(job, [one for one in ids if str(one) not in told], result.get("snapshot_id"))
     special = IngestBatch.objects.filter(id__in=[int(key) for key in told])
     for batch in special.select_related("catalog__workspace__organization") if told else ():
         _note(batch, told[str(batch.id)], result.get("snapshot_id"))
     if job.arguments.get("changes", True):
         _record_changes(ids)
-    _clear(job)
+    transaction.on_commit(lambda: forget(keys), robust=True)
+    transaction.on_commit(lambda: wake.tell(ids), robust=True)
 
 
 def _record_changes(ids: Sequence[int]) -> None:
@@ -227,20 +211,6 @@ def _take_apart(job: Job, problem: dict[str, Any]) -> None:
     )
     logger.warning("group_taken_apart", job_id=str(job.id), batches=len(ids), **problem)
     job.delete()
-
-
-def _clear(job: Job) -> None:
-    """Forget what the batches held, and the group: its batches say all that it would."""
-    ids, keys = job.arguments["batches"], job.arguments.get("staged", [])
-    job.state, job.finished_at = JobState.SUCCEEDED, timezone.now()
-    with connection.cursor() as cursor:  # nothing else names a group: there is nothing to cascade
-        cursor.execute(
-            "WITH held AS (DELETE FROM catalog_ingestpayload WHERE batch_id = ANY(%s))"
-            " DELETE FROM catalog_job WHERE id = %s",
-            [ids, job.id],
-        )
-    transaction.on_commit(lambda: forget(keys), robust=True)
-    transaction.on_commit(lambda: wake.tell(ids), robust=True)
 
 
 def forget(keys: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ The row is the queue. A broker message only says "look now"; without one, the sw
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,10 +16,11 @@ import structlog
 from celery import current_app
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Case, Q, Value, When
+from django.db.models import Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts import statements
 from accounts.domain import SYSTEM, Actor
 from audit import services as audit
 from audit.domain import Event
@@ -47,7 +49,17 @@ POLL_SECONDS = 0.2
 GATHER_SECONDS = 0.04
 """After rows of several senders the next commit waits for those who were just answered: a commit
 costs as much as eight requests, whether it holds one batch or a hundred."""
-
+BEGINNING = f"""
+UPDATE catalog_job SET state = '{JobState.RUNNING}', attempts = attempts + 1,
+       heartbeat_at = %(now)s, started_at = coalesce(started_at, %(now)s)
+WHERE id = (SELECT id FROM catalog_job WHERE catalog_id = %(catalog)s
+              AND state IN ('{JobState.QUEUED}', '{JobState.RUNNING}')
+            ORDER BY kind = '{JobKind.MAINTAIN}' AND created_at > %(patient)s, created_at, id
+            LIMIT 1)
+RETURNING {statements.columns(Job, "catalog_job")},
+          (SELECT registered_prefixes FROM catalog_catalog c WHERE c.id = %(catalog)s)
+"""  # noqa: S608 - our own names
+"""Upkeep lets others go first, but not for ever."""
 
 _followers: dict[JobKind, Callable[[Job], None]] = {}
 
@@ -164,16 +176,9 @@ def run_next_job(catalog: Catalog) -> Job | None:
     commit carries its mark, so what was committed is found and never repeated.
     """
     groups.form_group(catalog)
-    unfinished = Job.objects.filter(catalog=catalog, state__in=[JobState.QUEUED, JobState.RUNNING])
-    job = unfinished.order_by(_yields(), "created_at", "id").first()
+    job = _begun(catalog)
     if job is None:
         return None
-    catalog.refresh_from_db(fields=["registered_prefixes"])
-    job.catalog = catalog
-    now = timezone.now()
-    job.state, job.attempts, job.heartbeat_at = JobState.RUNNING, job.attempts + 1, now
-    job.started_at = job.started_at or now
-    job.save(update_fields=["state", "attempts", "heartbeat_at", "started_at"])
     if job.kind == JobKind.INGEST:
         groups.finish_group(job=job, outcome=_carried_out(job))
     else:
@@ -181,10 +186,17 @@ def run_next_job(catalog: Catalog) -> Job | None:
     return job
 
 
-def _yields() -> Case:
-    """Return the order's first part: upkeep lets others go first, but not for ever."""
-    patient = Q(kind=JobKind.MAINTAIN, created_at__gt=timezone.now() - UPKEEP_WAITS)
-    return Case(When(patient, then=Value(1)), default=Value(0))
+def _begun(catalog: Catalog) -> Job | None:
+    """Note that the oldest unfinished job runs, and return it; None where there is none."""
+    now = timezone.now()
+    asked = {"catalog": catalog.id, "now": now, "patient": now - UPKEEP_WAITS}
+    rows = statements.rows(BEGINNING, asked)
+    if not rows:
+        return None
+    [(*cells, prefixes)] = rows
+    job = statements.made(Job, cells)
+    job.catalog, catalog.registered_prefixes = catalog, json.loads(prefixes)
+    return job
 
 
 @audit.service

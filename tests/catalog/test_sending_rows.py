@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from accounts.domain import SYSTEM, Actor
@@ -292,6 +293,19 @@ def test_it_refuses_more_than_may_wait(shop: Shop, monkeypatch: pytest.MonkeyPat
     assert refused.value.retry_after_seconds
     shop.work()
     shop.send([{"id": 2}])
+
+
+def test_it_keeps_the_plans_of_what_each_request_asks(shop: Shop) -> None:
+    for number in range(12):  # after five PostgreSQL compares
+        shop.send([{"id": number}], key=f"k{number}")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%catalog_ingestbatch%' AND generic_plans + custom_plans > 10"
+        )
+        planned = [count for (count,) in cursor.fetchall()]
+    assert planned
+    assert max(planned) <= 5
 
 
 def test_it_forgets_batches_after_their_time(shop: Shop) -> None:
