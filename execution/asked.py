@@ -23,7 +23,7 @@ def record(actor: Actor, estimate: Estimate, purpose: str) -> dict[str, Any]:
         "purpose": purpose,
         "mfa": actor.mfa,
         "address": actor.address,
-        "bytes": {table.table_key: table.scan_bytes for table in estimate.tables},
+        "bytes": estimate.bytes_by_table,
     }
 
 

@@ -48,19 +48,19 @@ def authorize_again(
     this reader, others than those that the query was planned under. `extracts` are the keys of
     tables that are read as extracts: of those, what is asked is whether they may be.
     """
-    tables = selectors.tables_of(query)
-    stood = {table.key: footing.of(table.key, query.footing) for table in tables}
-    wanted = [Request(Action.WORKSPACE_QUERY, securables.workspace(query.workspace))]
-    for table in tables:
-        known = replace(table, columns=stood[table.key].columns)
+    workspace = securables.workspace(query.workspace)
+    wanted = [(Request(Action.WORKSPACE_QUERY, workspace), footing.Footing())]
+    for table in selectors.tables_of(query):
         then = asked.context_of(query, table.key, context)
         of_table = AS_EXTRACT if table.key in extracts else actions
-        wanted += [Request(action, known, then) for action in of_table]
-    answers = governance.decide_many(actor, wanted, context)
-    for request, decision in zip(wanted, answers, strict=True):
+        for stood in footing.all_of(table.key, query.footing):
+            known = replace(table, columns=stood.columns)
+            wanted += [(Request(action, known, then), stood) for action in of_table]
+    answers = governance.decide_many(actor, [request for request, _ in wanted], context)
+    for (request, stood), decision in zip(wanted, answers, strict=True):
         if not decision.allowed:
             raise governance.denied(actor, decision, request.securable)
-        _check(actor, request, decision, stood.get(request.securable.key, footing.Footing()))
+        _check(actor, request, decision, stood)
     return answers
 
 

@@ -45,7 +45,7 @@ class SavedQueries:
 
 def _names_table(sql: str, table: Table) -> bool:
     try:
-        names = gate.check(sql).tables
+        names = gate.check(sql, time_travel=True).tables
     except gate.SqlRefused:
         return False
     return any(may_mean(name, table) for name in names)

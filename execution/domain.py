@@ -13,6 +13,7 @@ from uuid import UUID
 
 from catalog.domain import ColumnFilter
 from execution.extracts.domain import Offer, Unavailable
+from execution.moments import Moment
 from governance.domain import Decision
 from governance.materialization import Materialization
 
@@ -77,6 +78,8 @@ class TableName:
     catalog: str
     schema: str
     table: str
+    at: Moment | None = None
+    """The snapshot that the text gives this table; without one, its catalog's in the query."""
 
     @property
     def text(self) -> str:
@@ -86,11 +89,15 @@ class TableName:
 
 @dataclass(frozen=True, slots=True)
 class TableReference:
-    """One place of the text that names a table; `location` is the byte where the name begins."""
+    """One place of the text that names a table; `location` is the byte where the name begins.
+
+    `moment_location` is the byte of the constant in its AT clause, where it has one.
+    """
 
     name: TableName
     location: int
     is_aliased: bool
+    moment_location: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,7 @@ class TableEstimate:
     filters: tuple[str, ...] = ()
     concealed: frozenset[str] = frozenset()
     """Columns that policies read and the person may not know of."""
+    snapshot_id: int = 0
 
     @property
     def surviving_ids(self) -> list[int] | None:
@@ -152,6 +160,7 @@ class TableEstimate:
         """Return JSON-ready data without the file ids."""
         return {
             "table": self.label,
+            "snapshot": self.snapshot_id,
             "columns": [name for name in self.columns if name not in self.concealed],
             "scan_bytes": self.scan_bytes,
             "total_bytes": self.total_bytes,
@@ -176,6 +185,14 @@ class Estimate:
     def scan_bytes(self) -> int:
         """Return the bytes to fetch from the bucket."""
         return sum(t.scan_bytes for t in self.tables)
+
+    @property
+    def bytes_by_table(self) -> dict[str, int]:
+        """Return the bytes to fetch by table key, of all snapshots that it is read at."""
+        found: dict[str, int] = {}
+        for table in self.tables:
+            found[table.table_key] = found.get(table.table_key, 0) + table.scan_bytes
+        return found
 
     @property
     def total_bytes(self) -> int:
@@ -292,7 +309,8 @@ class Plan:
     """What a query would touch and cost, what governance says, where it would run and why.
 
     `search_path` and `tables` are for `planning.execution_record`: by them a worker makes the
-    very slices that were planned.
+    very slices that were planned. `engine_sql` is what runs on them where that is not the query's
+    own text.
     """
 
     query: GatedQuery
@@ -310,6 +328,7 @@ class Plan:
     footing: Mapping[str, Any] = field(default_factory=dict)
     materializations: tuple[Materialization, ...] = ()
     extracts: tuple[Offer | Unavailable, ...] = ()
+    engine_sql: str = ""
 
     @property
     def offers(self) -> tuple[Offer, ...]:

@@ -101,6 +101,7 @@ def _table(
         data_file_ids=tuple(ids),
         filters=tuple(dict.fromkeys(text for scan in scans for text in _shown(scan))),
         concealed=hidden.obligations.hidden_columns,
+        snapshot_id=candidate.snapshot.snapshot_id,
     )
 
 

@@ -21,7 +21,8 @@ from execution import gate
 from execution.domain import GatedQuery, TableName, TableReference
 from execution.gate import names
 from execution.gate.check import fold
-from execution.resolve import MAIN, Lakes, places_of
+from execution.moments import Moment
+from execution.resolve import MAIN, Lakes, Pin, places_of
 from problems import Problem
 
 MAX_DEPTH = 8
@@ -60,7 +61,7 @@ def expanded(actor: Actor, query: GatedQuery, lakes: Lakes) -> GatedQuery:
     if not expansion.count:
         return query
     try:
-        return gate.check(sql)
+        return gate.check(sql, time_travel=True)
     except gate.SqlRefused as refused:
         raise ViewNotSafe(
             f"With its views in their places the query cannot be run: {refused.detail}",
@@ -76,8 +77,8 @@ class _Expansion:
     actor: Actor
     lakes: Lakes
     count: int = 0
-    visible: dict[str, frozenset[int]] = field(default_factory=dict)
-    """The views that the actor may see, by catalog."""
+    visible: dict[Pin, frozenset[int]] = field(default_factory=dict)
+    """The views that the actor may see, by catalog and moment."""
 
     def text(
         self,
@@ -90,6 +91,8 @@ class _Expansion:
         for reference in sorted(query.references, key=_location, reverse=True):
             meant = spelled(reference.name)
             found = self.find(meant)
+            if found is not None and meant.at:
+                raise _fixed(found).at(query.sql, reference.location)
             if found is not None:
                 sql = self.replaced(sql, reference, self.body(found, above), found)
             elif meant is not reference.name:
@@ -100,13 +103,13 @@ class _Expansion:
         """Return the view that a name stands for, where no table bears it and it may be seen."""
         for group in places_of(name, self.lakes):
             places = [(catalog, schema) for catalog, schema in group if catalog]
-            if any(self.lakes.find(catalog, schema, name.table) for catalog, schema in places):
+            if any(self.lakes.find(c, schema, name.table, name.at) for c, schema in places):
                 return None
             found = [
                 _Found(catalog, view)
                 for catalog, schema in places
-                if (view := self.lakes.view(catalog, schema, name.table))
-                and self.is_visible(catalog, view)
+                if (view := self.lakes.view(catalog, schema, name.table, name.at))
+                and self.is_visible(catalog, view, name.at)
             ]
             if len(found) > 1:
                 raise _unsafe(found[0], "its name stands for more than one view")
@@ -114,13 +117,13 @@ class _Expansion:
                 return found[0]
         return None
 
-    def is_visible(self, catalog: Catalog, view: lake.View) -> bool:
+    def is_visible(self, catalog: Catalog, view: lake.View, at: Moment | None) -> bool:
         """Tell whether the actor may know of the view; its catalog's are decided once."""
-        if catalog.name not in self.visible:
-            at = self.lakes.snapshot(catalog).snapshot_id
-            seen = visible_views(self.actor, catalog, at)
-            self.visible[catalog.name] = frozenset(one.view.view_id for one in seen)
-        return view.view_id in self.visible[catalog.name]
+        if (catalog.name, at) not in self.visible:
+            snapshot = self.lakes.snapshot(catalog, at).snapshot_id
+            seen = visible_views(self.actor, catalog, snapshot)
+            self.visible[catalog.name, at] = frozenset(one.view.view_id for one in seen)
+        return view.view_id in self.visible[catalog.name, at]
 
     def body(self, found: _Found, above: tuple[str, ...]) -> str:
         """Return what a view selects, with its own views replaced and its tables named whole."""
@@ -207,6 +210,14 @@ def _word_before(sql: str, start: int) -> str:
 
 def _location(reference: TableReference) -> int:
     return reference.location
+
+
+def _fixed(found: _Found) -> gate.SqlRefused:
+    return gate.SqlRefused(
+        gate.RefusalCode.TIME_TRAVEL,
+        f"AT (…) is for tables: {found.label} is a view.",
+        hint="Write out what the view selects, with AT (…) at its tables.",
+    )
 
 
 def _unsafe(found: _Found, why: str) -> ViewNotSafe:

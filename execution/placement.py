@@ -33,6 +33,12 @@ MEANINGFUL_SECONDS = 1.0
 
 DEVICE_POLICY = "device-must-be-approved"
 AS_EVER = Circumstances()
+TIME_TRAVEL = Reason(
+    "time-travel",
+    "AT (…) gives tables snapshots of their own, which the server holds side by side; to read a"
+    " whole catalog as it was on your machine, name its snapshot beside the query.",
+    Place.SERVER,
+)
 
 
 def place(
@@ -45,6 +51,7 @@ def place(
     local_max_bytes: int,
     circumstances: Circumstances = AS_EVER,
     extracts: Sequence[Offer | Unavailable] = (),
+    has_moments: bool = False,
 ) -> Placement:
     """Return where the query runs.
 
@@ -53,11 +60,14 @@ def place(
     `extracts` stands for the table may a person's machine read that.
 
     A person may choose within what policy allows; a place that is not allowed is refused, never
-    silently changed. Without a choice, heavy queries start on the server; of others the quicker
+    silently changed. With `has_moments`, tables have snapshots of their own, which only the server
+    holds side by side. Without a choice, heavy queries start on the server; of others the quicker
     place is taken, and the person's own machine where that makes no difference they would feel.
     """
     offers = [found for found in extracts if isinstance(found, Offer)]
     blockers = _blockers(actor, decisions, local_decisions, extracts)
+    if has_moments:
+        blockers.append(TIME_TRAVEL)
     server = timing.on_server(estimate, circumstances)
     fetched = with_extracts(estimate, offers)
     wait = max((offer.seconds for offer in offers), default=0.0)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from accounts.domain import Actor
 from catalog import lake
 from catalog.models import Catalog
-from execution import footing, gate
+from execution import footing, gate, travel
 from execution.bind import BindError, Bound, HiddenTable, bind
 from execution.circumstances import circumstances_of
 from execution.domain import CatalogPin, Estimate, GatedQuery, Plan, RequestedPlace, Scan
@@ -65,28 +65,34 @@ class _Decided:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What governance said of every table that a name may stand for.
+    """What governance said of every table that a name may stand for, at each of its snapshots.
 
-    By key: may it be seen, may it be queried. `catalogs` are the names of those that may be seen.
+    By identity: may it be seen, may it be queried. `catalogs` are the names of those that may be
+    seen.
     """
 
     workspace: Decision
     catalogs: frozenset[str]
-    tables: dict[str, tuple[Decision, ...]]
+    tables: dict[tuple[str, int], tuple[Decision, ...]]
     known: governance.Known
     """What it was answered from: the second asking of a plan is about the same moment."""
 
     def is_visible(self, candidate: Candidate) -> bool:
         """Tell whether the actor may know of the table."""
         is_known = candidate.catalog.name in self.catalogs
-        return is_known and self.tables[candidate.table.key][0].allowed
+        return is_known and self.tables[candidate.identity][0].allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What a query means to who asks: its text without views, its tables, and how they bind."""
+    """What a query means to who asks: its text without views, its tables, and how they bind.
+
+    `engine_sql` is that text as engines get it: where tables are read at snapshots of their own,
+    these have names of their own there.
+    """
 
     query: GatedQuery
+    engine_sql: str
     resolution: Resolution
     answers: _Answers
     tables: tuple[tuple[Candidate, HiddenTable], ...]
@@ -115,8 +121,12 @@ def ground(
         check_catalogs(actor, workspace, named, lakes, answers.catalogs)
         resolution = resolve(actor, query.tables, lakes, answers.is_visible)
         allowed = _allowed(actor, workspace, resolution, answers)
+    engine_sql = travel.written(query, resolution.engine_name)
     tables = tuple(
-        (candidate, HiddenTable(f"t{number}", candidate.table, decision.obligations))
+        (
+            candidate,
+            HiddenTable(f"t{number}", candidate.table, decision.obligations, candidate.shown_in),
+        )
         for number, (candidate, decision) in enumerate(
             zip(resolution.tables, allowed, strict=True), start=1
         )
@@ -124,13 +134,15 @@ def ground(
     with steps.plan("bind"):
         hidden = [one for _, one in tables]
         try:
-            bound = bind(query.sql, hidden, resolution.search_path, principal=str(actor.id))
+            bound = bind(engine_sql, hidden, resolution.search_path, principal=str(actor.id))
         except BindError as error:
+            if engine_sql != query.sql:  # it points into another text than what was sent
+                error.extra.pop("line", None), error.extra.pop("column", None)
             # What the engine says of a view's text may name columns that policies hide.
             if query.sql != sql and any(one.obligations.hidden_columns for one in hidden):
                 raise _unfit() from error
             raise
-    return Grounds(query, resolution, answers, tables, bound)
+    return Grounds(query, engine_sql, resolution, answers, tables, bound)
 
 
 @steps.whole_plan()
@@ -171,7 +183,8 @@ def plan(
     asked = offers.Asked(
         workspace, query.sql, query.functions, resolution.search_path, principal=str(actor.id)
     )
-    extracts = _extracts(actor, asked, requested, decided, tables)
+    has_moments = travel.travels(query)
+    extracts = () if has_moments else _extracts(actor, asked, requested, decided, tables)
     with steps.plan("place"):
         placement = place(
             actor=actor,
@@ -182,6 +195,7 @@ def plan(
             local_max_bytes=workspace.local_max_bytes,
             circumstances=circumstances_of(actor, workspace, cost),
             extracts=extracts,
+            has_moments=has_moments,
         )
     return Plan(
         query=query,
@@ -200,7 +214,8 @@ def plan(
         search_path=resolution.search_path,
         tables=tuple(table_entry(candidate, hidden) for candidate, hidden in tables),
         extracts=extracts,
-        footing=footing.as_json((hidden.table, hidden.obligations) for _, hidden in tables),
+        footing=footing.as_json((h.table, h.obligations, h.shown_in) for _, h in tables),
+        engine_sql="" if grounds.engine_sql == query.sql else grounds.engine_sql,
     )
 
 
@@ -223,7 +238,7 @@ def _extracts(
 
 def _checked(sql: str) -> GatedQuery:
     try:
-        return gate.check(sql)
+        return gate.check(sql, time_travel=True)
     except gate.SqlRefused as refused:
         metrics.SQL_REFUSALS.labels(refused.reason.value).inc()
         raise
@@ -231,12 +246,11 @@ def _checked(sql: str) -> GatedQuery:
 
 def execution_record(plan: Plan) -> dict[str, Any]:
     """Return, JSON-ready, all that `slices.build` needs to make the very slices of `plan`."""
-    by_key = {table.table_key: table for table in plan.estimate.tables}
     return {
         "format": RECORD_FORMAT,
         "search_path": [list(pair) for pair in plan.search_path],
-        "tables": [with_files(table, by_key[table["table_key"]]) for table in plan.tables],
-    }
+        "tables": list(map(with_files, plan.tables, plan.estimate.tables)),
+    } | ({"sql": plan.engine_sql} if plan.engine_sql else {})
 
 
 def _ask(
@@ -261,8 +275,8 @@ def _ask(
     browse, of_tables = others[: len(catalogs)], others[len(catalogs) :]
     seen = (c.name for c, decision in zip(catalogs, browse, strict=True) if decision.allowed)
     per_table = zip(*[iter(of_tables)] * 2, strict=True)
-    by_key = {c.table.key: both for c, both in zip(found, per_table, strict=True)}
-    return _Answers(first, frozenset(seen), by_key, known)
+    of_each = {c.identity: both for c, both in zip(found, per_table, strict=True)}
+    return _Answers(first, frozenset(seen), of_each, known)
 
 
 def _allowed(
@@ -271,7 +285,7 @@ def _allowed(
     """Return the decisions to query the query's tables. Raises `AccessDenied` for a refusal."""
     if not answers.workspace.allowed:
         raise governance.denied(actor, answers.workspace, securables.workspace(workspace))
-    found = tuple(answers.tables[c.table.key][1] for c in resolution.tables)
+    found = tuple(answers.tables[c.identity][1] for c in resolution.tables)
     _refuse_first(actor, resolution, found)
     return found
 
@@ -283,7 +297,7 @@ def _decide(
 
     Raises `AccessDenied` where so much may not be read.
     """
-    read = {table.table_key: table.scan_bytes for table in cost.tables}
+    read = cost.bytes_by_table
     asked = []
     for candidate in resolution.tables:
         table, size = _securable(candidate), read.get(candidate.table.key, 0)
@@ -326,9 +340,11 @@ def _securable(candidate: Candidate) -> Securable:
 
 
 def _pins(resolution: Resolution) -> tuple[CatalogPin, ...]:
+    """Return the snapshots of whole catalogs; those of single tables are with the tables."""
     pins = {
         c.catalog.id: CatalogPin(c.catalog.id, c.catalog.name, c.snapshot.snapshot_id)
         for c in resolution.tables
+        if not c.shown_in
     }
     return tuple(pins.values())
 

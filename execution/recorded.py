@@ -87,14 +87,18 @@ def _recorded(row: tuple[Any, ...], tables: tuple[ReadTable, ...]) -> Recorded:
 
 
 def _tables(securables: str, estimates: str) -> tuple[ReadTable, ...]:
-    read = {one["table"]: one for one in json.loads(estimates)}
+    read: dict[str, tuple[dict[str, None], int]] = {}
+    for one in json.loads(estimates):  # a table has several, where it is read at several snapshots
+        columns, size = read.get(one["table"], ({}, 0))
+        columns |= dict.fromkeys(one.get("columns", ()))
+        read[one["table"]] = columns, size + int(one.get("scan_bytes") or 0)
     named = {one["key"]: one["label"] for one in json.loads(securables)}
     return tuple(
         ReadTable(
             key,
             label,
-            tuple(read.get(label, {}).get("columns", ())),
-            int(read.get(label, {}).get("scan_bytes") or 0),
+            tuple(read[label][0]) if label in read else (),
+            read[label][1] if label in read else 0,
         )
         for key, label in sorted(named.items())
     )

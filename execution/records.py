@@ -24,7 +24,7 @@ def table_entry(candidate: Candidate, hidden: HiddenTable) -> Json:
         "table_id": table.table_id,
         "table_uuid": str(table.table_uuid),
         "view": hidden.view(),
-    }
+    } | ({"shown_in": candidate.shown_in} if candidate.shown_in else {})
 
 
 def with_files(entry: Json, estimated: TableEstimate) -> Json:

@@ -16,6 +16,7 @@ from accounts.composed import Composed
 from accounts.domain import Actor
 from catalog import lake
 from catalog.domain import Snapshot, Table
+from catalog.lake.snapshots import UnknownSnapshot
 from catalog.models import Catalog
 from catalog.selectors import (
     UnknownCatalog,
@@ -26,6 +27,7 @@ from catalog.selectors import (
 from catalog.visibility import nearest_labels
 from execution.domain import TableName
 from execution.gate.check import fold
+from execution.moments import Moment
 from problems import Problem
 from workspaces.models import Workspace
 
@@ -34,6 +36,8 @@ FILE_ENDINGS = (".parquet", ".csv", ".json", ".arrow", ".gz", ".zst", ".db", ".d
 
 IsVisible = Callable[["Candidate"], bool]
 Place = tuple[Catalog | None, str]
+Pin = tuple[str, Moment | None]
+"""A catalog, and a moment that a text gives tables; without one, the query's own snapshot."""
 
 
 class AmbiguousTable(Problem):
@@ -46,11 +50,27 @@ class AmbiguousTable(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A table that a name may stand for, in its catalog at the pinned snapshot."""
+    """A table that a name may stand for, in its catalog at the pinned snapshot.
+
+    `shown_in` is the name under which engines have its catalog at another snapshot than the
+    query's; no catalog can bear it.
+    """
 
     catalog: Catalog
     snapshot: Snapshot
     table: Table
+    shown_in: str = ""
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Return what tells it from every other one, and from itself at another snapshot."""
+        return self.table.key, self.snapshot.snapshot_id
+
+    @property
+    def engine_name(self) -> TableName:
+        """Return the name under which engines find it."""
+        catalog = self.shown_in or self.catalog.name
+        return TableName(catalog, self.table.schema_name, self.table.name)
 
 
 @dataclass(slots=True)
@@ -62,52 +82,82 @@ class Lakes:
     default: Catalog | None = None
     failed: dict[str, Problem] = field(default_factory=dict)
     """Why a catalog could not be read, by its name: raised only to those who may see it."""
-    _pinned: dict[str, Snapshot] = field(default_factory=dict)
-    _tables: dict[tuple[str, str, str], Candidate | None] = field(default_factory=dict)
-    _views: dict[tuple[str, str, str], lake.View | None] = field(default_factory=dict)
+    missing: dict[Pin, UnknownSnapshot] = field(default_factory=dict)
+    """The catalogs that have no snapshot of a moment: no table of that name is in them then."""
+    _pinned: dict[Pin, Snapshot] = field(default_factory=dict)
+    _tables: dict[tuple[str, str, str, Moment | None], Candidate | None] = field(
+        default_factory=dict
+    )
+    _views: dict[tuple[str, str, str, Moment | None], lake.View | None] = field(
+        default_factory=dict
+    )
 
     def named(self, name: str) -> Catalog | None:
         """Return the catalog called `name`."""
         return next((c for c in self.catalogs if fold(c.name) == fold(name)), None)
 
-    def snapshot(self, catalog: Catalog) -> Snapshot:
-        """Return the one snapshot at which this query reads `catalog`."""
-        if catalog.name not in self._pinned:
-            asked = self.wanted.get(catalog.name)
-            self._pinned[catalog.name] = (
-                lake.latest_snapshot(catalog) if asked is None else lake.snapshot(catalog, asked)
-            )
-        return self._pinned[catalog.name]
+    def snapshot(self, catalog: Catalog, at: Moment | None = None) -> Snapshot:
+        """Return the one snapshot at which this query reads `catalog`, or that of a moment."""
+        if (catalog.name, at) not in self._pinned:
+            asked = self.wanted.get(catalog.name) if at is None else at.version
+            if at is not None and at.time is not None:
+                found = lake.snapshot_at(catalog, at.time)
+            elif asked is None:
+                found = lake.latest_snapshot(catalog)
+            else:
+                found = lake.snapshot(catalog, asked)
+            self._pinned[catalog.name, at] = found
+        return self._pinned[catalog.name, at]
 
-    def find(self, catalog: Catalog, schema: str, name: str) -> Candidate | None:
+    def find(
+        self, catalog: Catalog, schema: str, name: str, at: Moment | None = None
+    ) -> Candidate | None:
         """Return the table of that name, whoever may see it."""
-        key = (catalog.name, fold(schema), fold(name))
+        key = (catalog.name, fold(schema), fold(name), at)
         if key not in self._tables:
-            self._tables[key] = self._read(catalog, schema, name)
+            self._tables[key] = self._read(catalog, schema, name, at)
         return self._tables[key]
 
-    def view(self, catalog: Catalog, schema: str, name: str) -> lake.View | None:
+    def view(
+        self, catalog: Catalog, schema: str, name: str, at: Moment | None = None
+    ) -> lake.View | None:
         """Return the view of that name, whoever may see it."""
-        key = (catalog.name, fold(schema), fold(name))
+        key = (catalog.name, fold(schema), fold(name), at)
         if key not in self._views:
-            is_readable = catalog.name not in self.failed
+            is_readable = catalog.name not in self.failed and (catalog.name, at) not in self.missing
             self._views[key] = (
-                lake.view(catalog, self.snapshot(catalog).snapshot_id, schema, name)
+                lake.view(catalog, self.snapshot(catalog, at).snapshot_id, schema, name)
                 if is_readable
                 else None
             )
         return self._views[key]
 
-    def _read(self, catalog: Catalog, schema: str, name: str) -> Candidate | None:
-        if catalog.name in self.failed:
+    def _read(
+        self, catalog: Catalog, schema: str, name: str, at: Moment | None
+    ) -> Candidate | None:
+        if catalog.name in self.failed or (catalog.name, at) in self.missing:
             return None
         try:
-            snapshot = self.snapshot(catalog)
+            pinned = self.snapshot(catalog)
+            snapshot = pinned if at is None else self._then(catalog, at)
+            if snapshot is None:
+                return None
+            if at is not None and snapshot == pinned:
+                return self.find(catalog, schema, name)
             table = lake.table(catalog, snapshot.snapshot_id, schema, name)
         except Problem as problem:
             self.failed[catalog.name] = problem
             return None
-        return Candidate(catalog, snapshot, table) if table else None
+        shown_in = "" if at is None else f"{catalog.name}@{snapshot.snapshot_id}"
+        return Candidate(catalog, snapshot, table, shown_in) if table else None
+
+    def _then(self, catalog: Catalog, at: Moment) -> Snapshot | None:
+        """Return the snapshot of a moment; None, and noted, where the catalog has none."""
+        try:
+            return self.snapshot(catalog, at)
+        except UnknownSnapshot as problem:
+            self.missing[catalog.name, at] = problem
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +166,11 @@ class Resolution:
 
     tables: tuple[Candidate, ...]
     search_path: tuple[tuple[str, str], ...]
+    chosen: Mapping[TableName, Candidate]
+
+    def engine_name(self, name: TableName) -> TableName:
+        """Return the name under which engines find what a name of the query stands for."""
+        return self.chosen[name].engine_name
 
 
 _catalogs = Composed(
@@ -178,7 +233,7 @@ def resolve(
         if len(best) > 1:
             raise _ambiguous(name, best)
         chosen[name] = best[0]
-    return Resolution(_once(chosen.values()), _search_path(chosen, lakes))
+    return Resolution(_once(chosen.values()), _search_path(chosen, lakes), chosen)
 
 
 def places_of(name: TableName, lakes: Lakes) -> list[list[Place]]:
@@ -194,18 +249,16 @@ def places_of(name: TableName, lakes: Lakes) -> list[list[Place]]:
 
 def _groups(name: TableName, lakes: Lakes) -> list[list[Candidate]]:
     """Return what `name` may stand for, in groups: the first group with a visible one counts."""
-    return [_found(lakes, places, name.table) for places in places_of(name, lakes)]
+    return [_found(lakes, places, name) for places in places_of(name, lakes)]
 
 
-def _found(
-    lakes: Lakes, places: Iterable[tuple[Catalog | None, str]], table: str
-) -> list[Candidate]:
-    found = [lakes.find(catalog, schema, table) for catalog, schema in places if catalog]
+def _found(lakes: Lakes, places: Iterable[Place], name: TableName) -> list[Candidate]:
+    found = [lakes.find(c, schema, name.table, name.at) for c, schema in places if c]
     return list({id(c): c for c in found if c}.values())
 
 
 def _once(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    return tuple({c.table.key: c for c in candidates}.values())
+    return tuple({c.identity: c for c in candidates}.values())
 
 
 def _search_path(
@@ -218,7 +271,7 @@ def _search_path(
     places = {
         (c.catalog.name, c.table.schema_name)
         for name, c in chosen.items()
-        if not name.catalog and not _is_of_catalog(name, c)
+        if not (name.catalog or name.at or _is_of_catalog(name, c))
     }
     default = lakes.default.name if lakes.default else ""
     return tuple(sorted(places, key=lambda p: (p[1] != MAIN, p[0] != default, p)))
@@ -229,19 +282,30 @@ def _is_of_catalog(name: TableName, candidate: Candidate) -> bool:
     return bool(name.schema) and fold(name.schema) == fold(candidate.catalog.name)
 
 
-def _unknown(actor: Actor, name: TableName, lakes: Lakes) -> UnknownTable:
+def _missing(name: TableName, lakes: Lakes, visible: Container[str]) -> UnknownSnapshot | None:
+    """Return that a catalog, which the actor may see, has no snapshot of the name's moment."""
+    places = [catalog.name for group in places_of(name, lakes) for catalog, _ in group if catalog]
+    found = (lakes.missing.get((place, name.at)) for place in places if place in visible)
+    return next((problem for problem in found if problem), None)
+
+
+def _unknown(actor: Actor, name: TableName, lakes: Lakes) -> Problem:
     workspace = lakes.catalogs[0].workspace if lakes.catalogs else None
+    visible = visible_catalogs(actor, workspace) if workspace else []
+    if problem := _missing(name, lakes, {catalog.name for catalog in visible}):
+        return problem
     labels = [
         label
-        for catalog in (visible_catalogs(actor, workspace) if workspace else [])
+        for catalog in visible
         for label in nearest_labels(actor, catalog, lakes.snapshot(catalog).snapshot_id, name.text)
     ]
     spellings = {spelling: label for label in labels for spelling in _spellings(label)}
     hint = did_you_mean(name.text, list(spellings))
     if not hint and ("/" in name.table or fold(name.table).endswith(FILE_ENDINGS)):
         hint = "Files are not read by name: upload the file into a table first."
+    when = f" {name.at.text}" if name.at else ""
     return UnknownTable(
-        f"There is no table {name.text!r} that you may query.",
+        f"There is no table {name.text!r}{when} that you may query.",
         hint=hint,
         reason_code="table_not_granted",
     )

@@ -55,15 +55,15 @@ def _at_their_states(tables: list[Json]) -> list[Json]:
 
     The files to read are left out: they follow from the state and from the text.
     """
-    by_catalog: dict[str, list[Json]] = {}
+    by_lake: dict[tuple[str, int], list[Json]] = {}
     for table in tables:
-        by_catalog.setdefault(table["catalog_id"], []).append(table)
-    asked = numbered("catalog", map(UUID, by_catalog))
+        by_lake.setdefault((table["catalog_id"], table["snapshot_id"]), []).append(table)
+    asked = numbered("catalog", {UUID(catalog_id) for catalog_id, _ in by_lake})
     catalogs = {row.id: row for row in _catalogs.ask(len(asked), **asked)}
     found = []
-    for catalog_id, members in by_catalog.items():
+    for (catalog_id, snapshot_id), members in by_lake.items():
         ids = [member["table_id"] for member in members]
-        states = lake.unchanged_since(catalogs[UUID(catalog_id)], ids, members[0]["snapshot_id"])
+        states = lake.unchanged_since(catalogs[UUID(catalog_id)], ids, snapshot_id)
         for member in members:
             state = states[member["table_id"]]
             found.append(
@@ -71,6 +71,7 @@ def _at_their_states(tables: list[Json]) -> list[Json]:
                     "table": [catalog_id, member["table_uuid"]],
                     "since": [state.snapshot_id, str(state.committed_at)],
                     "view": member["view"],
+                    "shown_in": member.get("shown_in", ""),
                 }
             )
     return found

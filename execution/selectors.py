@@ -152,8 +152,9 @@ def engine_error_of(actor: Actor, query: Query) -> str:
         return ""
     try:
         tables = [
-            replace(table, columns=footing.of(table.key, query.footing).columns)
+            replace(table, columns=stood.columns)
             for table in tables_of(query)
+            for stood in footing.all_of(table.key, query.footing)
         ]
     except NotFound:  # of what was dropped nobody is the owner
         return ""

@@ -71,7 +71,7 @@ class SliceFile:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The slices of a query, one per catalog, and the objects that they name."""
+    """The slices of a query, one per catalog and snapshot, and the objects that they name."""
 
     slices: list[Json]
     files: list[SliceFile]
@@ -84,11 +84,12 @@ def build(record: Mapping[str, Any], *, locate: Callable[[SliceFile], str]) -> B
     `UnknownCatalog` or `UnknownTable` where what was planned has been dropped since, and
     `PathOutsidePrefix` where a lake lists a file that is not its own.
     """
-    by_catalog: dict[str, list[Json]] = {}
+    by_lake: dict[tuple[str, int, str], list[Json]] = {}
     for entry in record.get("tables", []):
-        by_catalog.setdefault(entry["catalog_id"], []).append(entry)
+        key = (entry["catalog_id"], entry["snapshot_id"], entry.get("shown_in", ""))
+        by_lake.setdefault(key, []).append(entry)
     built = Built([], [])
-    for catalog_id, entries in by_catalog.items():
+    for (catalog_id, _, _), entries in by_lake.items():
         catalog = _catalog(UUID(catalog_id))
         store = storage.of_catalog(catalog)
         built.slices.append(_Builder(catalog, entries, built.files, locate, store).slice())
@@ -97,7 +98,7 @@ def build(record: Mapping[str, Any], *, locate: Callable[[SliceFile], str]) -> B
 
 @dataclass(slots=True)
 class _Builder:
-    """The making of one catalog's slice."""
+    """The making of one catalog's slice at one snapshot."""
 
     catalog: Catalog
     entries: list[Json]
@@ -140,7 +141,7 @@ class _Builder:
             views = [view | {"at": snapshot.snapshot_id} for view in views]
         return {
             "format": FORMAT,
-            "catalog": self.catalog.name,
+            "catalog": self.entries[0].get("shown_in") or self.catalog.name,
             "snapshot_id": snapshot.snapshot_id,
             "tables": tables,
             "inlined": inlined,

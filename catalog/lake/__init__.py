@@ -19,6 +19,7 @@ from catalog.lake.snapshots import (
     committed_with,
     latest_snapshot,
     snapshot,
+    snapshot_at,
     snapshots,
 )
 from catalog.lake.summaries import ColumnSummary, column_summaries
@@ -59,6 +60,7 @@ __all__ = [
     "schemas",
     "slice_rows",
     "snapshot",
+    "snapshot_at",
     "snapshots",
     "table",
     "table_by_uuid",

@@ -65,6 +65,23 @@ def snapshot(catalog: Catalog, snapshot_id: int) -> Snapshot:
     return Snapshot(*found[0])
 
 
+def snapshot_at(catalog: Catalog, time: datetime) -> Snapshot:
+    """Return the newest snapshot until a time. Raises `UnknownSnapshot` where none is so old."""
+    found = rows(
+        catalog,
+        "SELECT snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id"
+        " FROM {ducklake_snapshot} WHERE snapshot_time <= %(time)s"
+        " ORDER BY snapshot_time DESC, snapshot_id DESC LIMIT 1",
+        {"time": time},
+    )
+    if not found:
+        raise UnknownSnapshot(
+            f"Catalog {catalog.name} has no snapshot from before {time:%Y-%m-%d %H:%M:%S%z}.",
+            hint="It is younger, or its snapshots of then have expired.",
+        )
+    return Snapshot(*found[0])
+
+
 def snapshots(catalog: Catalog, limit: int = 50, before: int | None = None) -> list[Change]:
     """Return up to `limit` snapshots, newest first, older than `before` where it is given."""
     found = rows(

@@ -46,7 +46,6 @@ class QueryRequestSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="Catalog name to snapshot id; the newest where it is not named.",
     )
-
     purpose = serializers.CharField(
         max_length=MAX_PURPOSE_LENGTH,
         default="",
@@ -125,6 +124,7 @@ class TableEstimateSerializer(serializers.Serializer[Any]):
     """What the query would read of one table."""
 
     table = serializers.CharField()
+    snapshot = serializers.IntegerField(help_text="The one it is read at.")
     columns = serializers.ListField(child=serializers.CharField())
     scan_bytes = serializers.IntegerField()
     total_bytes = serializers.IntegerField()

@@ -36,6 +36,13 @@ class HiddenTable:
     name: str
     table: Table
     obligations: Obligations = field(default=NO_OBLIGATIONS)
+    shown_in: str = ""
+    """The name under which SQL finds its catalog; its own one where this is empty."""
+
+    @property
+    def catalog_name(self) -> str:
+        """Return the name of the catalog that SQL finds it in."""
+        return self.shown_in or self.table.catalog_name
 
     @property
     def shown_columns(self) -> tuple[Column, ...]:
@@ -67,10 +74,10 @@ def hidden_name(column: Column) -> str:
 
 
 def schema_slices(tables: Sequence[HiddenTable]) -> list[dict[str, Any]]:
-    """Return one schema slice per catalog of `tables`."""
+    """Return one schema slice per catalog of `tables`, and snapshot of it that the text names."""
     catalogs: dict[str, list[HiddenTable]] = {}
     for table in tables:
-        catalogs.setdefault(table.table.catalog_name, []).append(table)
+        catalogs.setdefault(table.catalog_name, []).append(table)
     return [_slice(name, members) for name, members in catalogs.items()]
 
 

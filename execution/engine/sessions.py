@@ -37,7 +37,7 @@ class TableNeed:
     """One table as a query needs it. `files` are ids of data files, None for all of them."""
 
     shown_as: str
-    identity: tuple[str, str, int]
+    identity: tuple[str, str, int, str]
     view: str
     columns: frozenset[str]
     files: frozenset[int] | None
@@ -49,7 +49,12 @@ class TableNeed:
         ids = entry["data_file_ids"]
         return cls(
             shown_as=str(entry["view"]["name"]).casefold(),
-            identity=(entry["catalog_id"], entry["table_uuid"], entry["snapshot_id"]),
+            identity=(
+                entry["catalog_id"],
+                entry["table_uuid"],
+                entry["snapshot_id"],
+                entry.get("shown_in", ""),
+            ),
             view=json.dumps(view, sort_keys=True),
             columns=frozenset(entry["columns"]),
             files=None if ids is None else frozenset(ids),

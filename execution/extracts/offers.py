@@ -197,7 +197,7 @@ def _to_make(
         | {
             "format": FORMAT,
             "engine": duckdb.__version__,
-            "footing": footing.as_json([(table, hidden.obligations)]),
+            "footing": footing.as_json([(table, hidden.obligations, "")]),
             "size_bytes": size,
         },
     )

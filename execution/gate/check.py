@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from execution import moments
 from execution.domain import GatedQuery, TableName, TableReference
 from execution.gate import functions, grammar, parser
 from execution.gate.refusal import RefusalCode, SqlRefused
+from execution.moments import Moment, Placed
 
 MAX_DEPTH = 500
 MAX_NODES = 50_000
@@ -19,6 +21,9 @@ CLOCK_WORDS = frozenset(
 )
 """What reads the clock without the parentheses of a function."""
 
+IN_CTES = "Write AT (…) at the tables that it reads."
+IN_QUERIES = "Write AT (…) in the query itself, at the tables that it names."
+
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -27,14 +32,15 @@ def fold(identifier: str) -> str:
     return identifier.translate(_LOWER)
 
 
-def check(sql: str, *, also: frozenset[str] = frozenset()) -> GatedQuery:
+def check(sql: str, *, also: frozenset[str] = frozenset(), time_travel: bool = False) -> GatedQuery:
     """Return what `sql` names, once every node of it is known and listed.
 
-    `also` are functions that a policy may call and a query may not. Raises `SqlRefused` with a
-    reason code and, where the tree has it, line and column.
+    `also` are functions that a policy may call and a query may not; `time_travel` lets tables have
+    AT (…), for who then sees to what it means. Raises `SqlRefused` with a reason code and, where
+    the tree has it, line and column.
     """
     parsed = parser.parse(sql)
-    walk = _Walk(sql, also)
+    walk = _Walk(sql, also, time_travel)
     walk.run(parsed.statement)
     return GatedQuery(
         sql,
@@ -60,7 +66,8 @@ class _Walk:
 
     sql: str
     also: frozenset[str] = frozenset()
-    tables: dict[tuple[str, str, str], TableName] = field(default_factory=dict)
+    time_travel: bool = False
+    tables: dict[tuple[str, str, str, Moment | None], TableName] = field(default_factory=dict)
     references: list[TableReference] = field(default_factory=list)
     functions: set[str] = field(default_factory=set)
     stack: list[_Visit] = field(default_factory=list)
@@ -180,26 +187,42 @@ class _Walk:
             self.table(ref, ctes)
         if kind == "SHOW_REF" and not ref.get("query"):
             raise self.show(ref)
-        self.fields(ref, grammar.REFS[kind], ctes, depth, "type", "at_clause")
+        read = ("type", "at_clause") if kind == "BASE_TABLE" else ("type",)
+        self.fields(ref, grammar.REFS[kind], ctes, depth, *read)
 
     def table(self, ref: dict[str, Any], ctes: frozenset[str]) -> None:
         """Note a table by its spelling, unless the name stands for a common table expression."""
         self.relations += 1
         if self.relations > MAX_RELATIONS:
             raise too_complex("tables", MAX_RELATIONS)
-        if ref.get("at_clause"):
-            raise SqlRefused(
-                RefusalCode.TIME_TRAVEL,
-                "AT (…) cannot be used in the text.",
-                hint='Send "snapshots": {"<catalog>": <snapshot id>} with the query instead.',
-            ).at(self.sql, ref["query_location"])
-        name = TableName(ref["catalog_name"], ref["schema_name"], ref["table_name"])
-        key = (fold(name.catalog), fold(name.schema), fold(name.table))
+        placed = self.moment(ref)
+        at = placed.moment if placed else None
+        name = TableName(ref["catalog_name"], ref["schema_name"], ref["table_name"], at)
+        key = (fold(name.catalog), fold(name.schema), fold(name.table), at)
         is_cte = key[2] in ctes and not key[0] and key[1] in {"", "recurring"}
+        if is_cte and at:
+            raise self.no_moment(ref, f"{name.text} is a common table expression.", IN_CTES)
         if not is_cte:
             self.tables.setdefault(key, name)
-            place = TableReference(name, ref["query_location"], bool(ref["alias"]))
+            moment_at = placed.location if placed else 0
+            place = TableReference(name, ref["query_location"], bool(ref["alias"]), moment_at)
             self.references.append(place)
+
+    def moment(self, ref: dict[str, Any]) -> Placed | None:
+        """Return the snapshot that AT (…) gives a table; refuse what is no plain constant."""
+        if not ref.get("at_clause"):
+            return None
+        if not self.time_travel:
+            raise self.no_moment(ref, "it cannot be used here.", IN_QUERIES)
+        placed = moments.read(ref["at_clause"])
+        if placed is None:
+            raise self.no_moment(ref, "it takes a number or a time, not an expression.")
+        return placed
+
+    def no_moment(self, ref: dict[str, Any], why: str, hint: str = moments.HINT) -> SqlRefused:
+        """Refuse AT (…) where it stands."""
+        refused = SqlRefused(RefusalCode.TIME_TRAVEL, f"AT (…) is for tables: {why}", hint=hint)
+        return refused.at(self.sql, ref["query_location"])
 
     def visit_table_function(self, value: dict[str, Any], ctes: frozenset[str], depth: int) -> None:
         """Visit a function in FROM: only those that read nothing but their arguments."""

@@ -17,6 +17,9 @@ from execution.gate.refusal import RefusalCode, SqlRefused
 
 MAX_CHARACTERS = 100_000
 
+NAMED_AFTER = re.compile(r"\bAT\s*\([^()]*\)\s*\w", re.IGNORECASE)
+ALIAS_FIRST = "A name for a table stands before AT: FROM sales s AT (VERSION => 12)."
+
 LOCATION = re.compile(r'"query_location":[0-9]+')
 
 _local = threading.local()
@@ -122,7 +125,8 @@ def _refusal(sql: str, tree: dict[str, Any]) -> SqlRefused:
             hint="For PIVOT, list the values: PIVOT t ON c IN ('a', 'b') USING sum(v).",
         )
     offset = tree.get("position")
-    refused = SqlRefused(RefusalCode.PARSE, f"The SQL cannot be parsed: {message}.")
+    hint = ALIAS_FIRST if NAMED_AFTER.search(sql) else ""
+    refused = SqlRefused(RefusalCode.PARSE, f"The SQL cannot be parsed: {message}.", hint=hint)
     return refused.at(sql, int(offset) if offset else None)
 
 

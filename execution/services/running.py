@@ -232,7 +232,7 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
     workspace = query.workspace
     threads = threads_of_this_machine()
     return EngineSpec(
-        sql=query.sql,
+        sql=query.execution.get("sql", query.sql),
         slices=_sealed_slices(query) if with_slices else [],
         search_path=query.execution["search_path"],
         max_rows=workspace.max_result_rows,

@@ -107,13 +107,20 @@ def show_plan(plan: dict[str, Any]) -> None:
             _show_decision(decision)
 
 
+def _moment(plan: dict[str, Any], table: dict[str, Any]) -> str:
+    """Say at which snapshot a table is read, where that is not its catalog's in the query."""
+    own = table.get("snapshot")
+    of_catalog = plan["snapshots"].get(table["table"].split(".", 1)[0])
+    return "" if own is None or own == of_catalog else f" at snapshot {own}"
+
+
 def _tables_of(plan: dict[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("table", "columns", "reads", "of", "files", "filters"):
         table.add_column(name, justify="right" if name in {"reads", "of", "files"} else "left")
     for one in plan["tables"]:
         table.add_row(
-            escape(one["table"]),
+            escape(one["table"] + _moment(plan, one)),
             escape(", ".join(one["columns"])),
             size(one["scan_bytes"]),
             size(one["total_bytes"]),
