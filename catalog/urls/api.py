@@ -43,7 +43,6 @@ from catalog.api.maintenance import (
     TableMaintenanceView,
 )
 from catalog.api.registrations import RegistrationsView
-from catalog.api.rows import BatchView, RowsView, SchemaModeView
 from catalog.api.stored_views import StoredViewChangesView, StoredViewsView, StoredViewView
 from catalog.api.tables import TablesView, TableView
 from catalog.api.tags import CatalogTagView, ColumnTagView, TableTagsView, TableTagView
@@ -114,9 +113,6 @@ urlpatterns: list[URLPattern] = [
     path(f"{TABLE}/rollback", TableRollbackView.as_view(), name="api-table-rollback"),
     path(f"{CATALOG}/snapshot-tags", SnapshotTagsView.as_view(), name="api-snapshot-tags"),
     path(f"{CATALOG}/snapshot-tags/<str:tag>", SnapshotTagView.as_view(), name="api-snapshot-tag"),
-    path(f"{TABLE}/rows", RowsView.as_view(), name="api-rows"),
-    path(f"{TABLE}/rows/settings", SchemaModeView.as_view(), name="api-rows-settings"),
-    path(f"{CATALOG}/batches/<int:batch>", BatchView.as_view(), name="api-batch"),
     path(f"{TABLE}/decisions", TableDecisionsView.as_view(), name="api-table-decisions"),
     path(f"{CATALOG}/details", CatalogDetailsView.as_view(), name="api-catalog-details"),
     path(f"{TABLE}/details", TableDetailsView.as_view(), name="api-table-details"),

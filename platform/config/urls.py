@@ -5,6 +5,14 @@ from django.urls import include, path
 from config import health, metrics
 
 urlpatterns = [
+    # What programs ask all day comes first: addresses are compared one after the other.
+    path("api/v1/", include("catalog.urls.rows")),
+    path("api/v1/", include("execution.urls.api")),
+    path("api/v1/", include("catalog.urls.api")),
+    path("api/v1/", include("governance.urls.api")),
+    path("api/v1/", include("accounts.urls.api")),
+    path("api/v1/", include("workspaces.urls.api")),
+    path("api/v1/", include("audit.urls.api")),
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls.oauth")),
     path("", include("allauth.idp.urls")),
@@ -13,12 +21,6 @@ urlpatterns = [
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.scrape, name="metrics"),
-    path("api/v1/", include("accounts.urls.api")),
-    path("api/v1/", include("workspaces.urls.api")),
-    path("api/v1/", include("audit.urls.api")),
-    path("api/v1/", include("governance.urls.api")),
-    path("api/v1/", include("catalog.urls.api")),
-    path("api/v1/", include("execution.urls.api")),
     path("", include("governance.urls.organization")),
     path("", include("execution.urls.files")),
     path("", include("console.urls")),
