@@ -1,17 +1,27 @@
 """Gives every request an id that follows it into logs, the ledger and the answer."""
 
+# ruff: noqa: SLF001 - what Django's `load_middleware` fills has no other name
+
 import re
 import uuid
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import structlog
+from django.core.handlers.base import BaseHandler
+from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 
 from problems import Problem
 
 log = structlog.get_logger()
+View = Callable[[HttpRequest], HttpResponse]
+UNFRAMED = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+}
+"""Should a browser ever show an answer that a program asked for, it does nothing."""
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -26,7 +36,7 @@ class BrokerUnreachable(Problem):
 class RequestIdMiddleware:
     """Accept a well-formed `X-Request-Id` or make one; echo it; bind it to the log context."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: View) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -56,3 +66,35 @@ class RequestIdMiddleware:
         document = problem.as_dict() | {"instance": request.path}
         kind = "application/problem+json"
         return JsonResponse(document, status=503, content_type=kind, headers=headers)
+
+
+class ProgramsMiddleware:
+    """Answer a program's request without what only browsers need: sessions, forms, pages.
+
+    Whoever shows a bearer has no session, and no browser shows one unasked. Nine layers that would
+    do nothing for such a request cost as much as deciding what it may do.
+    """
+
+    def __init__(self, get_response: View) -> None:
+        self._browsers = get_response
+        self._programs = _views(get_response)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Take the way of a program, or the one of a browser."""
+        scheme = request.headers.get("Authorization", "")[:7].lower()
+        if scheme != "bearer " or not request.path_info.startswith("/api/"):
+            return self._browsers(request)
+        response = self._programs(request)
+        for name, value in UNFRAMED.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def _views(get_response: View) -> View:
+    """Return what calls the views, as Django's own handler does behind the last middleware."""
+    handler: Any = BaseHandler()
+    handler._view_middleware = []
+    handler._template_response_middleware = []
+    handler._exception_middleware = [RequestIdMiddleware(get_response).process_exception]
+    views: Any = convert_exception_to_response(handler._get_response)
+    return cast("View", views)

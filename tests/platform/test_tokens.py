@@ -54,6 +54,27 @@ def test_it_notes_the_use_of_a_token_at_most_once_a_minute(
     assert ApiToken.objects.get().last_used_at == first
 
 
+def test_it_answers_a_program_without_what_browsers_need(
+    analyst: Actor, bearer: Callable[..., Headers], signed_in: Callable[[Actor], Client]
+) -> None:
+    program = Client().get(ME, headers=bearer(analyst))
+    browser = signed_in(analyst).get(ME)
+
+    assert program.json()["email"] == browser.json()["email"]
+    assert "Cookie" not in program.headers.get("Vary", "")
+    assert "Cookie" in browser.headers["Vary"]
+    assert program.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert program.headers["X-Frame-Options"] == browser.headers["X-Frame-Options"]
+    assert len(program.headers["X-Request-Id"]) == 32
+
+
+def test_it_takes_no_session_in_the_place_of_a_bad_bearer(
+    analyst: Actor, signed_in: Callable[[Actor], Client]
+) -> None:
+    answer = signed_in(analyst).get(ME, headers={"Authorization": "Bearer upend_no_such"})
+    assert answer.status_code == 401
+
+
 @pytest.mark.parametrize("fate", ["expired", "revoked", "owner disabled", "changed", "nonsense"])
 def test_it_refuses_a_dead_token(
     fate: str, analyst: Actor, cast: Cast, bearer: Callable[..., Headers]
