@@ -17,6 +17,8 @@ from django.db import connection, models
 from psycopg.sql import Composable
 
 M = TypeVar("M", bound=models.Model)
+PLAIN = (models.BooleanField, models.CharField, models.TextField, models.UUIDField)
+"""Fields that have nothing to convert in an object whose values are of their own types."""
 
 
 class _Prepared(psycopg.Cursor[Any]):
@@ -100,8 +102,10 @@ def insertion_from(model: type[models.Model], source: str, column: str, value: s
 def values(instance: models.Model) -> list[Any]:
     """Return what `insertion` is given for an object."""
     return [
-        field.get_db_prep_save(field.pre_save(instance, add=True), connection)
-        for field in _given(type(instance))
+        getattr(instance, field.attname)
+        if is_plain
+        else field.get_db_prep_save(field.pre_save(instance, add=True), connection)
+        for field, is_plain in _given_as(type(instance))
     ]
 
 
@@ -121,6 +125,12 @@ def inserted(instance: M, key: object) -> M:
     instance.pk = key
     instance._state.adding, instance._state.db = False, "default"
     return instance
+
+
+@cache
+def _given_as(model: type[models.Model]) -> tuple[tuple[models.Field[Any, Any], bool], ...]:
+    """Return the same with whether what an object has is what the database takes, as it is."""
+    return tuple((field, type(field) in PLAIN) for field in _given(model))
 
 
 @cache
