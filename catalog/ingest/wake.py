@@ -12,6 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -76,6 +77,13 @@ class Sender:
             log.warning("hint_not_sent", error=type(error).__name__)
             return None
 
+    def listening(self, channel: str) -> Any:
+        """Return what hears a channel from now on. Raises `RedisError`."""
+        heard = self._redis.pubsub()  # type: ignore[no-untyped-call]  # the client is half typed
+        heard.subscribe(channel)
+        heard.get_message(timeout=LONGEST_SECONDS)  # that it listens; or it hears that later
+        return heard
+
 
 def is_first(catalog_id: UUID) -> bool:
     """Tell whether a worker must be told of waiting rows: nobody did since one looked."""
@@ -86,6 +94,50 @@ def is_first(catalog_id: UUID) -> bool:
 def looking(catalog_id: UUID) -> None:
     """Say that a worker looks from now on: later rows need a new message."""
     _sender().attempt(lambda r: r.delete(f"upend:ingest:told:{catalog_id}"))
+
+
+def rouse(catalog_id: UUID) -> bool:
+    """Have a worker look that lingers over the catalog; False where none does."""
+    return bool(_sender().attempt(lambda r: r.publish(_arrivals(catalog_id), 1)))
+
+
+class Lingering:
+    """Who has done all that there was for a catalog, and stays a while for what comes next.
+
+    Rows that come meanwhile cost a notice; else a message, a task, a lock and a session each time.
+    """
+
+    def __init__(self, catalog_id: UUID) -> None:
+        self._place = _arrivals(catalog_id)
+        self._heard: Any = None
+
+    def heard(self, seconds: float) -> bool:
+        """Tell whether to look again: somebody said so within `seconds`, or could not have."""
+        try:
+            if self._heard is None:
+                self._heard = _sender().listening(self._place)
+                return True
+            message = self._heard.get_message(timeout=seconds)
+            while message and self._heard.get_message():  # one look is enough for all that came
+                pass
+        except (redis.RedisError, OSError, ValueError):
+            return False
+        return message is not None
+
+    def close(self) -> None:
+        """Leave: who comes later must tell somebody else, as the broker knows at the end."""
+        if self._heard is None:
+            return
+        with suppress(redis.RedisError, OSError, ValueError):
+            self._heard.unsubscribe()
+            while message := self._heard.get_message(timeout=LONGEST_SECONDS):
+                if message["type"] == "unsubscribe":
+                    break
+        self._heard.close()
+
+
+def _arrivals(catalog_id: UUID) -> str:
+    return f"upend:ingest:arrived:{catalog_id}"
 
 
 def tell(batch_ids: Iterable[int]) -> None:

@@ -247,7 +247,7 @@ def _accept(*, actor: Actor, batch: IngestBatch, payload: IngestPayload) -> None
 
 
 def _announce(catalog_id: uuid.UUID) -> None:
-    if wake.is_first(catalog_id):
+    if not wake.rouse(catalog_id) and wake.is_first(catalog_id):
         publish(catalog_id)
 
 

@@ -5,9 +5,9 @@ The row is the queue. A broker message only says "look now"; without one, the sw
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,6 @@ from django.db.models import Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts import statements
 from accounts.domain import SYSTEM, Actor
 from audit import services as audit
 from audit.domain import Event
@@ -32,6 +31,7 @@ from catalog.locks import held_alone
 from catalog.maintenance import steps
 from catalog.maintenance.leases import leases_of
 from catalog.models import Catalog, IngestBatch, Job, Transfer
+from catalog.services.next_job import begin_next
 from catalog.writable import check_writable
 from catalog.writer import process
 from catalog.writer.marks import marker
@@ -42,25 +42,10 @@ from problems import Conflict, Problem
 logger = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
-UPKEEP_WAITS = timedelta(seconds=10)
-"""So long a step of upkeep lets whatever else is queued go first."""
-
 POLL_SECONDS = 0.2
 GATHER_SECONDS = 0.04
 """After rows of several senders the next commit waits for those who were just answered: a commit
 costs as much as eight requests, whether it holds one batch or a hundred."""
-BEGINNING = f"""
-UPDATE catalog_job SET state = '{JobState.RUNNING}', attempts = attempts + 1,
-       heartbeat_at = %(now)s, started_at = coalesce(started_at, %(now)s)
-WHERE id = (SELECT id FROM catalog_job WHERE catalog_id = %(catalog)s
-              AND state IN ('{JobState.QUEUED}', '{JobState.RUNNING}')
-            ORDER BY kind = '{JobKind.MAINTAIN}' AND created_at > %(patient)s, created_at, id
-            LIMIT 1)
-RETURNING {statements.columns(Job, "catalog_job")},
-          (SELECT registered_prefixes FROM catalog_catalog c WHERE c.id = %(catalog)s)
-"""  # noqa: S608 - our own names
-"""Upkeep lets others go first, but not for ever."""
-
 _followers: dict[JobKind, Callable[[Job], None]] = {}
 
 
@@ -145,28 +130,48 @@ def publish(catalog_id: UUID) -> bool:
     return True
 
 
-def run_jobs(catalog_id: UUID) -> int:
+def run_jobs(catalog_id: UUID, *, linger_seconds: float = 0.0) -> int:
     """Run the catalog's jobs in order until none is left; return how many were run.
 
-    Does nothing where another worker holds the catalog's lock: that one runs them.
+    After rows it waits so long for others to come. Does nothing where another worker holds the
+    catalog's lock: that one runs them.
     """
     catalog = Catalog.objects.select_related("bucket", "workspace__organization").get(id=catalog_id)
-    count = 0
-    while True:
-        with held_alone(catalog.id) as is_ours:
-            if is_ours:
-                wake.looking(catalog_id)
-            while is_ours and (job := run_next_job(catalog)) is not None:
-                count += 1
-                if job.state == JobState.QUEUED:
-                    return count  # what failed may be mended in a moment: leave it to the sweep
-                if len(job.arguments.get("batches", ())) > 1:
-                    time.sleep(GATHER_SECONDS)
-        # Rows that came while the lock was let go were told to nobody else.
-        if is_ours:
+    count, is_over = 0, False
+    while not is_over:
+        with held_alone(catalog.id) as is_ours, closing(wake.Lingering(catalog_id)) as lingering:
+            if not is_ours:
+                return count
             wake.looking(catalog_id)
-        if not is_ours or not groups.has_waiting(catalog):
-            return count
+            done, is_over = _run_all(catalog, lingering, linger_seconds)
+            count += done
+        # What came while the lock was let go was told to nobody else.
+        wake.looking(catalog_id)
+        is_over = is_over or not _has_more(catalog)
+    return count
+
+
+def _run_all(catalog: Catalog, lingering: wake.Lingering, seconds: float) -> tuple[int, bool]:
+    """Run jobs until none comes; return how many, and whether to leave the others to the sweep."""
+    count, had_rows = 0, False
+    while True:
+        job = run_next_job(catalog)
+        if job is None:
+            if not (had_rows and seconds and lingering.heard(seconds)):
+                return count, False
+            continue
+        count += 1
+        if job.state == JobState.QUEUED:
+            return count, True  # what failed may be mended in a moment
+        had_rows = had_rows or job.kind == JobKind.INGEST
+        if len(job.arguments.get("batches", ())) > 1:
+            time.sleep(GATHER_SECONDS)
+
+
+def _has_more(catalog: Catalog) -> bool:
+    """Tell whether rows or jobs wait."""
+    queued = Job.objects.filter(catalog=catalog, state=JobState.QUEUED)
+    return groups.has_waiting(catalog) or queued.exists()
 
 
 def run_next_job(catalog: Catalog) -> Job | None:
@@ -176,26 +181,13 @@ def run_next_job(catalog: Catalog) -> Job | None:
     commit carries its mark, so what was committed is found and never repeated.
     """
     groups.form_group(catalog)
-    job = _begun(catalog)
+    job = begin_next(catalog)
     if job is None:
         return None
     if job.kind == JobKind.INGEST:
         groups.finish_group(job=job, outcome=_carried_out(job))
     else:
         finish_job(job=job, outcome=_carried_out(job))
-    return job
-
-
-def _begun(catalog: Catalog) -> Job | None:
-    """Note that the oldest unfinished job runs, and return it; None where there is none."""
-    now = timezone.now()
-    asked = {"catalog": catalog.id, "now": now, "patient": now - UPKEEP_WAITS}
-    rows = statements.rows(BEGINNING, asked)
-    if not rows:
-        return None
-    [(*cells, prefixes)] = rows
-    job = statements.made(Job, cells)
-    job.catalog, catalog.registered_prefixes = catalog, json.loads(prefixes)
     return job
 
 

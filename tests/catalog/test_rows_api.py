@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -16,7 +18,7 @@ from audit.domain import Event
 from audit.models import AuditRecord
 from catalog import lake
 from catalog.ingest import wake
-from catalog.services import jobs
+from catalog.services import ingest, jobs
 from tests.cast import Cast
 from tests.catalog.ingest import Shop
 from workspaces.models import Membership
@@ -160,3 +162,37 @@ def test_it_tells_who_comes_late_and_who_waits_of_an_end(shop: Shop) -> None:
     heard.append(wake.waiting().wait(late.id, 30))
     assert [found["state"] for found in heard] == ["committed", "committed"]
     assert wake.waiting().wait(late.id + 1, 0.01) is None
+
+
+def test_it_is_told_of_rows_while_it_lingers() -> None:
+    catalog_id = uuid4()
+    with closing(wake.Lingering(catalog_id)) as lingering:
+        assert not wake.rouse(catalog_id)
+        assert lingering.heard(30)  # it looks once more from where it listens
+        assert wake.rouse(catalog_id)
+        assert wake.rouse(catalog_id)
+        assert lingering.heard(30)
+        while lingering.heard(0.05):
+            pass
+    assert not wake.rouse(catalog_id)
+
+
+def test_it_takes_in_what_comes_while_it_lingers(
+    shop: Shop, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[Any] = []
+    monkeypatch.setattr(ingest, "publish", published.append)
+    states = [send(client, query="?ack=staged").json()["state"]]
+    assert published == [shop.catalog.id]
+
+    class Sending(wake.Lingering):
+        def heard(self, seconds: float) -> bool:
+            looks = super().heard(seconds)
+            if len(states) == 1:  # it listens already: nobody else needs to be told
+                states.append(send(client, query="?ack=staged").json()["state"])
+            return looks
+
+    monkeypatch.setattr(wake, "Lingering", Sending)
+    assert jobs.run_jobs(shop.catalog.id, linger_seconds=0.05) == len(states) == 2
+    assert len(published) == 1
+    assert len(shop.rows()) == 2
