@@ -84,6 +84,7 @@ class ProgramsMiddleware:
         scheme = request.headers.get("Authorization", "")[:7].lower()
         if scheme != "bearer " or not request.path_info.startswith("/api/"):
             return self._browsers(request)
+        request.get_host()  # raises where the name is not one of ours, as the common layer does
         response = self._programs(request)
         for name, value in UNFRAMED.items():
             response.headers.setdefault(name, value)

@@ -68,6 +68,13 @@ def test_it_answers_a_program_without_what_browsers_need(
     assert len(program.headers["X-Request-Id"]) == 32
 
 
+def test_it_answers_no_program_under_a_name_that_is_not_ours(
+    analyst: Actor, bearer: Callable[..., Headers]
+) -> None:
+    answer = Client().get(ME, headers=bearer(analyst) | {"Host": "rebound.example"})
+    assert answer.status_code == 400
+
+
 def test_it_takes_no_session_in_the_place_of_a_bad_bearer(
     analyst: Actor, signed_in: Callable[[Actor], Client]
 ) -> None:
