@@ -1,14 +1,31 @@
-"""The console's page of one view."""
+"""The console's pages of views: one view, the form of its text, and its dropping."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from typing import Any
 
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.domain import Actor
+from audit.services import record_denial
 from catalog import selectors
-from catalog.stored_views.page import view_page
+from catalog.confirming import Asked, confirmed
+from catalog.models import Catalog
+from catalog.services import stored_views as services
+from catalog.stored_views.page import ViewPage, view_page
+from catalog.writable import is_writable
 from console.access import actor_of, signed_in, workspace_of
+from governance.domain import Action
+from governance.selectors import decide
+from problems import Problem
+
+FIELDS = ("schema", "name", "sql", "comment")
+BESIDE = {"table-exists": "name", "unknown-schema": "schema", "invalid-change": "comment"}
+"""Beside which field a problem is told; all others are about the text."""
 
 
 @require_safe
@@ -20,5 +37,126 @@ def view(
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_catalog(actor, place, catalog)
     page = view_page(actor, found, schema, view)
-    context = {"workspace": place, "catalog": found, "page": page, "view": page.seen.view}
+    context = {
+        "workspace": place,
+        "catalog": found,
+        "page": page,
+        "view": page.seen.view,
+        "may_change": page.may_alter and is_writable(found),
+    }
     return render(request, "catalog/view.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def new_view(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseBase:
+    """Show the form of a new view; say what its text would give, or have it made."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    return _form(request, actor, selectors.find_catalog(actor, place, catalog), None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def change_view(
+    request: HttpRequest, workspace: str, catalog: str, schema: str, view: str
+) -> HttpResponseBase:
+    """Show the form of another text for a view; say what it would give, or put it there."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    found = selectors.find_catalog(actor, place, catalog)
+    return _form(request, actor, found, view_page(actor, found, schema, view))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def drop_view(
+    request: HttpRequest, workspace: str, catalog: str, schema: str, view: str
+) -> HttpResponseBase:
+    """Say what dropping a view would do, and drop it."""
+    actor, place = actor_of(request), workspace_of(request, workspace)
+    found = selectors.find_catalog(actor, place, catalog)
+    asked = Asked(
+        catalog=found,
+        title=f"Drop {view}",
+        verb=f"Drop {view}",
+        told=f"{view} is dropped in a moment.",
+        back=reverse("page-view", args=[workspace, found.name, schema, view]),
+        is_danger=True,
+    )
+    whose: dict[str, Any] = {"actor": actor, "catalog": found, "schema": schema, "name": view}
+    return confirmed(
+        request,
+        asked,
+        lambda: services.preview_view_change(**whose, op="drop").as_dict(),
+        lambda: services.change_view(**whose, op="drop"),
+    )
+
+
+def _form(
+    request: HttpRequest, actor: Actor, catalog: Catalog, before: ViewPage | None
+) -> HttpResponseBase:
+    said = _said(request, before)
+    problem: Problem | None = None
+    shown = None
+    if request.method == "POST":
+        try:
+            if request.POST.get("step") == "make":
+                return _made(request, actor, catalog, before, said)
+            shown = services.preview_new_view(
+                actor=actor, catalog=catalog, **said, replace=before is not None
+            )
+        except Problem as refused:
+            record_denial(refused)
+            problem = refused
+    action = Action.TABLE_ALTER if before else Action.TABLE_CREATE
+    context = {
+        "workspace": catalog.workspace,
+        "catalog": catalog,
+        "before": before,
+        "said": said,
+        "shown": shown,
+        "problem": problem,
+        "beside": _beside(problem, said) if problem else "",
+        "decision": decide(actor, action, catalog.securable),
+        "is_writable": is_writable(catalog),
+    }
+    return render(
+        request, "catalog/view_form.html", context, status=problem.status if problem else 200
+    )
+
+
+def _said(request: HttpRequest, before: ViewPage | None) -> dict[str, str]:
+    """Return what the form has: what was typed, else what the view is now."""
+    said = {"schema": "main", "name": "", "sql": "", "comment": ""}
+    if before is not None:
+        view = before.seen.view
+        said = {
+            "schema": view.schema_name,
+            "name": view.name,
+            "sql": before.text,
+            "comment": view.comment,
+        }
+    if request.method == "POST":
+        typed = FIELDS[2:] if before else FIELDS
+        said |= {name: request.POST.get(name, "").replace("\r\n", "\n") for name in typed}
+        said["schema"], said["name"] = said["schema"].strip() or "main", said["name"].strip()
+    return said
+
+
+def _made(
+    request: HttpRequest,
+    actor: Actor,
+    catalog: Catalog,
+    before: ViewPage | None,
+    said: dict[str, str],
+) -> HttpResponseBase:
+    services.create_view(actor=actor, catalog=catalog, **said, replace=before is not None)
+    what = "gets its new text" if before else "is being made"
+    messages.success(request, f"The view {said['name']} {what}; it is there in a moment.")
+    return redirect("page-catalog", catalog.workspace.slug, catalog.name)
+
+
+def _beside(problem: Problem, said: dict[str, str]) -> str:
+    """Return the field that a problem is about."""
+    if problem.code == "invalid-name":
+        return "schema" if repr(said["schema"]) in problem.detail else "name"
+    return BESIDE.get(problem.code, "sql")

@@ -91,6 +91,8 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
         "jobs": found.jobs.order_by("-created_at")[:5],
         "may_upload": is_writable(found)
         and decide(actor, Action.TABLE_CREATE, found.securable).allowed,
+        "may_alter": is_writable(found)
+        and decide(actor, Action.TABLE_ALTER, found.securable).allowed,
         "may_maintain": line.snapshot_id is not None
         and decide(actor, Action.TABLE_MAINTAIN, found.securable).allowed,
         "may_manage": decide(actor, Action.CATALOG_MANAGE, found.securable).allowed,

@@ -6,7 +6,7 @@ bucket let it register from. Nothing there is ever written or removed by Upend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,44 @@ class Registration:
     allow_missing: bool = False
     ignore_extra: bool = False
     skip_registered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationPreview:
+    """The files that would be registered: their names below the prefix, with their sizes.
+
+    `is_new` says that the catalog never registered from the prefix before.
+    """
+
+    prefix: str
+    files: tuple[tuple[str, int], ...]
+    is_new: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what all of them weigh."""
+        return sum(size for _, size in self.files)
+
+
+def preview_registration(
+    *, actor: Actor, catalog: Catalog, asked: Registration
+) -> RegistrationPreview:
+    """Return which files would be registered; nothing is written, and none of them is opened.
+
+    Whether each fits the table is known once the catalog's writer has read it. Raises as
+    `register_files`.
+    """
+    prefix = _check(actor=actor, catalog=catalog, asked=asked)["prefix"]
+    sizes = dict(storage.of(catalog.bucket, prefix).sizes(prefix))
+    named = [prefix + name for name in dict.fromkeys(asked.files)]
+    if missing := [key.removeprefix(prefix) for key in named if key not in sizes]:
+        raise Invalid(
+            f"{len(missing)} of the files are not there, such as {missing[0][:200]!r}.",
+            hint=f"Names are those below {prefix!r}.",
+        )
+    keys = _refuse_odd(prefix, named or _parquet(sizes))
+    files = tuple((key.removeprefix(prefix), sizes[key]) for key in keys)
+    return RegistrationPreview(prefix, files, not _is_known(catalog, prefix))
 
 
 def register_files(
@@ -150,10 +188,16 @@ def _queue(
 def _keys(catalog: Catalog, prefix: str, files: Sequence[str]) -> list[str]:
     """Return the keys of the files: those named, else every Parquet file below the prefix."""
     if files:
-        keys = [prefix + name for name in dict.fromkeys(files)]
-    else:
-        listed = storage.of(catalog.bucket, prefix).keys(prefix)
-        keys = [key for key in listed if key.lower().endswith(".parquet")]
+        return _refuse_odd(prefix, [prefix + name for name in dict.fromkeys(files)])
+    return _refuse_odd(prefix, _parquet(storage.of(catalog.bucket, prefix).keys(prefix)))
+
+
+def _parquet(keys: Iterable[str]) -> list[str]:
+    return [key for key in keys if key.lower().endswith(".parquet")]
+
+
+def _refuse_odd(prefix: str, keys: list[str]) -> list[str]:
+    """Return the keys, unless there are none, too many, or some that mean more than a name."""
     if not keys:
         raise Invalid(
             f"There is no Parquet file below {prefix!r}.",

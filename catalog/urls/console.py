@@ -9,6 +9,8 @@ from catalog import (
     dropped_views,
     lifecycle_views,
     maintenance_views,
+    registration_views,
+    rollback_views,
     stored_view_views,
     views,
 )
@@ -43,6 +45,21 @@ urlpatterns = [
         f"{PLACE}/<str:catalog>/settings",
         lifecycle_views.catalog_settings,
         name="page-catalog-settings",
+    ),
+    path(
+        f"{PLACE}/<str:catalog>/rollback",
+        rollback_views.roll_back_catalog,
+        name="page-catalog-rollback",
+    ),
+    path(
+        "w/<slug:workspace>/register-files/<str:catalog>",
+        registration_views.register,
+        name="page-register",
+    ),
+    path(
+        "w/<slug:workspace>/new-view/<str:catalog>",
+        stored_view_views.new_view,
+        name="page-view-new",
     ),
     path(
         f"{PLACE}/<str:catalog>/connectors",
@@ -96,6 +113,16 @@ urlpatterns = [
         f"{PLACE}/<str:catalog>/<str:schema>/<str:view>/view",
         stored_view_views.view,
         name="page-view",
+    ),
+    path(
+        f"{PLACE}/<str:catalog>/<str:schema>/<str:view>/view/change",
+        stored_view_views.change_view,
+        name="page-view-change",
+    ),
+    path(
+        f"{PLACE}/<str:catalog>/<str:schema>/<str:view>/view/drop",
+        stored_view_views.drop_view,
+        name="page-view-drop",
     ),
     path(
         f"{PLACE}/<str:catalog>/<str:schema>/<str:table>/describe",
