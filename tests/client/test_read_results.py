@@ -47,6 +47,7 @@ ORDINARY = [
     "SELECT 0.1::FLOAT, 0.1::DOUBLE, 'nan'::DOUBLE, '-inf'::FLOAT, true",
     "SELECT 1.50::DECIMAL(4,2), 7::DECIMAL(38,0), -0.000001::DECIMAL(18,6)",
     "SELECT 'ü\"', '', '\\x00\\xFF'::BLOB, DATE '9999-12-31', DATE '0001-01-01'",
+    "SELECT TIMESTAMP '2020-02-29 23:59:59.123456', TIMESTAMP '0001-01-01', NULL::TIMESTAMP",
     "SELECT range AS n, 'x' || range FROM range(5000)",
     "SELECT 1 AS x WHERE false",
 ]
@@ -100,7 +101,10 @@ def test_it_reads_ordinary_values_without_an_engine(sql: str) -> None:
     assert repr(plain_rows(sql)) == repr(engine().execute(sql).fetchall())
 
 
-@pytest.mark.parametrize("sql", ["SELECT 1::HUGEINT", "SELECT [1]", "SELECT DATE '44-03-15 (BC)'"])
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT 1::HUGEINT", "SELECT [1]", "SELECT DATE '44-03-15 (BC)'", "SELECT 'inf'::TIMESTAMP"],
+)
 def test_it_leaves_to_the_engine_what_arrow_has_no_such_value_for(sql: str) -> None:
     assert plain_rows(sql) is None
 

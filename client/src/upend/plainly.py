@@ -23,6 +23,7 @@ TYPES = {
     "FLOAT": pa.float32(),
     "INTEGER": pa.int32(),
     "SMALLINT": pa.int16(),
+    "TIMESTAMP": pa.timestamp("us"),
     "TINYINT": pa.int8(),
     "UBIGINT": pa.uint64(),
     "UINTEGER": pa.uint32(),
@@ -40,7 +41,7 @@ def rows(table: pa.Table, types: list[str]) -> list[tuple[Any, ...]] | None:
         return None
     try:
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    except OverflowError:  # a date that Python has no form for: DuckDB gives it as text
+    except (OverflowError, ValueError):  # a day that Python has no form for: DuckDB gives text
         return None
 
 
