@@ -19,6 +19,7 @@ from catalog.storage.endpoints import checked
 from catalog.storage.guard import guard
 from catalog.storage.location import Credentials, Location
 from catalog.storage.problems import MISSING, BucketReadOnly, code_of, translated
+from catalog.storage.sending import Sender
 from catalog.storage.session import session_of
 from catalog.storage.signing import presigned
 
@@ -121,6 +122,10 @@ class Store:
             guard(client)
         return client
 
+    @cached_property
+    def _sender(self) -> Sender:
+        return Sender(self.location, self._credentials)
+
     def translated(self) -> AbstractContextManager[None]:
         """Turn the client's errors into problems: for callers that use `client` themselves."""
         return translated(self.location.endpoint, self._hint)
@@ -174,6 +179,8 @@ class Store:
     ) -> None:
         """Store a small object."""
         self.refuse_read_only()
+        if not self._guarded and self._sender.put(key, content, {"Content-Type": content_type}):
+            return
         given = {"ContentType": content_type, **self.encryption}
         with self.translated():
             self.client.put_object(Bucket=self.bucket, Key=key, Body=content, **given)

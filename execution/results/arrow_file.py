@@ -8,6 +8,7 @@ File Format".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -33,8 +34,14 @@ ARROW_CONTENT_TYPE = "application/vnd.apache.arrow.file"
 class ArrowFile:
     """A sink of batches into one object; invisible until `commit`."""
 
-    def __init__(self, client: S3Client, bucket: str, key: str) -> None:
-        self._upload = Upload(client, bucket, key, ARROW_CONTENT_TYPE)
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        key: str,
+        put: Callable[[str, bytes, str], None] | None = None,
+    ) -> None:
+        self._upload = Upload(client, bucket, key, ARROW_CONTENT_TYPE, put)
         self._writer: pa.RecordBatchFileWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0

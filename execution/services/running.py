@@ -128,7 +128,8 @@ def carry_out(held: Claim) -> None:
 
 
 def _carry_out(held: Claim) -> None:
-    file = ArrowFile(storage.hosted().client, storage.hosted().bucket, result_key(held.query))
+    store = storage.hosted()
+    file = ArrowFile(store.client, store.bucket, result_key(held.query), store.put_bytes)
     try:
         _run(held, file)
     except Problem as problem:

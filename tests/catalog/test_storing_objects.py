@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from django.conf import settings
 
 from catalog import storage
+from catalog.storage.sending import Sender
 
 
 @pytest.fixture
@@ -24,6 +26,36 @@ def test_it_reads_back_what_was_put_in_parts(key: str) -> None:
     assert storage.hosted().put(key, io.BytesIO(content)) == len(content)
     assert storage.hosted().read(key, 5, 10) == content[5:15]
     assert b"".join(storage.hosted().stream(key)) == content
+
+
+def test_it_puts_a_small_object_by_one_request_of_its_own(key: str) -> None:
+    store = storage.hosted()
+    sender = Sender(store.location, lambda: store.credentials)
+    assert sender.put(key, b"rows", {"Content-Type": "text/x-rows"})
+    assert store.read(key) == b"rows"
+    head = store.client.head_object(Bucket=store.bucket, Key=key)
+    assert head["ContentType"] == "text/x-rows"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "secret"),
+    [
+        pytest.param("http://127.0.0.1:1", "", id="unreachable"),
+        pytest.param("", "wrong", id="refused"),
+    ],
+)
+def test_it_leaves_to_botocore_what_is_not_taken(key: str, endpoint: str, secret: str) -> None:
+    store = storage.hosted()
+    held = [
+        replace(store.credentials, secret_access_key=secret or store.credentials.secret_access_key)
+    ]
+    location = replace(store.location, endpoint=endpoint or store.location.endpoint)
+    sender = Sender(location, lambda: held[0])
+    assert not sender.put(key, b"rows", {})
+    held[0] = store.credentials
+    assert not sender.put(key, b"rows", {})  # nor is it tried again for a while
+    store.put_bytes(key, b"rows")
+    assert store.read(key) == b"rows"
 
 
 def test_it_says_that_an_object_is_missing(key: str) -> None:
