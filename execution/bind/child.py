@@ -86,13 +86,15 @@ class Binder:
         except (duckdb.Error, slices.InvalidSlice):
             # A part of it is left behind: another process takes the next bind.
             return {"error": {"exception_type": UNATTACHED}, "is_over": True}
-        rows = self.connection.execute(f"{job['prefix']}{job['sql']}").fetchall()
-        relation = self.connection.sql(job["sql"])
-        types = [str(kind) for kind in relation.types]
-        return {
-            "plan": json.loads(rows[0][1]),
-            "columns": [list(pair) for pair in zip(relation.columns, types, strict=True)],
-        }
+        self.connection.begin()  # DuckLake looks at its tables once for both
+        try:
+            rows = self.connection.execute(f"{job['prefix']}{job['sql']}").fetchall()
+            relation = self.connection.sql(job["sql"])
+            types = [str(kind) for kind in relation.types]
+            columns = [list(pair) for pair in zip(relation.columns, types, strict=True)]
+        finally:
+            self.connection.rollback()
+        return {"plan": json.loads(rows[0][1]), "columns": columns}
 
     def attach(self, job: dict[str, Any]) -> None:
         """Attach the job's slices, unless they are the ones that are attached."""
