@@ -103,10 +103,14 @@ WITH RECURSIVE running AS MATERIALIZED (
      ORDER BY turn LIMIT 1
 )
 """
-LOCK = "SELECT pg_advisory_xact_lock(%s)"
+LOCK = "SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(%s)"
 """Goes before the rest as a statement of its own: the rest must see what the last holder of the
 lock committed. It is a message of its own too, because only one statement at a time is prepared,
-and planning the rest takes PostgreSQL longer than the way there and back."""
+and planning the rest takes PostgreSQL longer than the way there and back.
+
+Nobody waits for the disk: what a crash of PostgreSQL undoes is that a query was begun, with the
+record of it. It is queued then, as if this had not been, and the run that goes on has no claim to
+end. Whatever is committed later, the end of a run above all, is kept only together with this."""
 PICKED = "SELECT id, slot_bytes FROM picked"
 # A query that is picked and not taken was cancelled a moment ago.
 TAKEN = """, taken AS (

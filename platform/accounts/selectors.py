@@ -28,6 +28,11 @@ FROM accounts_apitoken t LEFT JOIN accounts_user u ON u.id = t.user_id
 WHERE t.prefix = %s
 """  # noqa: S608 - names of our own models
 
+GROUPS_OF_USER = "SELECT group_id FROM accounts_group_users WHERE user_id = %s"
+GROUPS_OF_PROGRAM = (
+    "SELECT group_id FROM accounts_group_service_accounts WHERE serviceaccount_id = %s"
+)
+
 
 def actor_for_user(
     user: User,
@@ -84,7 +89,10 @@ def actor_for_service_account(
 
 
 def _groups_of(principal: User | ServiceAccount) -> frozenset[UUID]:
-    return frozenset(group.id for group in principal.upend_groups.all())
+    if "upend_groups" in getattr(principal, "_prefetched_objects_cache", {}):
+        return frozenset(group.id for group in principal.upend_groups.all())
+    text = GROUPS_OF_USER if isinstance(principal, User) else GROUPS_OF_PROGRAM
+    return frozenset(group_id for (group_id,) in statements.rows(text, [principal.id]))
 
 
 def actor_for_session(request: HttpRequest) -> Actor | None:
