@@ -254,7 +254,6 @@ class Engine:
         seconds = time.monotonic() - started
         progress.join()  # no line of this job may follow its outcome
         bytes_read = fetched.count(self.connection)
-        fetched.forget(self.connection)
         self.reporter.say(
             outcome={
                 "columns": columns,
@@ -268,6 +267,7 @@ class Engine:
             }
         )
         self.attach_seconds = 0.0  # the next job finds the slice attached
+        fetched.forget(self.connection)  # nobody waits for that
 
 
 def serve(
