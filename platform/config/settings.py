@@ -246,6 +246,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- What runs ------------------------------------------------------------------------------
 CELERY_BROKER_URL = BROKER_URL
+CELERY_BROKER_TRANSPORT = "config.transport:Transport"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # PostgreSQL rows are the queue; a message only says "look now"
 CELERY_TASK_DEFAULT_QUEUE = "query"
