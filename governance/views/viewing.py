@@ -40,6 +40,11 @@ class Sight:
     machine: Materialization
 
     @property
+    def names(self) -> list[str]:
+        """Return the names of the catalog, the schema and the table."""
+        return self.table.label.split(".", 2)
+
+    @property
     def masked(self) -> list[tuple[str, str]]:
         """Return the masked columns, each with the policy that masks it."""
         return [(mask.column, mask.policy) for mask in self.query.obligations.masks]

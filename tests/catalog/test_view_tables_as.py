@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from accounts.domain import Actor
 from audit.domain import Event
@@ -67,6 +70,18 @@ def test_it_shows_the_page_as_another_sees_it_and_the_ledger_says_so(
     assert row.actor_id == owner.id
     assert row.after["looked_at"] == f"the page of {people.label}"
     assert row.after["principal"]["label"] == analyst.email
+
+
+def test_it_links_from_the_list_of_tables_to_their_pages_as_another_sees_them(
+    cast: Cast, owner: Actor, workspace: Workspace, people: Securable, signed_in: SignedIn
+) -> None:
+    client, analyst = signed_in(owner), cast.users["analyst"]
+    listed = client.get(
+        reverse("page-view-as", args=[workspace.slug]), {"principal": analyst.email}
+    )
+    found = re.findall(r'href="(/w/[^"]+people\?as=[^"]+)"', listed.content.decode())
+    assert found == [f"{ADDRESS.format(workspace.slug)}?as={quote(analyst.email)}"]
+    assert f"You look as {analyst.email}." in client.get(found[0]).content.decode()
 
 
 def test_it_tells_nothing_that_one_is_not_shown_oneself(

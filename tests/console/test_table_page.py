@@ -65,6 +65,7 @@ def test_it_shows_a_sample_what_was_done_changed_rows_and_views(visit: Opener) -
     page.locator("#activity-title").scroll_into_view_if_needed()
     activity = page.locator("section", has=page.locator("#activity-title"))
     expect(activity).to_contain_text("SELECT", timeout=30_000)
+    expect(activity).to_contain_text("of the last 400 queries of the workspace")
     page.get_by_role("button", name="Compare snapshot").first.click()
     compare = page.locator("#compare")
     compare.get_by_role("button", name="Show some changed rows").click()
