@@ -35,10 +35,10 @@ def events(
     live_server: LiveServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Catalog:
-    """A lake with a table of three small files, which the command line finds."""
+    """A lake with a table of nine small files, which the command line finds."""
     catalog = catalogs.create_catalog(actor=owner, workspace=workspace, name="events")
     insert = "INSERT INTO lake.main.t SELECT range FROM range(500)"
-    given = {"statements": ["CREATE TABLE lake.main.t (i INTEGER)", *[insert] * 3]}
+    given = {"statements": ["CREATE TABLE lake.main.t (i INTEGER)", *[insert] * 9]}
     catalogs.enqueue_job(actor=owner, catalog=catalog, kind=JobKind.STATEMENTS, arguments=given)
     catalogs.run_jobs(catalog.id)
     scopes = (Scope.CATALOG_READ, Scope.CATALOG_WRITE, Scope.ADMIN)
@@ -59,7 +59,7 @@ def test_it_says_what_compacting_would_do_and_does_it(events: Catalog, capsys: O
     assert cli.run(["health"]) == 0
     assert "events.main.t" in capsys.readouterr().out
     assert cli.run(["compact", "events", "--dry-run"]) == 0
-    assert "3 files of less than" in capsys.readouterr().out
+    assert "9 files of less than" in capsys.readouterr().out
     assert not MaintenanceRun.objects.exists()
 
     assert cli.run(["compact", "events.main.t", "--no-wait"]) == 0
