@@ -101,12 +101,12 @@ def test_it_tells_each_change_after_it_is_true(
     with hearing.follow(query.id) as follower:
         held = lifecycle.claim(query_id=query.id, worker="test")
         assert held is not None
-        assert follower.wait(5)
+        assert follower.wait(30)
         assert follower.latest == domain.Notice(query.id, QueryState.RUNNING)
         services.cancel_query(actor=analyst, query=query)
-        assert follower.wait(5)
+        assert follower.wait(30)
         lifecycle.fail(held=held, problem=QueryCancelled("It was stopped."))
-        assert follower.wait(5)
+        assert follower.wait(30)
         assert follower.latest == domain.Notice(query.id, QueryState.CANCELLED)
 
 
@@ -119,7 +119,7 @@ def test_it_tells_progress_to_those_who_want_it(
         hearing.follow(query.id) as patient,
     ):
         notices.tell_progress(query.id, Progress(12.5, 7, 56))
-        assert curious.wait(5)
+        assert curious.wait(30)
         assert curious.latest is not None
         assert curious.latest.progress == Progress(12.5, 7, 56)
         assert not patient.has_news()

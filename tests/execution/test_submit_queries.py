@@ -291,7 +291,7 @@ def test_it_keeps_a_query_while_the_broker_is_away(
     submission = services.submit_query(actor=analyst, workspace=workspace, sql=DELAYS)
     assert "broker" in submission.notice
     assert services.sweep()["announced"] == 0
-    assert time.monotonic() - started < 3, "submitting must not wait for the broker"
+    assert time.monotonic() - started < 10, "submitting must not wait for the broker"
     broker_away()
     assert services.sweep()["announced"] == 1
     assert run(submission.query).state == QueryState.SUCCEEDED

@@ -98,7 +98,7 @@ def test_it_runs_a_query_again_when_its_worker_was_killed(demo_air: DemoAir, age
     for process in killed:
         if process not in orphans:
             process.kill()
-    gone, alive = psutil.wait_procs(orphans, timeout=5)
+    gone, alive = psutil.wait_procs(orphans, timeout=20)
     assert gone
     assert not alive, "an engine outlived its worker"
     demo_air.stack.wait_restarted("worker-query", pid)
