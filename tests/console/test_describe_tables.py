@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Dialog, expect
 
 from .conftest import Console, Opener
+
+pytestmark = pytest.mark.browser
 
 
 def test_it_describes_a_column_and_shows_it_to_readers(visit: Opener) -> None:

@@ -52,6 +52,8 @@ def test_it_is_named_contrasted_and_fits_at_820(
         expect(page.locator("h1"), path).to_have_count(1)
         assert page.evaluate(NAMELESS) == [], path
         assert page.evaluate(FAINT) == [], path
+    page.locator(".crumbs li").last.evaluate("one => { one.textContent = 'long '.repeat(30) }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 820
 
 
 def test_it_goes_places_by_keyboard(visit: Opener, console: Console) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from .conftest import Opener
+
+pytestmark = pytest.mark.browser
 
 
 def test_it_changes_a_table_with_a_preview_and_takes_it_back(visit: Opener) -> None:
