@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -159,11 +160,19 @@ def wait_until_whole(stack: RunningStack) -> None:
 
 
 def leftovers(stack: RunningStack) -> list[str]:
-    """Return what the dead left behind on disk and in the bucket, after the sweeps."""
+    """Return what the dead left behind on disk and in the bucket, after the sweeps.
+
+    A database that was killed may still recover: what could not be looked at is looked at again.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (found := [*dead_scratch(), *kept_objects(stack)]) and time.monotonic() < deadline:
+    while True:
+        try:
+            found = [*dead_scratch(), *kept_objects(stack)]
+        except AssertionError as trouble:
+            found = [f"nobody could look: {str(trouble)[-300:]}"]
+        if not found or time.monotonic() > deadline:
+            return found
         time.sleep(2)
-    return found
 
 
 def dead_scratch() -> list[str]:
@@ -207,12 +216,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="upend-chaos-", ignore_cleanup_errors=True) as place:
-        Path(place).chmod(0o711)
-        report = run(Path(place) / "stack", rounds=given.rounds, seed=given.seed)
+    place = Path(tempfile.mkdtemp(prefix="upend-chaos-"))
+    place.chmod(0o711)
+    report = run(place / "stack", rounds=given.rounds, seed=given.seed)
     document: dict[str, Any] = asdict(report) | {"faults": report.faults}
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    return 1 if report.faults else 0
+    if report.faults:
+        sys.stdout.write(f"Logs and data are kept in {place}\n")
+        return 1
+    shutil.rmtree(place, ignore_errors=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ BUSY = {429, 502, 503, 504}
 BINDER_KILLED = "planning-failed"
 """What is said of a text whose binder died at its work: nobody knows that it was killed."""
 
+PATIENCE_SECONDS = 10.0
+"""How long one query is asked after at least: an answer that does not come is not its end."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -144,12 +147,13 @@ class Load:
 
     def _check(self, client: httpx.Client, one: Asked, deadline: float) -> None:
         """Write down what is wrong with how a query ended."""
+        patience = max(deadline, time.monotonic() + PATIENCE_SECONDS)
         while True:
             answer = self._patiently(client, "GET", f"/queries/{one.id}")
             document: dict[str, Any] = {"state": "unknown"} if answer is None else answer.json()
             if document["state"] in FINAL:
                 break
-            if time.monotonic() > deadline:
+            if time.monotonic() > patience:
                 one.fault = f"still {document['state']}"
                 return
             time.sleep(0.2)
