@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.db import connection
 from django.utils import timezone
 
+from accounts import statements
 from accounts.authorization import own_or_administer, require
 from accounts.domain import Actor
 from accounts.models import Device
@@ -27,6 +27,7 @@ ON CONFLICT (workspace_id, device_id) DO UPDATE
    SET log_mean = known.log_mean + greatest(1.0 / (known.runs + 2), %(newest)s)
                   * (%(log_ratio)s - known.log_mean),
        runs = known.runs + 1, updated_at = excluded.updated_at
+RETURNING runs
 """
 
 
@@ -49,8 +50,7 @@ def learn(query: Query, *, seconds: float) -> None:
         "now": timezone.now(),
         "workspace": query.workspace_id,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(LEARN, learned)
+    statements.rows(LEARN, learned)
 
 
 @audit.service

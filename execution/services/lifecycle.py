@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from accounts import statements
 from accounts.composed import Composed
 from accounts.domain import Actor
 from audit import services as audit
@@ -101,6 +103,19 @@ def should_stop(held: Claim) -> bool:
     return not held.rows.filter(cancel_requested_at__isnull=True).exists()
 
 
+SUCCEED = """
+UPDATE execution_query
+   SET state = 'succeeded', run_seconds = %(seconds)s, columns = %(columns)s,
+       progress = %(progress)s, result_key = %(result_key)s, result_expires_at = %(expires)s,
+       heartbeat_at = %(now)s, finished_at = %(now)s, row_count = %(row_count)s,
+       result_bytes = %(result_bytes)s, truncated = %(truncated)s, bytes_read = %(bytes_read)s,
+       engine_seconds = %(engine_seconds)s
+ WHERE id = %(query)s AND state = 'running' AND attempts = %(attempt)s
+RETURNING id
+"""
+"""Spelled out because every query waits for it; the claim decides, as in `Claim.rows`."""
+
+
 @audit.service
 def succeed(
     *,
@@ -123,16 +138,21 @@ def succeed(
         "engine_seconds": outcome.engine_seconds,
     }
     seconds = _seconds(held.query, now)
-    ended = held.rows.update(
-        state=QueryState.SUCCEEDED,
-        run_seconds=seconds,
-        columns=[{"name": name, "type": kind} for name, kind in outcome.columns],
-        progress=Progress(100.0, outcome.rows, outcome.bytes, outcome.bytes_read).as_dict(),
-        result_key=result_key,
-        result_expires_at=now + timedelta(seconds=settings.RESULT_TTL_SECONDS),
-        heartbeat_at=now,
-        finished_at=now,
-        **facts,
+    columns = [{"name": name, "type": kind} for name, kind in outcome.columns]
+    progress = Progress(100.0, outcome.rows, outcome.bytes, outcome.bytes_read).as_dict()
+    ended = statements.rows(
+        SUCCEED,
+        facts
+        | {
+            "attempt": held.attempt,
+            "columns": json.dumps(columns),
+            "expires": now + timedelta(seconds=settings.RESULT_TTL_SECONDS),
+            "now": now,
+            "progress": json.dumps(progress),
+            "query": held.query.id,
+            "result_key": result_key,
+            "seconds": seconds,
+        },
     )
     if ended:
         audit.record(

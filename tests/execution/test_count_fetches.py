@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog import storage
-from execution.engine import fetched
+from execution.engine import child, fetched
 from upend import slices
 
 KEY = "tests/count-fetches.parquet"
@@ -50,3 +52,19 @@ def test_it_counts_what_the_parsed_log_says_and_from_nothing_each_time() -> None
         assert fetched.count(con) == 0
     assert counts[0] > 0
     assert counts == [counts[0]] * 2
+
+
+def test_it_counts_each_job_of_an_engine_from_nothing() -> None:
+    answers, says = os.pipe()
+    with child.load() as loaded, child.prepare(loaded, "") as con, os.fdopen(answers) as lines:
+        con.execute("SET enable_external_file_cache = false")
+        reporter = child.Reporter(says)
+        kept = child.Engine(con, reporter, io.BytesIO())
+        job = {"sql": f"SELECT sum(a) FROM read_parquet('{address()}')"}
+        counts = []
+        for _ in range(2):
+            kept.work(job | {"max_rows": 1, "max_bytes": 1000})
+            outcome = next(said for line in lines if "outcome" in (said := json.loads(line)))
+            counts.append(outcome["outcome"]["bytes_read"])
+        reporter.close()
+    assert counts[0] == counts[1] > 0
