@@ -7,6 +7,7 @@ die with this process, however it dies; a later run removes the directory of a k
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -56,6 +57,7 @@ def start(config: pytest.Config) -> None:
         directory, run=run, environment=os.environ, keys=keys, ports=ports, durable=False
     )
     config.add_cleanup(lambda: stop_all(services))
+    config.add_cleanup(say_nothing_more)
     start_all(services)
     (directory / "static").mkdir()  # WhiteNoise warns where it is missing
     os.environ.update(keys.environment())
@@ -65,6 +67,11 @@ def start(config: pytest.Config) -> None:
         os.environ.update(service.environment)
     own = urlsplit(os.environ["UPEND_S3_ENDPOINT"]).netloc
     os.environ["UPEND_STORAGE_ALLOWED_HOSTS"] = own  # customers of the tests have buckets there too
+
+
+def say_nothing_more() -> None:
+    """Let threads that hear the broker go be silent: they speak to a stream that pytest closed."""
+    logging.raiseExceptions = False
 
 
 def remove_leftovers(parent: Path) -> None:
