@@ -11,19 +11,19 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 import redis
-import structlog
 from django.conf import settings
 from django.db import DatabaseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from api.broker import LONGEST_SECONDS, Broker, broker
 from api.waiting import release_connection
 from catalog.models import IngestBatch
 from catalog.models.ingest import UNFINISHED
@@ -46,43 +46,10 @@ LOOK_SECONDS = 1.0
 """How long who waits trusts that no notice means no end."""
 DEAF_SECONDS = 0.2
 LISTEN_SECONDS = 5.0
-LONGEST_SECONDS = 0.2
 SILENT_SECONDS = 2.0
+"""Rows wait for a sweep while nobody is told of them."""
 REMEMBERED = 4096
 """Of so many batches a process remembers that their end was told: their waiters may come late."""
-
-log = structlog.get_logger(__name__)
-
-
-class Sender:
-    """The way out for hints; a broker that is away holds nobody up."""
-
-    def __init__(self, url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=LONGEST_SECONDS,
-            socket_timeout=LONGEST_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._silent_until = 0.0
-
-    def attempt(self, work: Callable[[redis.Redis], Any]) -> Any:
-        """Return what the broker answers, None where it does not."""
-        if time.monotonic() < self._silent_until:
-            return None
-        try:
-            return work(self._redis)
-        except (redis.RedisError, OSError) as error:
-            self._silent_until = time.monotonic() + SILENT_SECONDS
-            log.warning("hint_not_sent", error=type(error).__name__)
-            return None
-
-    def listening(self, channel: str) -> Any:
-        """Return what hears a channel from now on. Raises `RedisError`."""
-        heard = self._redis.pubsub()  # type: ignore[no-untyped-call]  # the client is half typed
-        heard.subscribe(channel)
-        heard.get_message(timeout=LONGEST_SECONDS)  # that it listens; or it hears that later
-        return heard
 
 
 def is_first(catalog_id: UUID) -> bool:
@@ -269,13 +236,8 @@ def waiting() -> Waiting:
     return _waiting(settings.BROKER_URL, os.getpid())
 
 
-def _sender() -> Sender:
-    return _sender_of(settings.BROKER_URL, os.getpid())
-
-
-@cache
-def _sender_of(url: str, process: int) -> Sender:  # noqa: ARG001 - a fork shares no sockets
-    return Sender(url)
+def _sender() -> Broker:
+    return broker(SILENT_SECONDS)
 
 
 @cache

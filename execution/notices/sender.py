@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from execution.broker import broker
+from api.broker import broker
 from execution.notices.domain import Notice
 
 

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
-from execution.broker import broker
+from api.broker import broker
 
 MOST_BYTES = 128 * 2**10
 """What is larger is fetched from the bucket: it takes longer than the way there."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 import structlog
@@ -25,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 
 class Broker:
-    """One process's connections to it."""
+    """One process's connections to it, and for how long nothing is tried after a failure."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, silent_seconds: float = SILENT_SECONDS) -> None:
         self._redis = redis.Redis.from_url(
             url,
             socket_connect_timeout=LONGEST_SECONDS,
@@ -35,7 +36,7 @@ class Broker:
             retry=Retry(NoBackoff(), 0),
         )
         self._lock = threading.Lock()
-        self._silent_until = 0.0
+        self._silent_seconds, self._silent_until = silent_seconds, 0.0
 
     def attempt(self, ask: Callable[[redis.Redis], T]) -> T | None:
         """Return what `ask` does with a connection; None where the broker did not answer."""
@@ -47,19 +48,26 @@ class Broker:
             self._fall_silent(error)
             return None
 
+    def listening(self, channel: str) -> Any:
+        """Return what hears a channel from now on. Raises `RedisError`."""
+        heard = self._redis.pubsub()  # type: ignore[no-untyped-call]  # the client is half typed
+        heard.subscribe(channel)
+        heard.get_message(timeout=LONGEST_SECONDS)  # that it listens; or it hears that later
+        return heard
+
     def _fall_silent(self, error: Exception) -> None:
         with self._lock:
             is_first = time.monotonic() >= self._silent_until
-            self._silent_until = time.monotonic() + SILENT_SECONDS
+            self._silent_until = time.monotonic() + self._silent_seconds
         if is_first:
             log.warning("broker_not_answering", error=type(error).__name__)
 
 
-def broker() -> Broker:
+def broker(silent_seconds: float = SILENT_SECONDS) -> Broker:
     """Return this process's way to the broker of the settings."""
-    return _broker(settings.BROKER_URL)
+    return _broker(settings.BROKER_URL, silent_seconds, os.getpid())
 
 
 @cache
-def _broker(url: str) -> Broker:
-    return Broker(url)
+def _broker(url: str, silent_seconds: float, process: int) -> Broker:  # noqa: ARG001 - a fork shares no sockets
+    return Broker(url, silent_seconds)

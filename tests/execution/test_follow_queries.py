@@ -20,8 +20,8 @@ from pytest_django import Settings
 from accounts.domain import Actor
 from accounts.models import ApiToken
 from api import waiting as room
+from api.broker import Broker
 from execution import following, services, waiting
-from execution.broker import Broker
 from execution.domain import QueryState
 from execution.engine.domain import Progress
 from execution.engine.problems import QueryCancelled

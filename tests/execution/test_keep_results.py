@@ -13,10 +13,10 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.domain import Actor
+from api.broker import broker
 from audit.models import AuditRecord
 from catalog import storage
 from execution import selectors, services
-from execution.broker import broker
 from execution.domain import QueryState, ResultFormat
 from execution.models import Query
 from execution.results import at_hand
