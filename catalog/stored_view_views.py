@@ -133,7 +133,7 @@ def _said(request: HttpRequest, before: ViewPage | None) -> dict[str, str]:
             "schema": view.schema_name,
             "name": view.name,
             "sql": before.text,
-            "comment": view.comment,
+            "comment": "" if before.seen.problem and before.withheld else view.comment,
         }
     if request.method == "POST":
         typed = FIELDS[2:] if before else FIELDS

@@ -245,8 +245,9 @@ def _refuse_others(actor: Actor, catalog: Catalog, tables: Sequence[Table]) -> N
             raise governance.denied(actor, decision, request.securable)
 
 
-def _view_rows(catalog: Catalog, snapshot_id: int) -> set[tuple[int, int]]:
-    return {(view.view_id, view.begin_snapshot) for view in lake.views(catalog, snapshot_id)}
+def _view_rows(catalog: Catalog, snapshot_id: int) -> set[tuple[int, int, str]]:
+    found = lake.views(catalog, snapshot_id)
+    return {(view.view_id, view.begin_snapshot, view.comment) for view in found}
 
 
 def _expected(table: Table, layout: Layout) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from catalog.writer.definitions import check_unchanged, refused
 from catalog.writer.metadata import Commit, commit
 from catalog.writer.restoring import restored
 from catalog.writer.session import Lake, Spec
-from catalog.writer.stored_views import check_free
+from catalog.writer.stored_views import check_free, end_comment, say
 
 
 def roll_back_catalog(lake: Lake, session: psycopg.Connection, spec: Spec) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _bring_back(made: Commit, asked: dict[str, Any]) -> None:
 
 
 def _views(made: Commit, snapshot_id: int) -> None:
-    """Make the views those that were live at the snapshot."""
+    """Make the views those that were live at the snapshot, and what is said of them."""
     newer = made.rows(
         "SELECT view_id, begin_snapshot FROM {ducklake_view} WHERE end_snapshot IS NULL"
         " AND begin_snapshot > %(then)s",
@@ -76,6 +76,7 @@ def _views(made: Commit, snapshot_id: int) -> None:
             view=view_id,
             begun=begun,
         )
+        end_comment(made, view_id)
         made.changes.append(f"dropped_view:{int(view_id)}")
     gone = made.rows(
         "SELECT v.view_id, v.begin_snapshot, s.schema_name, v.view_name, v.schema_id"
@@ -95,3 +96,23 @@ def _views(made: Commit, snapshot_id: int) -> None:
             begun=begun,
         )
         made.changes.append(f'created_view:"{schema}"."{name}"')
+    _comments(made, snapshot_id)
+
+
+def _comments(made: Commit, snapshot_id: int) -> None:
+    """Say of each view what was said of it at the snapshot, the ones that came back included."""
+    otherwise = made.rows(
+        "SELECT v.view_id, c.value FROM {ducklake_view} v"
+        " LEFT JOIN {ducklake_tag} c ON c.object_id = v.view_id AND c.key = 'comment'"
+        "  AND c.begin_snapshot <= %(then)s"
+        "  AND (c.end_snapshot IS NULL OR c.end_snapshot > %(then)s)"
+        " LEFT JOIN {ducklake_tag} n ON n.object_id = v.view_id AND n.key = 'comment'"
+        "  AND n.end_snapshot IS NULL"
+        " WHERE v.end_snapshot IS NULL AND c.value IS DISTINCT FROM n.value",
+        then=snapshot_id,
+    )
+    for view_id, comment in otherwise:
+        end_comment(made, view_id)
+        if comment:
+            say(made, view_id, comment)
+        made.changes.append(f"altered_view:{int(view_id)}")

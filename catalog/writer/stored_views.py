@@ -38,7 +38,7 @@ def _create(made: Commit, asked: dict[str, Any]) -> None:
         sql=asked["sql"],
     )
     if asked.get("comment"):
-        _say(made, view_id, asked["comment"])
+        say(made, view_id, asked["comment"])
     made.changes.append(f"created_view:{_spelled(asked)}")
 
 
@@ -65,9 +65,9 @@ def _rename(made: Commit, asked: dict[str, Any]) -> None:
 
 def _comment(made: Commit, asked: dict[str, Any]) -> None:
     _expect(made, asked)
-    _end_comment(made, asked["view_id"])
+    end_comment(made, asked["view_id"])
     if asked["comment"]:
-        _say(made, asked["view_id"], asked["comment"])
+        say(made, asked["view_id"], asked["comment"])
     made.changes.append(f"altered_view:{int(asked['view_id'])}")
 
 
@@ -78,7 +78,7 @@ def _drop(made: Commit, asked: dict[str, Any]) -> None:
         " AND end_snapshot IS NULL",
         view=asked["view_id"],
     )
-    _end_comment(made, asked["view_id"])
+    end_comment(made, asked["view_id"])
     made.changes.append(f"dropped_view:{int(asked['view_id'])}")
 
 
@@ -125,7 +125,8 @@ def check_free(made: Commit, schema_id: int, schema: str, name: str) -> None:
         )
 
 
-def _say(made: Commit, view_id: int, text: str) -> None:
+def say(made: Commit, view_id: int, text: str) -> None:
+    """Give a view a comment, which it must not have."""
     made.count(
         "INSERT INTO {ducklake_tag} (object_id, begin_snapshot, end_snapshot, key, value)"
         " VALUES (%(view)s, %(at)s, NULL, 'comment', %(comment)s)",
@@ -134,7 +135,8 @@ def _say(made: Commit, view_id: int, text: str) -> None:
     )
 
 
-def _end_comment(made: Commit, view_id: int) -> None:
+def end_comment(made: Commit, view_id: int) -> None:
+    """Take the comment of a view away, where it has one."""
     made.count(
         "UPDATE {ducklake_tag} SET end_snapshot = %(at)s WHERE object_id = %(view)s"
         " AND key = 'comment' AND end_snapshot IS NULL",

@@ -159,7 +159,23 @@ def test_it_shows_a_view_to_whom_all_of_its_tables_are_shown(
     assert names(analyst, written_lake) == ["rich"]
     assert names(owner, written_lake) == ["ids", "lost", "rich"], "who may mend sees what is broken"
     broken = signed_in(owner).get(f"{LAKE}/views/main/lost").json()
-    assert (broken["sql"], broken["columns"]) == ("", [])
+    assert (broken["sql"], broken["columns"]) == ("SELECT id FROM planes", []), "to be mended"
+    change = signed_in(owner).get("/w/flight-ops/catalog/lake/main/lost/view/change")
+    assert "SELECT id FROM planes</textarea>" in change.content.decode()
+
+
+def test_it_withholds_what_a_broken_view_may_tell_of_a_hidden_column(
+    written_lake: WrittenLake, owner: Actor, signed_in: Callable[[Actor], Client]
+) -> None:
+    written_lake.run(
+        *TABLES,
+        "CREATE VIEW lost AS SELECT p.id, paid FROM people JOIN planes p USING (id)",
+        "DROP TABLE planes",
+    )
+    mask(written_lake, "people", "paid", method="hide")
+    broken = signed_in(owner).get(f"{LAKE}/views/main/lost").json()
+    assert (broken["sql"], broken["problem"]) == ("", "it names a table that is not there")
+    assert "names columns that policies hide" in broken["withheld"]
 
 
 def test_it_withholds_the_text_that_names_a_hidden_column(

@@ -195,6 +195,9 @@ def test_it_takes_a_whole_catalog_back(
         "CREATE TABLE lake.main.planes AS SELECT i AS id FROM range(50) r(i)",
         "CREATE TABLE lake.main.still AS SELECT 1 AS one",
         "CREATE VIEW lake.main.few AS SELECT id FROM lake.main.planes",
+        "COMMENT ON VIEW lake.main.few IS 'Few of them'",
+        "CREATE VIEW lake.main.said AS SELECT one FROM lake.main.still",
+        "COMMENT ON VIEW lake.main.said IS 'One'",
     )
     written(
         flights,
@@ -204,6 +207,7 @@ def test_it_takes_a_whole_catalog_back(
         "ALTER TABLE lake.main.people ADD COLUMN extra INTEGER",
         "INSERT INTO lake.main.planes VALUES (77)",
         "DROP VIEW lake.main.few",
+        "COMMENT ON VIEW lake.main.said IS 'Another'",
         "DROP TABLE lake.main.planes",
         "CREATE TABLE lake.main.planes AS SELECT 'another' AS what",
         "CREATE VIEW lake.main.newer AS SELECT what FROM lake.main.planes",
@@ -221,10 +225,10 @@ def test_it_takes_a_whole_catalog_back(
 
     assert sent(client, f"{BASE}/rollback", {"snapshot": then}).status_code == 202
     newest = finished(flights)
-    views = {view.name for view in lake.views(flights, newest)}
+    views = {view.name: view.comment for view in lake.views(flights, newest)}
     found = {t.name: t.table_uuid for t in lake.tables(flights, newest, with_columns=False)}
     past = {t.name: t.table_uuid for t in lake.tables(flights, then, with_columns=False)}
-    assert (found, views) == (past, {"few"})
+    assert (found, views) == (past, {"few": "Few of them", "said": "One"})
     for name in past:
         same_rows(flights, owner, then, newest, name)
         written(flights, owner, "DROP TABLE lake.main.wrong")
