@@ -90,7 +90,7 @@ def preview_registration(
     named = [prefix + name for name in dict.fromkeys(asked.files)]
     if missing := [key.removeprefix(prefix) for key in named if key not in sizes]:
         raise Invalid(
-            f"{len(missing)} of the files are not there, such as {missing[0][:200]!r}.",
+            f"Of the named files, {len(missing)} cannot be found, such as {missing[0][:200]!r}.",
             hint=f"Names are those below {prefix!r}.",
         )
     keys = _refuse_odd(prefix, named or _parquet(sizes))

@@ -52,12 +52,12 @@ urlpatterns = [
         name="page-catalog-rollback",
     ),
     path(
-        "w/<slug:workspace>/register-files/<str:catalog>",
+        f"{PLACE}/<str:catalog>/register",
         registration_views.register,
         name="page-register",
     ),
     path(
-        "w/<slug:workspace>/new-view/<str:catalog>",
+        f"{PLACE}/<str:catalog>/new-view",
         stored_view_views.new_view,
         name="page-view-new",
     ),

@@ -26,8 +26,7 @@ __all__ = ["written_lake"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SignedIn = Callable[[Actor], Client]
-W = "/w/flight-ops"
-PLACE = f"{W}/catalog/lake"
+PLACE = "/w/flight-ops/catalog/lake"
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def marked(page: str, field: str) -> bool:
 
 
 def test_it_makes_a_view_after_a_look(client: Client) -> None:
-    form, typed = f"{W}/new-view/lake", {"schema": "", "name": "rich", "comment": "Who pays."}
+    form, typed = f"{PLACE}/new-view", {"schema": "", "name": "rich", "comment": "Who pays."}
     assert f'href="{form}"' in text(client, PLACE)
     assert "A SELECT over tables of lake" in text(client, form)
     said = typed | {"sql": "SELECT id, paid\r\nFROM people"}
@@ -100,7 +99,7 @@ def test_it_replaces_and_drops_a_view_after_a_look(client: Client, people: Writt
 
 
 def test_it_says_beside_the_text_what_no_view_may_do_and_loses_nothing(client: Client) -> None:
-    form = f"{W}/new-view/lake"
+    form = f"{PLACE}/new-view"
     cases = {
         "SELECT content\nFROM read_text('/etc/passwd')": "Line 2, column 6",
         "SELECT id FROM nothing": "no table",
@@ -131,16 +130,16 @@ def test_who_may_not_make_views_is_told_and_it_is_recorded(
     people: WrittenLake, analyst: Actor, signed_in: SignedIn
 ) -> None:
     client = signed_in(analyst)
-    assert "<textarea" not in text(client, f"{W}/new-view/lake")
+    assert "<textarea" not in text(client, f"{PLACE}/new-view")
     said = {"name": "mine", "sql": "SELECT 1", "step": "look"}
-    assert client.post(f"{W}/new-view/lake", said).status_code == 403
+    assert client.post(f"{PLACE}/new-view", said).status_code == 403
     assert AuditRecord.objects.filter(event="decision.denied", actor_id=analyst.id).count() == 1
 
 
 def test_it_registers_files_after_showing_which(
     client: Client, people: WrittenLake, workspace: Workspace
 ) -> None:
-    prefix, form = f"adopted/{workspace.id}/exports/", f"{W}/register-files/lake"
+    prefix, form = f"adopted/{workspace.id}/exports/", f"{PLACE}/register"
     storage.hosted().delete_prefix(prefix)
     assert prefix.removesuffix("exports/") in text(client, form)
     typed = {"prefix": prefix, "table": "t", "mode": "create", "allow_missing": "on"}
@@ -159,7 +158,7 @@ def test_it_registers_files_after_showing_which(
     wrong = typed | {"files": "a.parquet\nmissing.parquet", "step": "look"}
     page = client.post(form, wrong).content.decode()
     assert marked(page, "r-files")
-    assert "1 of the files are not there, such as &#x27;missing.parquet&#x27;" in page
+    assert "1 cannot be found, such as &#x27;missing.parquet&#x27;" in page
     assert "a.parquet\nmissing.parquet</textarea>" in page
     for said, field in (
         ({"prefix": "catalogs/"}, "r-prefix"),
