@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.models.base import ModelState
 from psycopg.sql import Composable
 
 M = TypeVar("M", bound=models.Model)
@@ -37,12 +38,11 @@ def rows(
     where a `*` comes to mean something else. Where the database is behind a pooler that cannot keep
     statements (`UPEND_DATABASE_PREPARE=0`), it is a statement like any other.
     """
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    make: Any = (
-        connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    )
-    with connection.wrap_database_errors, make(_Prepared(connection.connection)) as cursor:
+    link: Any = connections[DEFAULT_DB_ALIAS]
+    link.close_if_health_check_failed()
+    link.ensure_connection()
+    make = link.make_debug_cursor if link.queries_logged else link.make_cursor
+    with link.wrap_database_errors, make(_Prepared(link.connection)) as cursor:
         cursor.execute(text, parameters)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
@@ -61,11 +61,15 @@ def width(model: type[models.Model]) -> int:
 
 
 def made(model: type[M], cells: Sequence[Any]) -> M:
-    """Return the object of one row."""
-    values = list(cells)
+    """Return the object of one row, as `Model.from_db` makes it where nobody listens to that."""
+    values, link = list(cells), connections[DEFAULT_DB_ALIAS]
     for at, convert in _converters(model):
-        values[at] = convert(values[at], None, connection)
-    return model.from_db("default", _names(model), values)
+        values[at] = convert(values[at], None, link)
+    found = model.__new__(model)
+    found.__dict__.update(zip(_names(model), values, strict=True))
+    found._state = ModelState()
+    found._state.adding, found._state.db = False, DEFAULT_DB_ALIAS
+    return found
 
 
 def split(row: Sequence[Any], *of: type[models.Model]) -> list[Any]:
@@ -101,10 +105,11 @@ def insertion_from(model: type[models.Model], source: str, column: str, value: s
 
 def values(instance: models.Model) -> list[Any]:
     """Return what `insertion` is given for an object."""
+    link = connections[DEFAULT_DB_ALIAS]
     return [
         getattr(instance, field.attname)
         if is_plain
-        else field.get_db_prep_save(field.pre_save(instance, add=True), connection)
+        else field.get_db_prep_save(field.pre_save(instance, add=True), link)
         for field, is_plain in _given_as(type(instance))
     ]
 
@@ -114,7 +119,7 @@ def insert(instance: M) -> M:
 
     What the database computes of other columns is not read back.
     """
-    with connection.cursor() as cursor:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(insertion(type(instance)), values(instance))
         [(key,)] = cursor.fetchall()
     return inserted(instance, key)
@@ -123,7 +128,7 @@ def insert(instance: M) -> M:
 def inserted(instance: M, key: object) -> M:
     """Return an object that a statement inserted, with the key that it got."""
     instance.pk = key
-    instance._state.adding, instance._state.db = False, "default"
+    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
     return instance
 
 
