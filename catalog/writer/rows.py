@@ -47,6 +47,13 @@ PLACE = sql.SQL(
     " WHERE t.table_uuid = %s::uuid AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
 )
 """Where a table is now: asked for by its id, because it may have been renamed."""
+INLINED = sql.SQL(
+    "SELECT i.table_name FROM {inlined} i JOIN {tables} t ON t.table_id = i.table_id"
+    " JOIN {schemas} s ON s.schema_id = t.schema_id"
+    " WHERE s.schema_name = %s AND t.table_name = %s"
+    " AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+)
+"""Where the inlined rows of a table are: a table of the metadata for each of its shapes."""
 SIDE_COLUMNS = (
     "batch_id BIGINT, row_number BIGINT, column_name VARCHAR, reason VARCHAR, raw VARCHAR,"
     " rejected_at TIMESTAMP WITH TIME ZONE"
@@ -73,7 +80,7 @@ class Rows:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self._inlined: dict[tuple[str, str], int] = defaultdict(int)
+        self._inlined: dict[tuple[str, str], int] = {}
         self._homes: dict[str, tuple[tuple[Any, ...], Home]] = {}
         lake.execute(f"SET ducklake_default_data_inlining_row_limit = {INLINED_ROWS}")
 
@@ -251,13 +258,28 @@ class Rows:
             if source.rows > INLINED_ROWS:
                 continue
             home = source.home.schema, source.home.name
-            self._inlined[home] += source.rows
+            known = self._inlined.get(home)
+            self._inlined[home] = known + source.rows if known is not None else self._kept(*home)
             if self._inlined[home] >= FLUSHED_ROWS:
                 self.lake.execute(
                     "CALL ducklake_flush_inlined_data('lake', schema_name => ?, table_name => ?)",
                     list(home),
                 )
                 self._inlined[home] = 0
+
+    def _kept(self, schema: str, name: str) -> int:
+        """Count the inlined rows of a table that were there before this process was."""
+        metadata = self.lake.spec.metadata_schema
+        of_table = INLINED.format(
+            inlined=sql.Identifier(metadata, "ducklake_inlined_data_tables"),
+            tables=sql.Identifier(metadata, "ducklake_table"),
+            schemas=sql.Identifier(metadata, "ducklake_schema"),
+        )
+        total = 0
+        for (table,) in self._session.execute(of_table, [schema, name]).fetchall():
+            count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(metadata, table))
+            total += sum(found for (found,) in self._session.execute(count))
+        return total
 
 
 ASIDE = pa.schema(

@@ -28,6 +28,7 @@ from catalog.models import IngestBatch, IngestPayload, Job
 from catalog.services import ingest
 from catalog.writer import kept
 from catalog.writer.process import Outcome
+from catalog.writer.rows import FLUSHED_ROWS
 from governance import securables
 from governance import services as governance
 from governance.services import AccessDenied
@@ -100,6 +101,17 @@ def test_it_commits_what_waits_as_one_snapshot_without_a_file(shop: Shop) -> Non
     table = lake.table(shop.catalog, before + 1, "main", "t")
     assert table is not None
     assert (table.file_count, table.inlined_count) == (0, len(batches))
+
+
+def test_it_writes_inlined_rows_out_however_often_its_writer_restarts(shop: Shop) -> None:
+    shop.lake.execute(f"SET ducklake_default_data_inlining_row_limit = {FLUSHED_ROWS}")
+    shop.lake.execute(f"INSERT INTO lake.main.t (id) SELECT * FROM range({FLUSHED_ROWS - 1})")
+    files = "SELECT count(*) FROM ducklake_list_files('lake', 't')"
+    assert shop.lake.execute(files) == [(0,)]
+    shop.send([{"id": -1}])
+    shop.work()  # by a writer that has seen one row
+    assert shop.lake.execute(files) == [(1,)]
+    assert len(shop.rows("id")) == FLUSHED_ROWS
 
 
 def test_it_names_the_rows_that_do_not_fit_and_takes_none(shop: Shop) -> None:
