@@ -52,7 +52,7 @@ def database(url: str, *, pool_size: int = 0, prepares: bool = True) -> dict[str
     pool = {"pool": {"min_size": 2, "max_size": pool_size}} if pool_size else {}
     kept = {"prepare_threshold": 0 if prepares else None}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.postgresql",
         "CONN_MAX_AGE": 0 if pool_size else 600,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {key: value for key, value in parts.items() if value is not None} | pool | kept,
