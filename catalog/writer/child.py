@@ -57,7 +57,6 @@ def _carry_out(spec: Spec, session: psycopg.Connection) -> dict[str, Any]:
     if spec.kind in _BY_ROWS:
         return _BY_ROWS[spec.kind](session, spec)
     lake = Lake.attach(spec)
-    lake.execute("USE lake")
     stop = threading.Event()
     threading.Thread(target=report, args=(lake, stop), daemon=True).start()
     try:

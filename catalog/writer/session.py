@@ -131,6 +131,8 @@ class Lake:
             return {"snapshot_id": done, "rows": None, "repeated": True}
         self.execute("BEGIN")
         try:
+            if self.session is None:
+                self.execute("USE lake")  # what is set up before it stays outside
             counted: list[tuple[Any, ...]] = []
             for text in statements:
                 counted = self.execute(text)
