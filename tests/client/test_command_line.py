@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -38,10 +38,16 @@ def test_it_imports_nothing_heavy_to_say_what_it_can() -> None:
 def test_it_helps_within_a_third_of_a_second() -> None:
     took = []
     for _ in range(3):  # other tests share the machine: the best of three is the program's own
-        began = time.perf_counter()
+        before = processor_seconds()
         subprocess.run([*COMMAND, "--help"], capture_output=True, check=True)
-        took.append(time.perf_counter() - began)
+        took.append(processor_seconds() - before)
     assert min(took) < 0.3
+
+
+def processor_seconds() -> float:
+    """Return what ended children took of the processor: not what they waited for others."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("name", list(group.COMMANDS))
