@@ -151,7 +151,7 @@ def demo(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=False,
     )
 
@@ -181,6 +181,7 @@ def test_it_says_in_a_sentence_that_another_ends_there(tmp_path: Path, is_publis
 
 
 @pytest.mark.stack
+@pytest.mark.timeout(600)
 def test_it_comes_up_by_one_command_and_again(
     installation_directory: Callable[[], Path],
 ) -> None:
