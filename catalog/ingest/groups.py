@@ -90,12 +90,11 @@ def _together(waiting: Sequence[Waiting]) -> list[Waiting]:
 
 def carry_out(job: Job, on_progress: Callable[[dict[str, Any]], None]) -> Outcome:
     """Have the catalog's writer commit a group. Raises `StorageUnreachable`."""
-    ids = job.arguments["batches"]
     if not lake.ready([job.catalog.metadata_schema]):
         return Outcome(None, {"code": "catalog-gone", "detail": "The catalog was removed."})
     with tempfile.TemporaryDirectory(prefix="upend-rows-") as directory:
         try:
-            batches = [_order(*one, Path(directory)) for one in taking.taken(ids)]
+            batches = [_order(*one, Path(directory)) for one in taking.taken(job)]
         except storage.ObjectMissing as problem:
             return Outcome(None, problem.as_dict())
         orders = {

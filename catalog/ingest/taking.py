@@ -26,21 +26,24 @@ FROM catalog_ingestbatch WHERE catalog_id = %(catalog)s AND state = '{BatchState
                   AND finished_at IS NULL)
 ORDER BY id LIMIT %(most)s
 """  # noqa: S608 - a word of our own
+OF_THE_QUEUE = f"state IN ('{BatchState.TAKEN}', '{BatchState.WAITING}')"
+"""In the words of the queue's index: without them a plan that was made while the table was small
+reads all of it, and is kept."""
 TAKING = (
     f"WITH job AS ({statements.insertion(Job)}) UPDATE catalog_ingestbatch b"  # noqa: S608 - our own names
     f" SET state = '{BatchState.TAKEN}', job_id = job.id FROM job"
-    " WHERE b.id = ANY(%s::bigint[]) RETURNING b.id"
+    f" WHERE b.catalog_id = %s AND b.{OF_THE_QUEUE} AND b.id = ANY(%s::bigint[]) RETURNING b.id"
 )
 TAKEN = f"""
 SELECT {statements.columns(IngestBatch, "b")}, {statements.columns(IngestPayload, "p")}
 FROM catalog_ingestbatch b LEFT JOIN catalog_ingestpayload p ON p.batch_id = b.id
-WHERE b.id = ANY(%s::bigint[]) ORDER BY b.id
+WHERE b.catalog_id = %s AND b.{OF_THE_QUEUE} AND b.id = ANY(%s::bigint[]) ORDER BY b.id
 """  # noqa: S608 - names of our own models
 SETTLING = f"""
 WITH settled AS (
        UPDATE catalog_ingestbatch SET state = '{BatchState.COMMITTED}',
               snapshot_id = %(snapshot)s::bigint, finished_at = %(now)s
-       WHERE id = ANY(%(plain)s::bigint[])),
+       WHERE catalog_id = %(catalog)s AND {OF_THE_QUEUE} AND id = ANY(%(plain)s::bigint[])),
      held AS (DELETE FROM catalog_ingestpayload WHERE batch_id = ANY(%(ids)s::bigint[]))
 DELETE FROM catalog_job WHERE id = %(job)s RETURNING id
 """  # noqa: S608 - a word of our own
@@ -71,13 +74,13 @@ def waiting(catalog: Catalog, most: int) -> list[Waiting]:
 
 def take(job: Job) -> None:
     """Make the group and take its batches into it: all, or nothing."""
-    statements.rows(TAKING, [*statements.values(job), job.arguments["batches"]])
+    statements.rows(TAKING, [*statements.values(job), job.catalog_id, job.arguments["batches"]])
     statements.inserted(job, job.id)
 
 
-def taken(ids: Sequence[int]) -> Iterator[tuple[IngestBatch, IngestPayload]]:
+def taken(job: Job) -> Iterator[tuple[IngestBatch, IngestPayload]]:
     """Yield the batches of a group with what they hold, in order."""
-    for row in statements.rows(TAKEN, [list(ids)]):
+    for row in statements.rows(TAKEN, [job.catalog_id, job.arguments["batches"]]):
         batch, payload = statements.split(row, IngestBatch, IngestPayload)
         yield batch, payload
 
@@ -88,6 +91,7 @@ def settle(job: Job, plain: Sequence[int], snapshot_id: int | None) -> None:
     The batches say all that it would, and nothing else names it.
     """
     told = {
+        "catalog": job.catalog_id,
         "snapshot": snapshot_id,
         "now": timezone.now(),
         "plain": list(plain),

@@ -25,7 +25,12 @@ class IngestBatch(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="batches")
+    catalog = models.ForeignKey(
+        Catalog,
+        on_delete=models.CASCADE,
+        related_name="batches",
+        db_index=False,  # an index of all batches costs, and is mistaken for that of the queue
+    )
     table_uuid = models.UUIDField()
     schema_name = models.CharField(max_length=255, help_text="As it was when the rows came.")
     table_name = models.CharField(max_length=255)
@@ -69,7 +74,11 @@ class IngestBatch(models.Model):
                 condition=models.Q(state__in=UNFINISHED),
                 name="ingest_batch_unfinished",
             ),
-            models.Index(fields=["finished_at"], name="ingest_batch_finished_at"),
+            models.Index(
+                fields=["finished_at"],
+                condition=models.Q(finished_at__isnull=False),
+                name="ingest_batch_ended_at",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

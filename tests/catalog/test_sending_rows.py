@@ -320,6 +320,26 @@ def test_it_keeps_the_plans_of_what_each_request_asks(shop: Shop) -> None:
     assert max(planned) <= 5
 
 
+def test_it_looks_for_waiting_rows_among_those_that_wait_only(shop: Shop) -> None:
+    shop.send([{"id": 1}])
+    shop.work()
+    with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.execute("SET enable_seqscan = off")  # the table is too small to tell
+        cursor.execute(
+            "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements"
+            " WHERE statement LIKE '%catalog_ingestbatch%''waiting''%'"
+        )
+        plans = []
+        for name, count in cursor.fetchall():
+            cursor.execute(f'EXPLAIN EXECUTE "{name}" ({", ".join(["NULL"] * count)})')
+            plans.append("\n".join(line for (line,) in cursor.fetchall()))
+        cursor.execute("RESET plan_cache_mode")
+        cursor.execute("RESET enable_seqscan")
+    assert len(plans) >= 6  # how things stand, kept, found, taken, read, settled
+    assert [plan for plan in plans if "ingest_batch_unfinished" not in plan] == []
+
+
 def test_it_forgets_batches_after_their_time(shop: Shop) -> None:
     old, new = shop.send([{"id": 1}]), shop.send([{"id": 2}])
     shop.work()
