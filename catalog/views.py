@@ -16,6 +16,7 @@ from catalog import lake, overview, selectors, services
 from catalog.api.naming import named_column, named_table
 from catalog.lake import Search
 from catalog.looking import look
+from catalog.models import Catalog
 from catalog.table_page import NotSeen, TablePage, table_page
 from catalog.tables.history import moments
 from catalog.writable import is_writable
@@ -24,10 +25,13 @@ from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
 from governance import securables
 from governance import services as governance
-from governance.domain import Action
-from governance.selectors import decide
+from governance.domain import Action, Request
+from governance.selectors import decide, decide_many
 from problems import Invalid, Problem
 from workspaces.models import Workspace
+
+OFFERED = (Action.TABLE_CREATE, Action.TABLE_ALTER, Action.TABLE_MAINTAIN, Action.CATALOG_MANAGE)
+"""What the page of a catalog has buttons for."""
 
 
 @require_safe
@@ -82,23 +86,26 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
     }
     if request.headers.get("HX-Target") == "tables":
         return render(request, "catalog/catalog.html#tables", listed)
-    line = overview.catalog_line(actor, found)
+    line, allowed = overview.catalog_line(actor, found), _allowed(actor, found)
     context = listed | {
         "line": line,
         "snapshots": moments(actor, found, lake.snapshots(found, limit=overview.SNAPSHOTS_SHOWN))
         if line.snapshot_id is not None
         else (),
         "jobs": found.jobs.order_by("-created_at")[:5],
-        "may_upload": is_writable(found)
-        and decide(actor, Action.TABLE_CREATE, found.securable).allowed,
-        "may_alter": is_writable(found)
-        and decide(actor, Action.TABLE_ALTER, found.securable).allowed,
-        "may_maintain": line.snapshot_id is not None
-        and decide(actor, Action.TABLE_MAINTAIN, found.securable).allowed,
-        "may_manage": decide(actor, Action.CATALOG_MANAGE, found.securable).allowed,
+        "may_upload": is_writable(found) and Action.TABLE_CREATE in allowed,
+        "may_alter": is_writable(found) and Action.TABLE_ALTER in allowed,
+        "may_maintain": line.snapshot_id is not None and Action.TABLE_MAINTAIN in allowed,
+        "may_manage": Action.CATALOG_MANAGE in allowed,
         **_upload_addresses(place, found.name),
     }
     return render(request, "catalog/catalog.html", context)
+
+
+def _allowed(actor: Actor, catalog: Catalog) -> set[Action]:
+    """Return what of all that the page offers the actor may do, asked at once."""
+    answers = decide_many(actor, [Request(action, catalog.securable) for action in OFFERED])
+    return {action for action, answer in zip(OFFERED, answers, strict=True) if answer.allowed}
 
 
 @require_safe
