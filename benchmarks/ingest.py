@@ -29,7 +29,8 @@ from tests.faults import chaos
 
 ARROW_ROWS = 100_000
 ARROW_BATCHES = 30
-SENDERS = 24
+SENDERS = (24, 48)
+"""Each waits for its commit before it sends again: with more of them a commit is shared by more."""
 APPENDS = 2400
 PROBES = 40
 STREAM_APPENDS = 3600
@@ -48,7 +49,7 @@ def main() -> None:
             plain.execute(f"CREATE TABLE ingest.main.{name} ({COLUMNS})")
         figures = {
             "arrow": arrow(here),
-            "small_appends": small_appends(here),
+            "small_appends": [small_appends(here, senders=count) for count in SENDERS],
             "visible": visible(here, plain),
             "after_an_hour": after_an_hour(here, plain),
         }
@@ -160,35 +161,35 @@ class Sender:
         self._to.close()
 
 
-def small_appends(here: Stage) -> dict[str, Any]:
+def small_appends(here: Stage, *, senders: int) -> dict[str, Any]:
     """Return committed appends a second of ten rows each, what one waits, and what it costs."""
     waits: list[float] = []
-    senders: queue.SimpleQueue[Sender] = queue.SimpleQueue()
-    for _ in range(SENDERS):
-        senders.put(Sender(here))
+    idle: queue.SimpleQueue[Sender] = queue.SimpleQueue()
+    for _ in range(senders):
+        idle.put(Sender(here))
 
     def append(body: bytes) -> None:
-        one = senders.get()
+        one = idle.get()
         began = time.perf_counter()
         state = one.send(body)
         waits.append((time.perf_counter() - began) * 1000)
         assert state == "committed", state
-        senders.put(one)
+        idle.put(one)
 
-    bodies = [lines(STREAM_ROWS, n * STREAM_ROWS) for n in range(SENDERS * 2 + APPENDS)]
-    with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(append, bodies[: SENDERS * 2]))  # warm
+    bodies = [lines(STREAM_ROWS, n * STREAM_ROWS) for n in range(senders * 2 + APPENDS)]
+    with ThreadPoolExecutor(senders) as pool:
+        list(pool.map(append, bodies[: senders * 2]))  # warm
         waits.clear()
         spent, started = cpu_seconds(here), time.perf_counter()
-        list(pool.map(append, bodies[SENDERS * 2 :]))
+        list(pool.map(append, bodies[senders * 2 :]))
         seconds = time.perf_counter() - started
         used = {name: now - spent.get(name, 0) for name, now in cpu_seconds(here).items()}
-    while not senders.empty():
-        senders.get().close()
+    while not idle.empty():
+        idle.get().close()
     costs = {name: round(used[name] / APPENDS * 1000, 2) for name in sorted(used)}
     return {
         "per_second": round(APPENDS / seconds, 1),
-        "senders": SENDERS,
+        "senders": senders,
         **percentiles(waits),
         "cpu_ms_per_append": {name: cost for name, cost in costs.items() if cost},
     }
