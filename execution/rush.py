@@ -3,7 +3,8 @@
 Queries that wait cost a row; requests that are being planned cost a thread, a connection and
 processor time each, before any queue can be fair. So each principal has a few at a time in a web
 process, some more wait their turn, and the rest are told to come again. Who goes on and on has a
-share of the planner's time while others ask too: what they leave is all theirs.
+share of the planner's time while others ask too: what they leave is all theirs. Who has queries
+enough that wait for a worker gains nothing by more that are planned, and so has a trickle of it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ SHARE = 0.15
 they have of the database and of those who bind goes along with it."""
 BURST_SECONDS = 0.4
 """What is planned beyond that share before its principal waits: some twenty requests at once."""
+AHEAD = 16
+"""So many of a principal's queries that wait for a worker keep any number of slots at work."""
+TRICKLE = 0.01
+"""The share, and no burst, of who has that many waiting: about one request a second, so that it
+shows soon when they are fewer."""
 OTHERS_SECONDS = 5.0
 """For so long after somebody's last request they are taken to be there."""
 LOOK_SECONDS = 0.25
@@ -55,10 +61,28 @@ class _Use:
 
     seconds: float = 0.0
     at: float = 0.0
+    queued: int = 0
+    """How many of its queries waited for a worker, as far as its last request found out."""
+
+    @property
+    def share(self) -> float:
+        """Return its share of a processor."""
+        return SHARE if self.queued < AHEAD else TRICKLE
+
+    def is_beyond(self, now: float) -> bool:
+        """Tell whether it has had its share, and its burst."""
+        return self.until(now) > (BURST_SECONDS if self.queued < AHEAD else 0.0)
 
     def until(self, now: float) -> float:
         """Return what is left of it: its share is forgiven as time passes."""
-        return max(0.0, self.seconds - SHARE * (now - self.at))
+        return max(0.0, self.seconds - self.share * (now - self.at))
+
+
+@dataclass(slots=True)
+class Turn:
+    """A principal's turn; whoever has it may say how many of its queries wait for a worker."""
+
+    queued: int = 0
 
 
 class Rush:
@@ -79,20 +103,21 @@ class Rush:
         """When all whom a principal's refusals told to come again will have had their turn."""
 
     @contextmanager
-    def turn(self, principal_id: UUID) -> Iterator[None]:
+    def turn(self, principal_id: UUID) -> Iterator[Turn]:
         """Do the work of the block when it is the principal's turn. Raises `TooManyRequests`."""
         with self._changed:
             if not self._may_begin(principal_id):
                 self._wait(principal_id)
             self._at_work[principal_id] += 1
+            here = Turn(self._use(principal_id).queued)
         began, worked = self._clock(), self._work()
         try:
-            yield
+            yield here
         finally:
             with self._changed:
                 now = self._clock()
                 self._pace += NEWEST_WEIGHS * (now - began - self._pace)
-                self._note(principal_id, self._work() - worked, now)
+                self._note(principal_id, self._work() - worked, here.queued, now)
                 self._drop(self._at_work, principal_id)
                 self._changed.notify_all()
 
@@ -125,15 +150,18 @@ class Rush:
     def _is_beyond_its_share(self, principal_id: UUID) -> bool:
         """Tell whether a principal has had its share, and others are there. Call with the lock."""
         now = self._clock()
-        if self._used.get(principal_id, _Use()).until(now) <= BURST_SECONDS:
+        if not self._use(principal_id).is_beyond(now):
             return False
         others = (use.at for who, use in self._used.items() if who != principal_id)
         return any(now - at < OTHERS_SECONDS for at in others)
 
-    def _note(self, principal_id: UUID, seconds: float, now: float) -> None:
+    def _use(self, principal_id: UUID) -> _Use:
+        return self._used.get(principal_id, _Use())
+
+    def _note(self, principal_id: UUID, seconds: float, queued: int, now: float) -> None:
         """Add what a turn took, and forget who has long been away. Call with the lock."""
         taken = self._used.pop(principal_id, _Use()).until(now) + seconds
-        self._used[principal_id] = _Use(taken, now)
+        self._used[principal_id] = _Use(taken, now, queued)
         while (oldest := next(iter(self._used.items())))[1].at < now - OTHERS_SECONDS:
             if oldest[1].until(now):
                 break
@@ -142,7 +170,8 @@ class Rush:
     def _refusal(self, principal_id: UUID) -> TooManyRequests:
         """Return when to come again: one after the other, not all at once. Call with the lock."""
         now, turn = self._clock(), self._pace / AT_ONCE
-        turn /= SHARE if self._is_beyond_its_share(principal_id) else 1.0
+        if self._is_beyond_its_share(principal_id):
+            turn /= self._use(principal_id).share
         line = now + self._waiting[principal_id] * turn
         free_at = max(line, self._free_at.get(principal_id, line)) + turn
         self._free_at[principal_id] = min(free_at, now + LONGEST_RETRY_SECONDS)

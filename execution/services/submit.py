@@ -107,8 +107,10 @@ def submit_query(
     request = Request(
         sql, requested, default_catalog, snapshots, handed_over_from, reuse, priority, purpose
     )
-    with rush.turn(actor.id):
-        submission = _submit(actor=actor, workspace=workspace, request=request, key=idempotency_key)
+    with rush.turn(actor.id) as turn:
+        submission = _submit(
+            actor=actor, workspace=workspace, request=request, key=idempotency_key, turn=turn
+        )
     query = submission.query
     if submission.is_new and query.state == QueryState.QUEUED:
         return replace(submission, notice=say_it_waits(query.id))
@@ -148,9 +150,12 @@ def _explain(*, actor: Actor, workspace: Workspace, request: Request) -> Plan:
 
 
 @audit.service
-def _submit(*, actor: Actor, workspace: Workspace, request: Request, key: str) -> Submission:
+def _submit(
+    *, actor: Actor, workspace: Workspace, request: Request, key: str, turn: rush.Turn
+) -> Submission:
     """Find the query that the key made before, or plan and accept a new one."""
     standing = limits.look(actor=actor, workspace=workspace, key=key)
+    turn.queued = standing.own
     if standing.earlier_id is not None:
         return _repeated(standing.earlier_id, request)
     _refuse_early(actor, workspace, request, standing)

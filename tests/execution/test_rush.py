@@ -102,8 +102,9 @@ class Clock:
         return self.now
 
 
-def use(here: Rush, who: uuid.UUID, clock: Clock, seconds: float) -> None:
-    with here.turn(who):
+def use(here: Rush, who: uuid.UUID, clock: Clock, seconds: float, queued: int = 0) -> None:
+    with here.turn(who) as turn:
+        turn.queued = queued
         clock.now += seconds
 
 
@@ -140,4 +141,32 @@ def test_it_lets_each_begin_with_a_burst() -> None:
     use(here, BEN, clock, 0.0)
     for _ in range(20):
         use(here, ANA, clock, rush.BURST_SECONDS / 20)
+    assert here.waiting(ANA) == 0
+
+
+def test_it_plans_a_trickle_for_whom_enough_of_theirs_wait_while_others_ask_too() -> None:
+    clock = Clock()
+    here = Rush(clock, clock)
+    use(here, BEN, clock, 0.0)
+    use(here, ANA, clock, 0.01, queued=rush.AHEAD)
+    done: list[int] = []
+    (waiting,) = queue_up(here, 1, done)
+    clock.now += 0.01 / rush.TRICKLE - 0.1
+    use(here, BEN, clock, 0.0)
+    assert not done, "more would only wait in another place"
+    clock.now += 0.2
+    waiting.join()
+    assert done
+    assert here._use(ANA).queued == rush.AHEAD, "a request that did not look changes nothing"
+
+
+def test_it_plans_as_before_once_few_of_theirs_wait() -> None:
+    clock = Clock()
+    here = Rush(clock, clock)
+    use(here, BEN, clock, 0.0)
+    use(here, ANA, clock, 0.01, queued=rush.AHEAD)
+    clock.now += 0.02 / rush.TRICKLE
+    use(here, BEN, clock, 0.0)
+    use(here, ANA, clock, rush.BURST_SECONDS / 2, queued=rush.AHEAD - 1)
+    use(here, ANA, clock, 0.0, queued=rush.AHEAD - 1)
     assert here.waiting(ANA) == 0
