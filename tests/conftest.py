@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.clearing import clear_what_tests_commit
@@ -19,7 +19,7 @@ pytest_plugins = [
 ]
 
 # How long an example takes says how busy the machine is, not whether the property holds.
-settings.register_profile("upend", deadline=None)
+settings.register_profile("upend", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("upend")
 
 

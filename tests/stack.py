@@ -67,7 +67,7 @@ class DemoAir:
         return f"{name}@demo-air.example"
 
 
-def manage(stack: RunningStack, *arguments: str, timeout: float = 120) -> str:
+def manage(stack: RunningStack, *arguments: str, timeout: float = 600) -> str:
     """Run a management command on the stack and return what it prints."""
     done = subprocess.run(
         [sys.executable, "-m", "django", *arguments],

@@ -36,7 +36,7 @@ class RunningStack:
             stop_signals=(signal.SIGINT,),
         )
 
-    def start(self, timeout_seconds: float = 150.0) -> None:
+    def start(self, timeout_seconds: float = 300.0) -> None:
         """Start everything and wait until it serves. Raises `ServiceFailed`."""
         (self.directory / "supervisor").mkdir(exist_ok=True)
         self._supervisor.start()
@@ -50,7 +50,7 @@ class RunningStack:
 
     def stop(self) -> None:
         """Stop everything, in order."""
-        self._supervisor.stop(timeout_seconds=45)
+        self._supervisor.stop(timeout_seconds=120)
 
     def restart(self) -> None:
         """Stop everything and start it again on the same data."""
@@ -97,7 +97,7 @@ class RunningStack:
         process.kill()
         return int(process.pid)
 
-    def wait_restarted(self, name: str, old_pid: int, timeout_seconds: float = 90.0) -> int:
+    def wait_restarted(self, name: str, old_pid: int, timeout_seconds: float = 300.0) -> int:
         """Wait until the part has another pid than `old_pid`, and return it."""
         deadline = time.monotonic() + timeout_seconds
         while (pid := self.processes.get(name, old_pid)) == old_pid:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 LOG_TAIL_LINES = 15
+START_SECONDS = 180.0
+"""For a part that takes a few seconds: one that cannot start ends, and is noticed at once."""
 _ENDS_ALLOWED = 3
 
 
@@ -51,7 +53,7 @@ class ServiceFailed(RuntimeError):
 
 def start_all(
     services: Sequence[Service],
-    timeout_seconds: float = 60.0,
+    timeout_seconds: float = START_SECONDS,
     on_ready: Callable[[Service], None] = lambda _: None,
 ) -> None:
     """Start `services` side by side and wait until each is ready, in their order.

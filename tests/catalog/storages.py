@@ -115,7 +115,9 @@ def moto() -> Generator[LentStorage]:
             _await(endpoint, process)
             anybody = LentStorage(endpoint, Credentials("AKIA0", "none"), REGION)
             root = anybody.person({"Effect": "Allow", "Action": "*", "Resource": "*"})
-            httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
+            httpx.post(
+                f"{endpoint}/moto-api/reset-auth", content=b"0", timeout=60
+            ).raise_for_status()
             yield LentStorage(endpoint, root, REGION)
         finally:
             process.kill()
@@ -169,10 +171,10 @@ def _iam() -> dict[str, Any]:
 
 
 def _await(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            httpx.get(f"{endpoint}/moto-api/data.json").raise_for_status()
+            httpx.get(f"{endpoint}/moto-api/data.json", timeout=60).raise_for_status()
         except httpx.HTTPError:
             time.sleep(0.1)
         else:

@@ -150,7 +150,6 @@ KINDS = [*((source, False) for source in SOURCES), (AdoptionSource.POSTGRESQL, T
 """Keys are text in every store; an encrypted lake in a DuckDB file is asked below."""
 
 
-@pytest.mark.timeout(600)  # 33 plans, and as many answers of plain DuckDB
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_it_answers_as_plain_duckdb_at_every_snapshot(
     foreign: Lakes,

@@ -257,7 +257,7 @@ def test_it_names_a_session_that_ended(seaweed: LentStorage, connect: Connect) -
     )["Credentials"]
     key = Credentials(lent["AccessKeyId"], lent["SecretAccessKey"], lent["SessionToken"])
     bucket = connect(seaweed, key)
-    ends = time.monotonic() + SESSION_SECONDS + 10
+    ends = time.monotonic() + SESSION_SECONDS + 120
     while (report := checked(bucket, key)).step("list").outcome is not Outcome.FAILED:
         assert time.monotonic() < ends
     assert only_fault(report) == "list"

@@ -96,7 +96,8 @@ filters = st.tuples(
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(drawn=st.lists(filters, min_size=1, max_size=3))
 def test_it_never_loses_a_file_with_a_matching_row(

@@ -44,7 +44,7 @@ def test_it_overlaps_the_old_key_with_the_new_one(
     catalogs.rotate_bucket_key(actor=owner, bucket=bucket, key=new)
     after = storage.of(Bucket.objects.get())
     assert after.credentials.access_key_id == new.access_key_id
-    assert (httpx.get(url).content, before.read("a")) == (b"old", b"old")
+    assert (httpx.get(url, timeout=60).content, before.read("a")) == (b"old", b"old")
     current, retired = BucketKey.objects.all()
     assert (current.access_key_id, current.retired_at) == (new.access_key_id, None)
     assert retired.holds_until is not None

@@ -74,7 +74,7 @@ def test_it_answers_with_the_commit(shop: Shop, client: Client) -> None:
     answers: list[Any] = []
 
     def wait() -> None:
-        answers.append(send(client, headers={"Idempotency-Key": "k"}))
+        answers.append(send(client, headers={"Idempotency-Key": "k", "Prefer": "wait=30"}))
         connection.close()
 
     waiting = threading.Thread(target=wait)

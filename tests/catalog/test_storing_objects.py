@@ -77,10 +77,10 @@ def test_it_removes_a_prefix_and_nothing_else(key: str) -> None:
 def test_it_signs_urls_that_work_without_keys(key: str, window: int) -> None:
     storage.hosted().put_bytes(key, b"0123456789")
     url = storage.hosted().presign(key, valid_seconds=60, window_seconds=window)
-    answer = httpx.get(url, headers={"Range": "bytes=2-4"})
+    answer = httpx.get(url, headers={"Range": "bytes=2-4"}, timeout=60)
     assert (answer.status_code, answer.content) == (206, b"234")
-    assert httpx.get(url.replace(".bin?", ".bim?")).status_code == 403
-    assert httpx.get(url.split("?")[0]).status_code == 403
+    assert httpx.get(url.replace(".bin?", ".bim?"), timeout=60).status_code == 403
+    assert httpx.get(url.split("?")[0], timeout=60).status_code == 403
 
 
 def test_it_signs_the_same_url_within_a_window_only(key: str) -> None:
@@ -97,7 +97,10 @@ def test_it_signs_the_same_url_within_a_window_only(key: str) -> None:
 def test_it_refuses_a_url_after_its_time(key: str) -> None:
     storage.hosted().put_bytes(key, b"x")
     past = datetime.now(UTC) - timedelta(seconds=120)
-    assert httpx.get(storage.hosted().presign(key, valid_seconds=60, now=past)).status_code == 403
+    assert (
+        httpx.get(storage.hosted().presign(key, valid_seconds=60, now=past), timeout=60).status_code
+        == 403
+    )
 
 
 def test_it_names_the_endpoint_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:

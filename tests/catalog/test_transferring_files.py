@@ -63,7 +63,9 @@ class Sender:
         urls = self.call("GET", f"/{begun['id']}/parts").json()["urls"]
         for number, url in urls.items():
             start = (int(number) - 1) * begun["part_bytes"]
-            assert httpx.put(url, content=content[start : start + begun["part_bytes"]]).is_success
+            assert httpx.put(
+                url, content=content[start : start + begun["part_bytes"]], timeout=60
+            ).is_success
         answer = self.call("POST", f"/{begun['id']}:complete")
         assert answer.status_code == 200, answer.content
 
@@ -98,7 +100,7 @@ def test_it_goes_on_where_it_was_interrupted(
     urls = sender.call("GET", f"{path}/parts").json()["urls"]
     for number in ("3", "1"):
         start = (int(number) - 1) * part_bytes
-        httpx.put(urls[number], content=content[start : start + part_bytes])
+        httpx.put(urls[number], content=content[start : start + part_bytes], timeout=60)
     refused = sender.call("POST", f"{path}:complete")
     assert (refused.status_code, refused.json()["missing"]) == (409, [2])
     left = sender.call("GET", f"{path}/parts").json()

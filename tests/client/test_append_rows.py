@@ -12,7 +12,7 @@ from tests.stack import DemoAir, manage
 from upend import rows
 from upend.errors import UpendError
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 
 def test_it_cuts_rows_into_pieces_that_are_always_the_same() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 import upend
 from tests.client.browser import Browser
+from tests.patience import LONG_SECONDS, until
 from tests.stack import DemoAir
 from upend import cli, local, login
 from upend.api import Api
@@ -25,7 +26,7 @@ from upend.follow import Progress
 from upend.profile import Profile, Store
 from upend.query import Request
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.stack
 
 MONTHLY = """
     SELECT month, count(*) AS flights, avg(arr_delay) AS delay, max(time_hour) AS latest
@@ -320,10 +321,7 @@ def test_it_cancels_on_the_server_when_the_person_stops(laptop: upend.Connection
 
     with pytest.raises(KeyboardInterrupt):
         laptop.sql(ENDLESS, on="server", on_progress=stop)
-    until = time.monotonic() + 60
-    while (newest := laptop.runner.history(1)[0])["state"] != "cancelled":
-        assert time.monotonic() < until, newest
-        time.sleep(0.2)
+    until(lambda: laptop.runner.history(1)[0]["state"] == "cancelled", "it goes on")
 
 
 def test_it_cancels_when_its_time_is_over(laptop: upend.Connection) -> None:
@@ -334,6 +332,7 @@ def test_it_cancels_when_its_time_is_over(laptop: upend.Connection) -> None:
 
 
 def test_it_ends_with_130_on_ctrl_c(laptop: upend.Connection) -> None:
+    before = laptop.runner.history(1)[0]["id"]
     started = subprocess.Popen(
         [*COMMAND, "query", ENDLESS, "--on", "local"],
         env=os.environ | {"UPEND_CONFIG_DIR": str(laptop.store.root)},
@@ -341,7 +340,7 @@ def test_it_ends_with_130_on_ctrl_c(laptop: upend.Connection) -> None:
         text=True,
     )
     try:
-        _, said = interrupted_at_work(started, laptop)
+        _, said = interrupted_at_work(started, laptop, before)
     finally:
         started.kill()
     assert started.returncode == 130, said
@@ -349,16 +348,18 @@ def test_it_ends_with_130_on_ctrl_c(laptop: upend.Connection) -> None:
 
 
 def interrupted_at_work(
-    started: subprocess.Popen[str], laptop: upend.Connection
+    started: subprocess.Popen[str], laptop: upend.Connection, before: str
 ) -> tuple[str, str]:
     """Press Ctrl-C once the server has handed the manifest out; return what was said."""
-    until = time.monotonic() + 60
-    while laptop.runner.history(1)[0]["state"] != "delegated":
-        assert time.monotonic() < until, "the query was never handed to this machine"
-        time.sleep(0.2)
+
+    def is_handed_over() -> bool:
+        newest = laptop.runner.history(1)[0]
+        return bool(newest["id"] != before and newest["state"] == "delegated")
+
+    until(is_handed_over, "the query was not handed to this machine")
     time.sleep(2)  # a person may be quicker, but here the engine shall be at work
     started.send_signal(signal.SIGINT)
-    return started.communicate(timeout=60)
+    return started.communicate(timeout=LONG_SECONDS)
 
 
 def test_it_says_when_nobody_is_there(laptop: upend.Connection) -> None:

@@ -14,7 +14,7 @@ from upend.follow import Progress
 
 __all__ = ["command", "laptop"]
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.stack
 
 POLICIES = "/api/v1/workspaces/flight-ops/policies"
 MASK = "columns: [tailnum]\nmethod: hmac\nexcept: [{role: owner}]\n"

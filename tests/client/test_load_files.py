@@ -17,7 +17,7 @@ from upend import cli
 from upend.api import Api
 from upend.errors import QueryFailed, Unreachable
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.stack
 
 SCOPES = ("catalog:read", "catalog:write", "query:run")
 Command = Callable[..., tuple[int, str, str]]

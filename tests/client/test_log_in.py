@@ -179,11 +179,12 @@ def test_it_may_not_approve_itself(log_in: Callable[[str], upend.Connection]) ->
 def test_it_works_from_the_command_line(
     server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[str] = []
+    opened: list[threading.Thread] = []
 
     def browse(url: str) -> bool:
-        opened.append(url)
-        threading.Thread(target=browser(server, "analyst").decide, args=(url, "confirm")).start()
+        ana = browser(server, "analyst")
+        opened.append(threading.Thread(target=ana.decide, args=(url, "confirm")))
+        opened[-1].start()
         return True
 
     monkeypatch.setattr("webbrowser.open", browse)
@@ -193,7 +194,7 @@ def test_it_works_from_the_command_line(
     assert "Logged in" in said.err
     assert "Ana's laptop" in said.err
     assert f"{server}/devices" in said.err
-    assert opened
+    opened[0].join()
     assert cli.run(["whoami"]) == 0
     told = capsys.readouterr().out
     assert "analyst@demo-air.example" in told

@@ -122,7 +122,7 @@ def test_it_stops_at_the_deadline(
     )
     assert done.error is not None
     assert done.error.code == "timeout"
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60
 
 
 def test_it_stops_when_the_person_does(

@@ -110,7 +110,7 @@ def seed() -> dict[str, str]:
 
 def finish(catalog: Catalog) -> None:
     """Wait until the catalog's writer has done all that was asked of it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         states = set(Job.objects.filter(catalog=catalog).values_list("state", flat=True))
         if states == {"succeeded"}:

@@ -47,7 +47,7 @@ def test_it_connects_and_checks_a_bucket(
     page.get_by_label("Secret access key").fill(told["UPEND_S3_SECRET_ACCESS_KEY"])
     page.get_by_label("Secret access key").press("Enter")
     steps = page.locator("table.checks")
-    expect(steps.get_by_role("row")).to_have_count(18, timeout=60_000)
+    expect(steps.get_by_role("row")).to_have_count(18)
     expect(steps).to_contain_text("The keys reach outside upend/ too.")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.get_by_label("Copy the JSON of Outside the prefix is refused").click()

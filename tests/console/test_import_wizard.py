@@ -29,19 +29,19 @@ def test_it_looks_into_a_file_and_makes_a_table_of_it(visit: Opener, console: Co
     choose(page)
     expect(page.get_by_label("Table", exact=True)).to_have_value("gates_2")
     rows = page.get_by_role("region", name="First rows")
-    expect(rows.get_by_role("row")).to_have_count(4, timeout=30_000)
+    expect(rows.get_by_role("row")).to_have_count(4)
     expect(rows.get_by_label("Type of opened")).to_have_value("DATE")
     (straight,) = puts
     assert "X-Amz-Signature" in straight  # the bytes went to the storage, not through Upend
 
     rows.get_by_label("Type of fee").select_option("DOUBLE")
     page.get_by_role("button", name="Create the table").click()
-    expect(page.get_by_role("alert")).to_contain_text("line 4", timeout=30_000)
+    expect(page.get_by_role("alert")).to_contain_text("line 4")
     rows.get_by_label("Type of fee").select_option("VARCHAR")
     if where := os.environ.get("UPEND_SCREENSHOTS"):
         page.screenshot(path=f"{where}/import-wizard.png")
     page.get_by_role("button", name="Create the table").click()
-    page.wait_for_url(console.address("catalog/air/main/gates_2"), timeout=30_000)
+    page.wait_for_url(console.address("catalog/air/main/gates_2"))
     expect(page.locator("main")).to_contain_text("DATE")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import stat
 import subprocess
 import sys
@@ -98,9 +97,12 @@ class TestLoaded:
         assert months == (12,)
 
     def test_it_loads_again_in_a_moment(self, demo_air: DemoAir) -> None:
-        began = time.monotonic()
-        said = manage(demo_air.stack, "load_demo")
-        assert time.monotonic() - began < 20  # loading anew takes longer where this takes so long
+        url = demo_air.stack.environment["UPEND_DATABASE_URL"]
+        with psycopg.connect(url) as link:
+            jobs = "SELECT count(*) FROM catalog_job"
+            before = link.execute(jobs).fetchone()
+            said = manage(demo_air.stack, "load_demo")
+            assert link.execute(jobs).fetchone() == before
         for catalog in (flights.CATALOG, tpch.CATALOG):
             assert f"catalog {catalog} is already loaded" in said
 
@@ -108,12 +110,12 @@ class TestLoaded:
     def test_it_answers_every_saved_question(self, demo_air: DemoAir, question: Question) -> None:
         headers = {"Authorization": f"Bearer {demo_air.secrets['agent']}"}
         base = f"{demo_air.url}/api/v1/workspaces/{WORKSPACE_SLUG}/"
-        with httpx.Client(base_url=base, headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=base, headers=headers, timeout=60) as client:
             saved = {
                 row["name"]: row["sql"] for row in client.get("saved-queries").json()["results"]
             }
             query = client.post("queries", json={"sql": saved[question.name]}).json()
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while query["state"] not in {"succeeded", "failed", "cancelled"}:
                 assert time.monotonic() < deadline, query
                 time.sleep(0.2)
@@ -126,7 +128,7 @@ class TestLoaded:
         for name in ("owner", "steward", "analyst", "auditor"):
             # From an address of its own: sign-ins are limited by it, and other tests sign in too.
             there = httpx.HTTPTransport(local_address="127.0.0.2")
-            with httpx.Client(base_url=demo_air.url, transport=there) as client:
+            with httpx.Client(base_url=demo_air.url, transport=there, timeout=60) as client:
                 page = client.get("/accounts/login/")
                 token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
                 assert token is not None
@@ -151,7 +153,7 @@ def demo(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=900,
         check=False,
     )
 
@@ -161,9 +163,8 @@ def test_it_says_in_a_sentence_that_another_ends_there(tmp_path: Path, is_publis
     """Whether its state is read just before the other withdraws it, or just after."""
     lock = DirectoryLock(tmp_path)
     lock.acquire()
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        nowhere = f"postgresql://upend@127.0.0.1:{gone.getsockname()[1]}/upend"
     if is_published:
+        nowhere = "postgresql://upend@127.0.0.1:9/upend"
         given = {"UPEND_DATABASE_URL": nowhere, "UPEND_DATA_DIR": str(tmp_path)}
         State(os.getpid(), "http://127.0.0.1:8000", {**os.environ, **given}).write(tmp_path)
     done = demo(tmp_path, "--check")
@@ -181,7 +182,7 @@ def test_it_says_in_a_sentence_that_another_ends_there(tmp_path: Path, is_publis
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_it_comes_up_by_one_command_and_again(
     installation_directory: Callable[[], Path],
 ) -> None:

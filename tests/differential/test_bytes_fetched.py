@@ -7,7 +7,7 @@ import pytest
 from tests.differential.conftest import Lab
 from tests.differential.queries import SELECTIVE
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 TOLERANCE = 1.1
 

@@ -208,7 +208,6 @@ def by_hand(con: duckdb.DuckDBPyConnection, sql: str) -> list[str] | str:
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(600)
 def test_it_shows_what_a_hand_would_leave(cast: Cast, written_lake: WrittenLake) -> None:
     bench = Bench(cast, written_lake)
     bench.write()

@@ -11,7 +11,7 @@ QUESTIONS = [(name, "tpch", sql) for name, sql in tpch().items()]
 QUESTIONS += [(name, "flights", sql) for name, sql in FLIGHTS.items()]
 OLDER = ["tpch-01", "tpch-10", "tpch-06", "one-day", "old-planes", "carrier-delays"]
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 
 def same(one: Answer, other: Answer) -> None:

@@ -126,8 +126,8 @@ def test_it_leads_to_the_file_and_records_the_first_time_only(granted: Granted) 
         answer = granted.ask()
         assert answer.status_code == 307
         assert answer["Cache-Control"] == "no-store"
-    assert httpx.get(answer["Location"]).content == CONTENT
-    ranged = httpx.get(answer["Location"], headers={"Range": "bytes=0-3"})
+    assert httpx.get(answer["Location"], timeout=60).content == CONTENT
+    ranged = httpx.get(answer["Location"], headers={"Range": "bytes=0-3"}, timeout=60)
     assert (ranged.status_code, ranged.content) == (206, b"PAR1")
     assert events().count("file.granted") == 1
 
@@ -135,7 +135,7 @@ def test_it_leads_to_the_file_and_records_the_first_time_only(granted: Granted) 
 def test_it_answers_head_with_an_address_good_for_head(granted: Granted) -> None:
     answer = granted.ask("head")
     assert answer.status_code == 307
-    assert int(httpx.head(answer["Location"]).headers["Content-Length"]) == len(CONTENT)
+    assert int(httpx.head(answer["Location"], timeout=60).headers["Content-Length"]) == len(CONTENT)
 
 
 def refused(granted: Granted, **headers: str) -> tuple[int, str]:

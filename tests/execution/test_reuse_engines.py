@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +15,7 @@ from execution.engine import services as engine
 from execution.engine.domain import EngineSpec
 from execution.engine.problems import QueryFailed
 from execution.engine.sessions import Need, Session
+from tests.patience import LONG_SECONDS, until
 
 TABLE: dict[str, Any] = {
     "catalog_id": "c1",
@@ -121,7 +120,7 @@ def run(sql: str, *, principal: str = "ana") -> bool:
         need(principal=principal),
         spec,
         sink=Collected(),
-        seconds=20,
+        seconds=LONG_SECONDS,
         on_progress=lambda _: None,
         is_cancelled=lambda: False,
     )
@@ -130,10 +129,7 @@ def run(sql: str, *, principal: str = "ana") -> bool:
 
 def await_end(session: Session) -> None:
     """Wait until the engine of a session is gone."""
-    until = time.monotonic() + 20
-    while session.engine.is_alive():
-        assert time.monotonic() < until, "nobody ended it"
-        threading.Event().wait(0.05)
+    until(lambda: not session.engine.is_alive(), "nobody ended it")
 
 
 def test_it_reuses_the_engine_of_the_same_principal_only() -> None:
@@ -154,6 +150,7 @@ def test_it_takes_a_new_engine_where_the_kept_one_died_as_it_waited() -> None:
     assert not run("SELECT 1")
     [session] = engine._sessions._waiting
     os.kill(session.engine.pid, signal.SIGKILL)
+    await_end(session)
     assert not run("SELECT 2")
 
 
@@ -168,8 +165,15 @@ def test_it_ends_what_waited_for_long_enough(monkeypatch: pytest.MonkeyPatch) ->
 def test_it_ends_the_last_one_by_itself_when_no_query_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    kept: list[Session] = []
+    keep = engine._sessions.keep
+
+    def keep_and_tell(session: Session) -> None:
+        kept.append(session)
+        keep(session)
+
+    monkeypatch.setattr(engine._sessions, "keep", keep_and_tell)
     monkeypatch.setattr("execution.engine.sessions.IDLE_SECONDS", 0)
     assert not run("SELECT 1")
-    [session] = engine._sessions._waiting
-    await_end(session)
+    await_end(kept[0])
     assert engine._sessions._waiting == []

@@ -24,7 +24,8 @@ from execution.engine.problems import (
     QueryOutOfMemory,
     QueryTimeout,
 )
-from execution.engine.process import BEHIND, FAR_BEHIND, Engine
+from execution.engine.process import BEHIND, FAR_BEHIND, SHORT_SECONDS, Engine
+from tests.patience import LONG_SECONDS, until
 
 SPEC = EngineSpec(
     sql="SELECT 1 AS one",
@@ -63,7 +64,7 @@ def run(
     sql: str,
     *,
     sink: Any = None,
-    seconds: float = 20,
+    seconds: float = LONG_SECONDS,
     on_progress: Callable[[Progress], None] = lambda _: None,
     is_cancelled: Callable[[], bool] = lambda: False,
     **limits: Any,
@@ -80,8 +81,7 @@ def run(
 def children() -> set[int]:
     """Return what runs below this process: engines are forked by a server that stays."""
     engine.warm()
-    below = psutil.Process().children(recursive=True)
-    return {p.pid for p in below if p.status() != psutil.STATUS_ZOMBIE}
+    return {p.pid for p in psutil.Process().children(recursive=True) if _runs(p.pid)}
 
 
 def test_it_returns_rows_types_and_names_as_the_engine_spells_them() -> None:
@@ -135,7 +135,7 @@ def test_it_ends_a_run_at_its_deadline() -> None:
     started = time.monotonic()
     with pytest.raises(QueryTimeout):
         run(ENDLESS, seconds=1)
-    assert time.monotonic() - started < 10  # a bound that holds beside other work
+    assert time.monotonic() - started < 60  # a bound that holds beside other work
 
 
 def test_it_ends_a_run_that_ignores_interrupts_when_its_processor_time_is_used_up() -> None:
@@ -144,19 +144,24 @@ def test_it_ends_a_run_that_ignores_interrupts_when_its_processor_time_is_used_u
 
 
 def test_it_stops_within_two_seconds_of_a_wish_to_cancel() -> None:
-    wished_at = time.monotonic() + 1
+    wished_at: list[float] = []
+
+    def is_cancelled() -> bool:
+        return bool(wished_at) and time.monotonic() > wished_at[0]
+
+    def wish(_: Progress) -> None:  # a while after the engine has begun
+        if not wished_at:
+            wished_at.append(time.monotonic() + 1)
+
     with pytest.raises(QueryCancelled):
-        run(ENDLESS, is_cancelled=lambda: time.monotonic() > wished_at)
-    assert time.monotonic() - wished_at < 2
+        run(ENDLESS, on_progress=wish, is_cancelled=is_cancelled)
+    assert time.monotonic() - wished_at[0] < 2
 
 
 def test_it_reports_progress_while_it_runs() -> None:
     seen: list[Progress] = []
-    run(
-        "SELECT sum(sin(a.range) * b.range) FROM range(3000) a, range(20000) b",
-        on_progress=seen.append,
-    )
-    assert len(seen) >= 2
+    with pytest.raises(QueryCancelled):
+        run(ENDLESS, on_progress=seen.append, is_cancelled=lambda: len(seen) > 2)
     assert all(0 <= p.percent <= 100 for p in seen)
 
 
@@ -176,13 +181,14 @@ def test_it_says_that_the_process_was_killed() -> None:
     process = Engine()
 
     def kill(_: Progress) -> None:
-        os.kill(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # one look more, and it is gone
+            os.kill(process.pid, signal.SIGKILL)
 
     with pytest.raises(QueryOutOfMemory, match="operating system"):
         process.run(
             replace(SPEC, sql=ENDLESS),
             sink=Collected(),
-            seconds=20,
+            seconds=LONG_SECONDS,
             on_progress=kill,
             is_cancelled=lambda: False,
         )
@@ -214,7 +220,7 @@ def test_it_leaves_no_process_behind_whatever_happened() -> None:
     for sql in ("SELECT 1", "SELECT 'a'::INTEGER", ENDLESS):
         with contextlib.suppress(QueryFailed, QueryTimeout):
             run(sql, seconds=1)
-    assert children() <= before
+    until(lambda: children() <= before, "a process is left")
 
 
 def test_it_ends_the_run_when_the_sink_fails() -> None:
@@ -239,10 +245,7 @@ def test_it_uses_the_spare_and_never_twice() -> None:
 def test_it_has_spares_again_a_moment_after_a_run() -> None:
     engine.discard_spare()
     engine.keep_spare_soon()
-    until = time.monotonic() + 20
-    while len(engine._spare) < engine.SPARES:
-        assert time.monotonic() < until, "nobody started them"
-        time.sleep(0.02)
+    until(lambda: len(engine._spare) == engine.SPARES, "nobody started them")
     engine.discard_spare()
 
 
@@ -256,13 +259,9 @@ def test_it_dies_with_its_parent() -> None:
         time.sleep(60)
         os._exit(0)
     engine_pid = int(os.read(read, 20))
-    time.sleep(1)  # past the start of the interpreter, where the tie is made
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and _runs(engine_pid):
-        time.sleep(0.05)
-    assert not _runs(engine_pid)
+    until(lambda: not _runs(engine_pid), "the engine did not end")
 
 
 def test_it_does_further_jobs_on_the_slice_of_the_first() -> None:
@@ -278,11 +277,15 @@ def test_it_does_further_jobs_on_the_slice_of_the_first() -> None:
 
 
 def test_it_lets_others_have_the_processors_first_when_it_takes_long() -> None:
-    process, seen = Engine(), []
-    usual = psutil.Process().nice()
+    process = Engine()
+    usual, soon, later = psutil.Process().nice(), set[int](), list[int]()
+    began = time.monotonic()
 
     def look(_: Progress) -> None:
-        seen.append(psutil.Process(process.pid).nice())
+        nice = psutil.Process(process.pid).nice()
+        if time.monotonic() - began < SHORT_SECONDS:
+            soon.add(nice)
+        later.append(nice)
 
     with pytest.raises(QueryTimeout):
         process.run(
@@ -292,7 +295,8 @@ def test_it_lets_others_have_the_processors_first_when_it_takes_long() -> None:
             on_progress=look,
             is_cancelled=lambda: False,
         )
-    assert (seen[0], seen[-1]) == (usual, max(usual, BEHIND))
+    assert soon <= {usual}
+    assert later[-1] == max(usual, BEHIND)
 
 
 def test_it_lets_others_have_the_processors_first_where_a_job_is_known_to_be_heavy() -> None:
@@ -349,15 +353,11 @@ def test_it_passes_over_spares_that_lost_their_way_to_the_store() -> None:
 
 def wait_until_lost(engines: list[Engine]) -> None:
     """The kernel closes what a dead process had not taken from its socket yet a moment later."""
-    while any(process.is_alive() for process in engines):
-        time.sleep(0.01)
+    until(lambda: not any(one.is_alive() for one in engines), "a spare keeps its way")
 
 
 def wait_until_gone(pid: int) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        while process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
+    until(lambda: not _runs(pid), f"the process {pid} did not end")
 
 
 def test_it_runs_the_same_where_processes_cannot_be_forked(
@@ -377,7 +377,7 @@ def job(process: Engine, sql: str, sink: Collected, *, is_heavy: bool = False) -
     return process.run(
         replace(SPEC, sql=sql, is_heavy=is_heavy),
         sink=sink,
-        seconds=20,
+        seconds=LONG_SECONDS,
         on_progress=lambda _: None,
         is_cancelled=lambda: False,
     )

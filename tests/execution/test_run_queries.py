@@ -252,7 +252,7 @@ def test_it_leads_to_the_whole_result_in_the_bucket(
 ) -> None:
     answer = get(signed_in(analyst), finished, format="arrow")
     assert answer.status_code == 307
-    content = httpx.get(answer["Location"]).content
+    content = httpx.get(answer["Location"], timeout=60).content
     assert pa.ipc.open_file(io.BytesIO(content)).read_all().num_rows == 3000
 
 
@@ -268,7 +268,7 @@ def test_it_converts_a_result_once(
     services.run_export(row.pk)
     row.refresh_from_db()
     assert (row.state, row.attempts) == (ExportState.READY, 1)
-    content = httpx.get(get(client, finished, format=form)["Location"]).content
+    content = httpx.get(get(client, finished, format=form)["Location"], timeout=60).content
     if form == "csv":
         lines = content.decode().splitlines()
         assert (lines[0], lines[-1]) == ('"i","third","label"', '2999,999.6666666666666,"row 2999"')

@@ -30,7 +30,7 @@ from execution.engine.forkserver import ENGINE_NAME
 from tests.faults.load import Load
 from tests.stack import manage
 
-SETTLE_SECONDS = 120
+SETTLE_SECONDS = 300
 PAUSES = (0.3, 3.0)
 KINDS = (
     "forkserver",
@@ -71,7 +71,7 @@ def run(directory: Path, *, rounds: int, seed: int) -> Report:
     stack = RunningStack(directory, {"UPEND_DEMO_SCALE": "0.01"})
     stack.start()
     try:
-        manage(stack, "load_demo", timeout=300)
+        manage(stack, "load_demo")
         token = {e.name: e.secret for e in LoginBook(directory / "demo-logins.txt")}["agent"]
         load = Load(stack.url, token, seed)
         load.start(ASKERS)
@@ -84,7 +84,7 @@ def run(directory: Path, *, rounds: int, seed: int) -> Report:
         members = family(stack)
     finally:
         stack.stop()
-    _, alive = psutil.wait_procs(members, timeout=15)
+    _, alive = psutil.wait_procs(members, timeout=SETTLE_SECONDS)
     report.orphans = [f"{describe(p)} outlived its parents" for p in alive]
     return report
 
@@ -185,7 +185,7 @@ def dead_scratch() -> list[str]:
 
 def kept_objects(stack: RunningStack) -> list[str]:
     """End every result before its time, sweep, and return what the bucket still holds of them."""
-    answer = manage(stack, "shell", "-c", END_ALL_RESULTS, timeout=120)
+    answer = manage(stack, "shell", "-c", END_ALL_RESULTS)
     found: list[str] = json.loads(answer.strip().splitlines()[-1])
     return found
 

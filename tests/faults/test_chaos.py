@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import chaos
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 SEED = 20261122
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -17,13 +16,17 @@ import psycopg
 import pytest
 
 from api.waiting import MOST_AT_ONCE
-from tests.faults.test_kill_parts import FINAL, LONG, SHORT, Agent, engines
+from tests.faults.test_kill_parts import FINAL, LONG, SHORT, Agent
+from tests.patience import LONG_SECONDS, until
 from tests.stack import DemoAir
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
-WAITERS = MOST_AT_ONCE - 2
-"""One web process may get all of them: whom it has no place for, it answers at once."""
+WAITERS = MOST_AT_ONCE - 8
+"""One web process may get all of them: whom it has no place for, it answers at once.
+
+Some places may still be held by pages that were closed a moment ago.
+"""
 STUBBORN = {
     "like": (
         f"SELECT repeat('a', 100000 + i::INTEGER) LIKE '%{'a_%' * 120}b' AS found"
@@ -67,60 +70,54 @@ def cancel(http: httpx.Client, query: dict[str, Any]) -> None:
     assert http.post(f"queries/{query['id']}/cancel").status_code == 202
 
 
-def moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+def seconds_to_cancel(demo_air: DemoAir, query: dict[str, Any]) -> float:
+    """Return what passed from the wish to the end, which is said once the engine is gone."""
+    with psycopg.connect(demo_air.stack.environment["UPEND_DATABASE_URL"]) as link:
+        row = link.execute(
+            "SELECT extract(epoch FROM finished_at - cancel_requested_at)::float8"
+            " FROM execution_query WHERE id = %s",
+            [query["id"]],
+        ).fetchone()
+    assert row is not None
+    return float(row[0])
 
 
 @pytest.mark.parametrize("name", STUBBORN)
 def test_it_cancels_within_two_seconds_whatever_the_function(
     name: str, demo_air: DemoAir, agent: Agent, http: httpx.Client
 ) -> None:
-    query = agent.wait(agent.submit(STUBBORN[name]), {"running"})
-    busy = at_work(demo_air)
-    asked_at = time.time()
+    query, working = agent.start_long(STUBBORN[name])
     cancel(http, query)
-    _, alive = psutil.wait_procs(busy, timeout=HARD)
+    _, alive = psutil.wait_procs(working, timeout=LONG_SECONDS)
     assert not alive
-    ended = http.get(f"queries/{query['id']}", headers={"Prefer": "wait=30"}).json()
-    assert ended["state"] == "cancelled"
-    assert moment(ended["finished_at"]) - asked_at < HARD
+    assert agent.wait(query, FINAL)["state"] == "cancelled"
+    assert seconds_to_cancel(demo_air, query) < HARD
     assert agent.rows(agent.wait(agent.submit(SHORT), FINAL)) == [[42]]
-
-
-def at_work(demo_air: DemoAir) -> list[psutil.Process]:
-    """Return the engines that compute, once one does."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        before = {one: one.cpu_times().user for one in engines(demo_air)}
-        threading.Event().wait(0.5)
-        busy = [p for p, was in before.items() if p.is_running() and p.cpu_times().user > was + 0.1]
-        if busy:
-            return busy
-    pytest.fail("no engine works")
 
 
 def test_it_serves_others_while_many_wait(
     demo_air: DemoAir, agent: Agent, http: httpx.Client
 ) -> None:
-    query = agent.start_long(ENDLESS)
+    query, _ = agent.start_long(ENDLESS)
     url, before = f"queries/{query['id']}", sessions(demo_air)
     with ThreadPoolExecutor(WAITERS) as pool:
         waiters = [
-            pool.submit(http.get, url, headers={"Prefer": "wait=25"}) for _ in range(WAITERS)
+            pool.submit(http.get, url, headers={"Prefer": "wait=30"}) for _ in range(WAITERS)
         ]
-        threading.Event().wait(3)
+        threading.Event().wait(3)  # who is not let wait is answered sooner
         assert not any(waiter.done() for waiter in waiters)
         began = time.monotonic()
-        assert httpx.get(f"{demo_air.url}/health/live").status_code == 200
+        assert httpx.get(f"{demo_air.url}/health/live", timeout=60).status_code == 200
         plan = http.post("plans", json={"sql": "SELECT 1 AS one", "place": "server"})
         assert plan.status_code == 200
         assert time.monotonic() - began < 20, "those who do not wait are held up by those who do"
-        assert sessions(demo_air) < before + WAITERS / 2, "those who wait hold connections"
+        few = before + WAITERS / 2
+        until(lambda: sessions(demo_air) < few, "those who wait hold connections", seconds=10)
         cancel(http, query)
-        answers = [waiter.result(timeout=30) for waiter in waiters]
+        answers = [waiter.result(timeout=LONG_SECONDS) for waiter in waiters]
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["state"] for answer in answers} == {"cancelled"}
-    assert {answer.headers["Preference-Applied"] for answer in answers} == {"wait=25"}
+    assert {answer.headers["Preference-Applied"] for answer in answers} == {"wait=30"}
 
 
 def sessions(demo_air: DemoAir) -> int:
@@ -135,24 +132,19 @@ def sessions(demo_air: DemoAir) -> int:
 def test_it_gives_the_place_of_a_follower_that_left_to_others(
     agent: Agent, http: httpx.Client
 ) -> None:
-    query = agent.start_long(ENDLESS)
+    query, _ = agent.start_long(ENDLESS)
     for _ in range(3):  # each time as many as there is room for
         with ExitStack() as open_streams:
             for _ in range(90):
                 open_streams.enter_context(first_event(http, query))
-    assert waits_within(10, http, query), "those who left keep their places"
+    until(lambda: may_wait(http, query), "those who left keep their places")
     cancel(http, query)
 
 
-def waits_within(seconds: float, http: httpx.Client, query: dict[str, Any]) -> bool:
+def may_wait(http: httpx.Client, query: dict[str, Any]) -> bool:
     """Tell whether a web process has a place to wait: it looks once a second who has left."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        waited = http.get(f"queries/{query['id']}", headers={"Prefer": "wait=1"})
-        if waited.headers.get("Preference-Applied") == "wait=1":
-            return True
-        threading.Event().wait(0.1)
-    return False
+    waited = http.get(f"queries/{query['id']}", headers={"Prefer": "wait=1"})
+    return bool(waited.headers.get("Preference-Applied") == "wait=1")
 
 
 @contextmanager
@@ -164,7 +156,7 @@ def first_event(http: httpx.Client, query: dict[str, Any]) -> Iterator[str]:
 
 
 def test_it_streams_a_running_query_to_its_end(agent: Agent, http: httpx.Client) -> None:
-    query = agent.start_long(ENDLESS)
+    query, _ = agent.start_long(ENDLESS)
     kinds = []
     with http.stream("GET", f"queries/{query['id']}/events") as answer:
         for line in answer.iter_lines():

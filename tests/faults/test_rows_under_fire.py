@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import rows
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
 SEED = 20261122
 

@@ -294,7 +294,7 @@ def test_it_lets_one_of_two_publishers_win(company: Company, crew: Group, second
 
     def attempt(actor: Actor) -> None:
         try:
-            gate.wait(timeout=30)
+            gate.wait(timeout=300)
             ended.append(publish(version, actor).state)
         except PolicyMovedOn as moved:
             ended.append(moved.code)
@@ -313,4 +313,4 @@ def _at_once(attempts: list[Callable[[], None]]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=300)

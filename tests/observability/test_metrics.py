@@ -181,16 +181,16 @@ def test_it_adds_up_processes_and_keeps_what_ended_ones_counted(
     assert living.stdout is not None
     assert living.stdout.readline() == "ready\n"
     for _ in range(3):
-        processes(COUNTING, "2").communicate(timeout=60)
+        processes(COUNTING, "2").communicate(timeout=300)
     for _ in range(2):  # asking again changes nothing: what was gathered is not gathered twice
-        asked, _ = processes(ASKING).communicate(timeout=30)
+        asked, _ = processes(ASKING).communicate(timeout=300)
         found = scraped(asked)
         assert found["upend_sql_refusals_total|empty"] == 11
         assert found["upend_plan_duration_seconds_count|planned"] == 4
         assert found["upend_plan_duration_seconds_bucket|0.025|planned"] == 4
         assert found["upend_plan_duration_seconds_bucket|0.01|planned"] == 0
         assert found["upend_engines_spare"] == 5  # a gauge ends with its process
-    living.communicate(timeout=30)
+    living.communicate(timeout=300)
     left = sorted(file.name for file in (tmp_path / "metrics").glob("counter_*.db"))
     assert len(left) <= 3  # the gathered ones, the one that just ended, the one that asked
 
@@ -204,10 +204,10 @@ def test_it_answers_on_a_port_of_a_worker(token: str, shown: str, status: int) -
     assert served is not None
     try:
         url = f"http://127.0.0.1:{served.server_port}"
-        answer = httpx.get(f"{url}/metrics", headers={"Authorization": shown})
+        answer = httpx.get(f"{url}/metrics", headers={"Authorization": shown}, timeout=60)
         assert answer.status_code == status
         assert ("upend_engine_starts_total" in answer.text) == (status == 200)
-        assert httpx.get(f"{url}/other").status_code in {401, 404}
+        assert httpx.get(f"{url}/other", timeout=60).status_code in {401, 404}
         assert server.serve(port=served.server_port, token=token) is None
     finally:
         served.shutdown()

@@ -135,7 +135,7 @@ def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         cwd=home,
     )
     with httpx.Client(
-        base_url=f"http://{address}/v1/", headers={"X-Vault-Token": ROOT}
+        base_url=f"http://{address}/v1/", headers={"X-Vault-Token": ROOT}, timeout=60
     ) as operator:
         try:
             until_it_answers(operator)
@@ -149,7 +149,7 @@ def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 def until_it_answers(operator: httpx.Client) -> None:
     """Wait until the server is unsealed."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             if operator.get("sys/health").status_code == httpx.codes.OK:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,11 +16,12 @@ import httpx
 import pytest
 
 from embedded.running import RunningStack
+from tests.patience import LONG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 API = "/api/v1/workspaces/corpus"
 FINAL = {"cancelled", "failed", "succeeded"}
-SEEDING_SECONDS = 180
+SEEDING_SECONDS = 600
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Target:
         body = {"sql": sql, "catalog": "shop"} | members
         return self.http.post(f"{API}/queries", json=body)
 
-    def finished(self, submitted: httpx.Response, seconds: float = 60) -> dict[str, Any]:
+    def finished(self, submitted: httpx.Response, seconds: float = LONG_SECONDS) -> dict[str, Any]:
         """Wait for the end of a query that was accepted, and return it."""
         assert submitted.status_code == 201, submitted.text
         address = f"{API}/queries/{submitted.json()['id']}"
@@ -57,6 +59,11 @@ class Target:
         assert query["state"] == "succeeded", query["problem"]
         page = self.http.get(f"{API}/queries/{query['id']}/result").json()
         return list(page["rows"])
+
+
+def files_below(root: Path) -> list[Path]:
+    """Return the files below a directory; what goes while it is looked at is passed over."""
+    return [Path(place, name) for place, _, names in os.walk(root) for name in names]
 
 
 @pytest.fixture(scope="session")

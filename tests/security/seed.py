@@ -34,7 +34,7 @@ from workspaces.models import Workspace  # noqa: E402
 PASSWORD = "a-duck-upends-to-feed"
 TIMEOUT_SECONDS = 5
 MEMORY_BYTES = 512 * 2**20
-LOADING_SECONDS = 90
+LOADING_SECONDS = 400
 SALES = [
     (
         "CREATE TABLE main.sales AS SELECT i::INTEGER AS id, ['EU', 'US'][1 + i % 2] AS region, "

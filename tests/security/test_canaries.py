@@ -329,7 +329,7 @@ def test_it_reaches_other_hosts_where_a_scanner_is_loaded() -> None:
     con.execute(f"LOAD '{path}'")
     slices.lock(con, [])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(120)
         port = listener.getsockname()[1]
         knocked: list[bytes] = []
 

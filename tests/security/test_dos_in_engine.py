@@ -34,8 +34,10 @@ def test_it_ends_in_time_and_leaves_the_next_run_alone(attack: Attack) -> None:
     # Some finish on a fast machine: what counts is that the worker gets its thread back.
     with contextlib.suppress(*CONTAINED):
         run(attack.sql, seconds=SECONDS, memory_bytes=2**28, temp_bytes=10**8, cpu_seconds=10)
-    assert time.monotonic() - started < SECONDS + ENDING_SECONDS + 2 * usual
-    assert _seconds_of_a_run() < max(NEXT_SECONDS, 2 * usual)
+    ended, next_one = time.monotonic(), _seconds_of_a_run()
+    usual = max(usual, _seconds_of_a_run())  # what else the machine does now counts too
+    assert ended - started < SECONDS + ENDING_SECONDS + 2 * usual
+    assert next_one < max(NEXT_SECONDS, 2 * usual)
 
 
 @pytest.mark.parametrize("attack", [a for a in CASES if not a.code], ids=lambda attack: attack.id)

@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.security.conftest import API, FINAL, Target
+from tests.security.conftest import API, FINAL, Target, files_below
 from tests.security.corpus import ATTACKS, Attack, runs
 from tests.security.test_policy_corpus import EXTRACTS
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 ROWS = 200
 SPARED = "except: [{user: owner@corpus.example}]\n"
@@ -109,7 +109,7 @@ def exported(target: Target, address: str, form: str) -> bytes:
         time.sleep(0.05)
     if answer.status_code != 307:
         return answer.content
-    body = httpx.get(answer.headers["Location"]).content
+    body = httpx.get(answer.headers["Location"], timeout=60).content
     match form:
         case "arrow":
             return spelled(pa.ipc.open_file(body).read_all())
@@ -203,7 +203,7 @@ def test_it_leaves_nothing_on_the_disk(governed: Target) -> None:
     written = [
         path
         for root in (governed.stack.directory, engines)
-        for path in root.rglob("*")
+        for path in files_below(root)
         if path.is_file() and not stores.intersection(p.name for p in path.parents)
     ]
     assert governed.stack.log in written

@@ -44,7 +44,6 @@ def test_it_finds_nothing_where_nothing_differs(capsys: pytest.CaptureFixture[st
     assert "0 differences" in capsys.readouterr().out
 
 
-@pytest.mark.timeout(600)
 def test_it_describes_the_engine_of_this_environment() -> None:
     found = upgrade.probe(sys.executable)["found"]
     assert found["extensions"] == {"ducklake": "loads", "httpfs": "loads"}

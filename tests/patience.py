@@ -1,0 +1,36 @@
+"""Waits for what another process or thread does: for the condition itself, never for a while.
+
+Nothing that happens on the other side of a boundary is looked at once: it is there "about now".
+A test waits until it is, for many times as long as an idle machine takes, and fails if it never
+comes. A bound that is a promise of the product is none of these: it is asserted where it is made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+Found = TypeVar("Found")
+
+LONG_SECONDS = 120.0
+"""What takes a second or two on an idle machine takes no longer on the busiest."""
+PAUSE_SECONDS = 0.05
+
+
+def until(
+    look: Callable[[], Found],
+    otherwise: str,
+    *,
+    seconds: float = LONG_SECONDS,
+    pause_seconds: float = PAUSE_SECONDS,
+) -> Found:
+    """Return the first true thing that `look` finds; fail with `otherwise` where none comes."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"{otherwise} within {seconds:.0f} s; last seen: {found!r}")
+        time.sleep(pause_seconds)
+    return found
