@@ -7,10 +7,12 @@ comes. A bound that is a promise of the product is none of these: it is asserted
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
 import pytest
 
 Found = TypeVar("Found")
@@ -34,3 +36,15 @@ def until(
             pytest.fail(f"{otherwise} within {seconds:.0f} s; last seen: {found!r}")
         time.sleep(pause_seconds)
     return found
+
+
+def until_ended(pid: int) -> None:
+    """Wait until a process has ended, whether or not its parent has taken note of it."""
+    until(lambda: not runs(pid), f"the process {pid} did not end")
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process is there and no zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False

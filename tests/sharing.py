@@ -17,13 +17,14 @@ from xdist.workermanage import WorkerController
 
 STACK = "the whole stack"
 MARKS = ("pytest.mark.browser", "pytest.mark.stack")
-STARTS_ITS_OWN = (
-    "tests/faults/test_chaos.py",
-    "tests/platform/test_embedded.py",
+SPARE = "the spare stack"
+OF_THE_SPARE = (
     "tests/faults/test_rows_under_fire.py",
     "tests/observability/test_traces_of_a_stack.py",
+    "tests/platform/test_embedded.py",
 )
-LONGEST = (STACK, *STARTS_ITS_OWN, "tests/catalog/test_adopted_answers.py")
+STARTS_ITS_OWN = ("tests/faults/test_chaos.py", "tests/demo/test_demo_command.py")
+LONGEST = (STACK, SPARE, *STARTS_ITS_OWN, "tests/catalog/test_adopted_answers.py")
 """What takes longest is handed out first, so that no process waits for another at the end."""
 
 
@@ -34,12 +35,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse tests that would start the stack in two processes."""
+    """Refuse tests that would start a stack in two processes."""
     for item in items:
-        module = item.nodeid.partition("::")[0]
-        uses_stack = "stack" in getattr(item, "fixturenames", ())
-        if uses_stack and group(config.rootpath, module) != STACK:
+        module, used = item.nodeid.partition("::")[0], getattr(item, "fixturenames", ())
+        its_group = group(config.rootpath, module)
+        if "stack" in used and its_group != STACK:
             raise pytest.UsageError(f"{module} uses the stack and is not marked by {MARKS[1]}")
+        if "spare" in used and its_group != SPARE:
+            raise pytest.UsageError(f"{module} uses the spare stack; name it in OF_THE_SPARE")
 
 
 class ByCost(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
@@ -58,6 +61,8 @@ class ByCost(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
 @cache
 def group(root: Path, module: str) -> str:
     """Return what the tests of a module run together with, in one process."""
+    if module in OF_THE_SPARE:
+        return SPARE
     if module in STARTS_ITS_OWN:
         return module
     text = (root / module).read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ import pytest
 from demo.logins import LoginBook
 from embedded.ports import PortBook
 from embedded.running import RunningStack
+from tests.observability.collector import Collector
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,39 @@ def stack(installation_directory: Callable[[], Path]) -> Generator[RunningStack]
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def collector() -> Generator[Collector]:
+    """Receive the spans of the spare stack."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def _spare(
+    collector: Collector, installation_directory: Callable[[], Path]
+) -> Generator[RunningStack]:
+    given = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "UPEND_LOG_FORMAT": "json",
+    }
+    running = RunningStack(installation_directory(), given)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def spare(_spare: RunningStack) -> RunningStack:
+    """Return one more stack, without data, that runs: anything of it may be killed, and all of it.
+
+    It tells its spans to `collector`, and logs as machines like it.
+    """
+    if _spare.supervisor_pid is None:
+        _spare.start()
+    return _spare
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def test_it_reads_results_in_many_threads() -> None:
 
 
 def test_it_reads_in_a_process_forked_after_a_read() -> None:
-    done = subprocess.run([sys.executable, "-c", FORKED], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", FORKED], timeout=300, check=False)
     assert done.returncode == 0
 
 

@@ -71,7 +71,7 @@ def lab(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         capture_output=True,
         check=False,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     document = json.loads(done.stdout)

@@ -57,7 +57,7 @@ def main() -> None:
     lakes = {}
     for name in CATALOGS:
         created = catalog.create_catalog(actor=actor, workspace=workspace, name=name)
-        job = catalog.wait_for_job(Job.objects.get(catalog=created), timeout_seconds=60)
+        job = catalog.wait_for_job(Job.objects.get(catalog=created), timeout_seconds=300)
         if job.problem:
             sys.exit(f"{name}: {job.problem}")
         lakes[name] = {"schema": created.metadata_schema, "prefix": created.prefix}

@@ -116,14 +116,14 @@ class Bench:
             path = self.lake.directory / file.key.removeprefix(self.lake.catalog.prefix)
             key = f"tests/{file.key}"
             storage.hosted().put_bytes(key, path.read_bytes())
-            self.urls[file.key] = storage.hosted().presign(key, valid_seconds=600)
+            self.urls[file.key] = storage.hosted().presign(key, valid_seconds=3000)
         return self.urls[file.key]
 
     def extract_or_url(self, file: slices.SliceFile) -> str:
         """Return where a device finds a file or an extract."""
         if file.extract_id is None:
             return self.url(file)
-        return storage.hosted().presign(file.key, valid_seconds=600)
+        return storage.hosted().presign(file.key, valid_seconds=3000)
 
 
 def on_the_server(bench: Bench, who: Actor, plan: Plan) -> pa.Table:
@@ -148,7 +148,7 @@ def on_the_server(bench: Bench, who: Actor, plan: Plan) -> pa.Table:
         ),
         spec,
         sink=sink,
-        seconds=60,
+        seconds=300,
         on_progress=lambda _: None,
         is_cancelled=lambda: False,
     )

@@ -135,7 +135,7 @@ def test_it_masks_in_engines_and_in_those_that_are_kept() -> None:
             need,
             lambda with_slices, sql=sql: spec(sql, with_slices=with_slices),  # type: ignore[misc]
             sink=sink,
-            seconds=20,
+            seconds=120,
             on_progress=lambda _: None,
             is_cancelled=lambda: False,
         )

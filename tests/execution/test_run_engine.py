@@ -25,7 +25,7 @@ from execution.engine.problems import (
     QueryTimeout,
 )
 from execution.engine.process import BEHIND, FAR_BEHIND, SHORT_SECONDS, Engine
-from tests.patience import LONG_SECONDS, until
+from tests.patience import LONG_SECONDS, runs, until, until_ended
 
 SPEC = EngineSpec(
     sql="SELECT 1 AS one",
@@ -81,7 +81,7 @@ def run(
 def children() -> set[int]:
     """Return what runs below this process: engines are forked by a server that stays."""
     engine.warm()
-    return {p.pid for p in psutil.Process().children(recursive=True) if _runs(p.pid)}
+    return {p.pid for p in psutil.Process().children(recursive=True) if runs(p.pid)}
 
 
 def test_it_returns_rows_types_and_names_as_the_engine_spells_them() -> None:
@@ -158,7 +158,7 @@ def test_it_stops_within_two_seconds_of_a_wish_to_cancel() -> None:
     assert time.monotonic() - wished_at[0] < 2
 
 
-def test_it_reports_progress_while_it_runs() -> None:
+def test_it_reports_progress_while_itruns() -> None:
     seen: list[Progress] = []
     with pytest.raises(QueryCancelled):
         run(ENDLESS, on_progress=seen.append, is_cancelled=lambda: len(seen) > 2)
@@ -261,7 +261,7 @@ def test_it_dies_with_its_parent() -> None:
     engine_pid = int(os.read(read, 20))
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
-    until(lambda: not _runs(engine_pid), "the engine did not end")
+    until_ended(engine_pid)
 
 
 def test_it_does_further_jobs_on_the_slice_of_the_first() -> None:
@@ -341,7 +341,7 @@ def test_it_passes_over_spares_that_lost_their_way_to_the_store() -> None:
     relay = reach.egress().pid
     assert relay is not None
     os.kill(relay, signal.SIGKILL)
-    wait_until_gone(relay)
+    until_ended(relay)
     wait_until_lost(engine._spare)
     process = engine.take()
     try:
@@ -354,10 +354,6 @@ def test_it_passes_over_spares_that_lost_their_way_to_the_store() -> None:
 def wait_until_lost(engines: list[Engine]) -> None:
     """The kernel closes what a dead process had not taken from its socket yet a moment later."""
     until(lambda: not any(one.is_alive() for one in engines), "a spare keeps its way")
-
-
-def wait_until_gone(pid: int) -> None:
-    until(lambda: not _runs(pid), f"the process {pid} did not end")
 
 
 def test_it_runs_the_same_where_processes_cannot_be_forked(
@@ -381,9 +377,3 @@ def job(process: Engine, sql: str, sink: Collected, *, is_heavy: bool = False) -
         on_progress=lambda _: None,
         is_cancelled=lambda: False,
     )
-
-
-def _runs(pid: int) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    return False

@@ -157,11 +157,9 @@ class Sender:
             return type(error).__name__
 
 
-def run(directory: Path, *, senders: int, batches: int, rounds: int, seed: int) -> Report:
-    """Start Upend in `directory`, send while it is killed at, and say what became of the rows."""
+def run(stack: RunningStack, *, senders: int, batches: int, rounds: int, seed: int) -> Report:
+    """Send to a running Upend while it is killed at, and say what became of the rows."""
     report = Report(seed, senders, batches)
-    stack = RunningStack(directory)
-    stack.start(START_SECONDS)
     all_senders: list[Sender] = []
     try:
         made = json.loads(manage(stack, "shell", "-c", SET_UP).strip().splitlines()[-1])
@@ -180,7 +178,6 @@ def run(directory: Path, *, senders: int, batches: int, rounds: int, seed: int) 
     finally:
         for one in all_senders:
             one.close()
-        stack.stop()
     return report
 
 
@@ -246,13 +243,18 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="upend-rows-", ignore_cleanup_errors=True) as place:
         Path(place).chmod(0o711)
-        report = run(
-            Path(place) / "stack",
-            senders=given.senders,
-            batches=given.batches,
-            rounds=given.rounds,
-            seed=given.seed,
-        )
+        stack = RunningStack(Path(place) / "stack")
+        stack.start(START_SECONDS)
+        try:
+            report = run(
+                stack,
+                senders=given.senders,
+                batches=given.batches,
+                rounds=given.rounds,
+                seed=given.seed,
+            )
+        finally:
+            stack.stop()
     sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
     return 1 if report.faults else 0
 

@@ -47,7 +47,7 @@ def call(number: int, *arguments: Any) -> str:
 
 def fetch(host: str, port: int, path: str, header_host: str) -> str:
     """Return the status line and body of one HTTP request."""
-    with socket.create_connection((host, port), timeout=10) as connection:
+    with socket.create_connection((host, port), timeout=60) as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: {header_host}\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode())
         answer = b""

@@ -41,7 +41,7 @@ def on_a_host_without_networks(
         text=True,
         cwd=ROOT,
         env=os.environ | environment,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -23,6 +23,7 @@ from execution import sandbox
 from execution.engine import reach
 from execution.engine.process import Engine
 from execution.sandbox import Policy, State
+from tests.patience import until_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
 
@@ -70,7 +71,7 @@ class Confined:
             scratch=str(self.scratch), endpoints=self.endpoints, descriptors=(), **changes
         )
         process = self.start(code, policy)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
         self.channel.close()
         assert process.returncode == 0
         found: dict[str, Any] = json.loads(output)
@@ -150,7 +151,7 @@ def test_it_reaches_no_host_but_the_object_store(confined: Confined) -> None:
         ("10.0.0.1", confined.endpoints[0].port),  # the store's port elsewhere
     ]
     code = f"""
-answer = [attempt(lambda: socket.create_connection(tuple(t), timeout=3)) for t in {targets!r}]
+answer = [attempt(lambda: socket.create_connection(tuple(t), timeout=60)) for t in {targets!r}]
 for kind in ((socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_UNIX, socket.SOCK_STREAM),
              (socket.AF_NETLINK, socket.SOCK_RAW), (socket.AF_PACKET, socket.SOCK_RAW),
              (socket.AF_INET, socket.SOCK_RAW)):
@@ -189,7 +190,7 @@ def test_it_finds_named_endpoints_without_a_resolver(confined: Confined) -> None
     code = """
 found = socket.getaddrinfo(b"store.invalid", 443, type=socket.SOCK_STREAM)
 answer = [found[0][4][0], attempt(lambda: socket.getaddrinfo(b"elsewhere.invalid", 443)),
-          socket.create_connection((found[0][4][0], 443), timeout=10).recv(1).decode(),
+          socket.create_connection((found[0][4][0], 443), timeout=60).recv(1).decode(),
           attempt(lambda: open("/etc/hosts", "w"))]
 """
     address, other, received, hosts = confined.run(code)
@@ -254,7 +255,7 @@ def test_it_still_starts_threads(confined: Confined) -> None:
 import _thread
 lock = _thread.allocate_lock(); lock.acquire()
 _thread.start_new_thread(lock.release, ())
-answer = lock.acquire(timeout=5)
+answer = lock.acquire(timeout=60)
 """
     assert confined.run(code) is True
 
@@ -289,9 +290,10 @@ def test_it_dies_with_its_parent(confined: Confined) -> None:
     assert child.is_running()
     parent.kill()
     parent.communicate()
-    _, alive = psutil.wait_procs([child], timeout=10)
-    confined.channel.close()
-    assert not alive
+    try:
+        until_ended(child.pid)
+    finally:
+        confined.channel.close()
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -312,8 +314,8 @@ def test_it_narrows_the_hosts_network_to_one_port_where_it_has_no_other(
     endpoint = confined.endpoints[0]
     code = f"""
 broker, store = {(broker.hostname, broker.port)!r}, {(endpoint.host, endpoint.port)!r}
-answer = [attempt(lambda: socket.create_connection(broker, timeout=3)),
-          attempt(lambda: socket.create_connection(store, timeout=3)),
+answer = [attempt(lambda: socket.create_connection(broker, timeout=60)),
+          attempt(lambda: socket.create_connection(store, timeout=60)),
           attempt(lambda: socket.socket().sendto(b"x", 0x20000000, broker))]  # MSG_FASTOPEN
 """
     assert confined.run(code, without=("network",)) == ["EACCES", "allowed", "EPERM"]
@@ -328,7 +330,7 @@ def engine() -> Generator[Engine]:
 
 def entered(process: psutil.Process, is_confined: Callable[[str], bool]) -> str:
     """Return the kernel's status of a process once it has entered the sandbox."""
-    for _ in range(600):
+    for _ in range(2400):
         status = Path(f"/proc/{process.pid}/status").read_text()
         if is_confined(status):
             return status
@@ -358,7 +360,7 @@ def test_it_replaces_a_relay_that_died(confined: Confined) -> None:
     relay = psutil.Process(confined.egress.pid)
     relay.kill()
     endpoint = confined.endpoints[0]
-    psutil.wait_procs([relay], timeout=0.2)
+    until_ended(relay.pid)
     code = f"""
 store = {(endpoint.host, endpoint.port)!r}
 answer = attempt(lambda: socket.create_connection(store).sendall(b"x"))
