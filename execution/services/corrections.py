@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from django.db import transaction
 from django.utils import timezone
 
 from accounts import statements
@@ -31,11 +34,20 @@ RETURNING runs
 """
 
 
+def learn_soon(query: Query, *, seconds: float) -> None:
+    """Learn from a run once the transaction that ends it is committed, and its followers are told.
+
+    Everyone's runs of a workspace move one row: who held it while rows are on their way to the
+    bucket would hold up the others. A worker that dies in between teaches a run less.
+    """
+    transaction.on_commit(partial(learn, query, seconds=seconds), robust=True)
+
+
 def learn(query: Query, *, seconds: float) -> None:
     """Move the correction of the query's place by what its run took.
 
-    Called in the transaction that ends the run, which holds the query's row: a run teaches once.
-    A plan that kept no prediction teaches nothing.
+    Call it only where the end of the run was this caller's to write: a run teaches once. A plan
+    that kept no prediction teaches nothing.
     """
     prediction = (query.plan.get("predictions") or {}).get(query.place) or {}
     predicted = float(prediction.get("model_seconds") or 0)

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from accounts import statements
 from accounts.composed import Composed
 from accounts.domain import Actor
 from audit import services as audit
@@ -103,16 +102,15 @@ def should_stop(held: Claim) -> bool:
     return not held.rows.filter(cancel_requested_at__isnull=True).exists()
 
 
-SUCCEED = """
-UPDATE execution_query
-   SET state = 'succeeded', run_seconds = %(seconds)s, columns = %(columns)s,
-       progress = %(progress)s, result_key = %(result_key)s, result_expires_at = %(expires)s,
-       heartbeat_at = %(now)s, finished_at = %(now)s, row_count = %(row_count)s,
-       result_bytes = %(result_bytes)s, truncated = %(truncated)s, bytes_read = %(bytes_read)s,
-       engine_seconds = %(engine_seconds)s
- WHERE id = %(query)s AND state = 'running' AND attempts = %(attempt)s
+ENDED = (
+    "run_seconds", "columns", "progress", "result_key", "result_expires_at", "heartbeat_at",
+    "finished_at", "row_count", "result_bytes", "truncated", "bytes_read", "engine_seconds",
+)  # fmt: skip
+SUCCEED = f"""
+UPDATE execution_query SET state = 'succeeded', {", ".join(f"{name} = %s" for name in ENDED)}
+ WHERE id = %s AND state = 'running' AND attempts = %s
 RETURNING id
-"""
+"""  # noqa: S608 - our own names
 """Spelled out because every query waits for it; the claim decides, as in `Claim.rows`."""
 
 
@@ -140,34 +138,31 @@ def succeed(
     seconds = _seconds(held.query, now)
     columns = [{"name": name, "type": kind} for name, kind in outcome.columns]
     progress = Progress(100.0, outcome.rows, outcome.bytes, outcome.bytes_read).as_dict()
-    ended = statements.rows(
+    changed = facts | {
+        "columns": json.dumps(columns),
+        "finished_at": now,
+        "heartbeat_at": now,
+        "progress": json.dumps(progress),
+        "result_expires_at": now + timedelta(seconds=settings.RESULT_TTL_SECONDS),
+        "result_key": result_key,
+        "run_seconds": seconds,
+    }
+    ended = audit.record_change(
         SUCCEED,
-        facts
-        | {
-            "attempt": held.attempt,
-            "columns": json.dumps(columns),
-            "expires": now + timedelta(seconds=settings.RESULT_TTL_SECONDS),
-            "now": now,
-            "progress": json.dumps(progress),
-            "query": held.query.id,
-            "result_key": result_key,
-            "seconds": seconds,
-        },
+        [*(changed[name] for name in ENDED), held.query.id, held.attempt],
+        actor=held.principal,
+        event=Event.QUERY_SUCCEEDED,
+        target=ledger.query(held.query),
+        after=facts | {"attempt": held.attempt},
     )
     if ended:
-        audit.record(
-            actor=held.principal,
-            event=Event.QUERY_SUCCEEDED,
-            target=ledger.query(held.query),
-            after=facts | {"attempt": held.attempt},
-        )
-        if not outcome.truncated:  # half a run teaches nothing
-            corrections.learn(held.query, seconds=seconds)
         notices.tell(held.query.id, QueryState.SUCCEEDED)
         tallies.ended(held.query, QueryState.SUCCEEDED)
         tallies.wrote(outcome, result_bytes)
+        if not outcome.truncated:  # half a run teaches nothing
+            corrections.learn_soon(held.query, seconds=seconds)
         landed()
-    return bool(ended)
+    return ended
 
 
 def _seconds(query: Query, now: datetime) -> float:

@@ -64,9 +64,7 @@ def record(
 
     Raises `NotRecordable` outside a transaction.
     """
-    if not transaction.get_connection().in_atomic_block:
-        message = f"{event} must be recorded inside the transaction that makes it true"
-        raise NotRecordable(message)
+    _check_in_transaction(event)
     _count(event)
     row = _row(actor, event, target)
     row.before, row.after, row.decision = before, after, decision
@@ -100,11 +98,46 @@ def record_with(
     return found
 
 
+def record_change(
+    change: str,
+    given: Sequence[Any],
+    *,
+    actor: Actor,
+    event: Event,
+    target: Target,
+    after: dict[str, Any],
+) -> bool:
+    """Change one row and append the record of it by one statement; tell whether a row was changed.
+
+    `change` is an UPDATE that returns something, and `given` its parameters. Where it finds no row,
+    nothing is recorded. Raises `NotRecordable` outside a transaction.
+    """
+    _check_in_transaction(event)
+    row = _row(actor, event, target)
+    row.after = after
+    changed = statements.rows(_with_change(change), [*given, *statements.values(row)])
+    if changed:
+        _count(event)
+    return bool(changed)
+
+
+@functools.cache
+def _with_change(change: str) -> str:
+    recorded = statements.insertion_from(AuditRecord, "made", "after", "%s::jsonb")
+    return f"WITH made AS ({change}), recorded AS ({recorded}) SELECT 1 FROM made"  # noqa: S608 - our own
+
+
 @functools.cache
 def _with_record(change: str, key: str, answer: str) -> str:
     after = f"%s::jsonb || jsonb_build_object('{key}', made.id)"
     recorded = statements.insertion_from(AuditRecord, "made", "after", after)
     return f"WITH {change}, recorded AS ({recorded}) {answer}"
+
+
+def _check_in_transaction(event: Event) -> None:
+    if not transaction.get_connection().in_atomic_block:
+        message = f"{event} must be recorded inside the transaction that makes it true"
+        raise NotRecordable(message)
 
 
 def _count(event: Event) -> None:

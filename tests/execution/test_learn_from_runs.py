@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.test import Client
+from django.test import Client, TestCase
 
 from accounts import services as accounts
 from accounts.authorization import NotAllowed
@@ -23,6 +23,7 @@ from execution.circumstances import circumstances_of
 from execution.domain import Estimate, Place, QueryState, RequestedPlace
 from execution.engine.domain import Outcome
 from execution.models import LearnedCorrection, Query
+from execution.results.landing import NotLanded
 from execution.services import corrections, lifecycle
 from execution.services.handover import NotHandedOver
 from execution.timing import Correction
@@ -77,7 +78,8 @@ def run_on_server(workspace: Workspace, actor: Actor, *, truncated: bool = False
         bytes_read=0,
         engine_seconds=0.001,
     )
-    assert lifecycle.succeed(held=held, outcome=outcome, result_key="k", result_bytes=8)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        assert lifecycle.succeed(held=held, outcome=outcome, result_key="k", result_bytes=8)
     query.refresh_from_db()
     return query
 
@@ -106,6 +108,33 @@ def test_it_learns_from_the_server_apart(workspace: Workspace, analyst: Actor) -
     now = circumstances_of(analyst, workspace, NOTHING)
     assert (now.server.runs, now.device.runs) == (1, 0)
     assert now.server.factor < 1.0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_learns_only_from_an_end_that_was_committed(workspace: Workspace, owner: Actor) -> None:
+    query = make_query(workspace, owner, plan=PLAN)
+    held = lifecycle.claim(query_id=query.id, worker="w")
+    assert held is not None
+    outcome = Outcome((("one", "INTEGER"),), 1, 4, False, 0, 0.1)
+    seen = []
+
+    def landed() -> None:
+        seen.append(LearnedCorrection.objects.count())
+        if len(seen) == 1:
+            raise NotLanded
+
+    def succeed() -> bool:
+        return lifecycle.succeed(
+            held=held, outcome=outcome, result_key="k", result_bytes=8, landed=landed
+        )
+
+    with pytest.raises(NotLanded):
+        succeed()
+    assert succeed()
+    assert seen == [0, 0]
+    assert LearnedCorrection.objects.get().runs == 1
+    assert not succeed()  # its claim is used up
+    assert LearnedCorrection.objects.get().runs == 1
 
 
 def test_it_learns_in_the_database_what_the_formula_says(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.db import DatabaseError, transaction
 
@@ -90,3 +92,38 @@ def test_it_records_a_refused_read_where_it_is_shown_and_only_once(
     assert response is not None
     assert response.status_code == 403
     assert AuditRecord.objects.filter(event=Event.DECISION_DENIED).count() == 1
+
+
+RENAME = "UPDATE accounts_organization SET name = %s WHERE id = %s RETURNING id"
+
+
+def rename(actor: Actor, organization: Organization, organization_id: object) -> bool:
+    return audit.record_change(
+        RENAME,
+        ["Renamed", organization_id],
+        actor=actor,
+        event=Event.ORGANIZATION_CHANGED,
+        target=targets.organization(organization),
+        after={"name": "Renamed"},
+    )
+
+
+def test_it_records_a_change_by_the_statement_that_makes_it(owner: Actor, cast: Cast) -> None:
+    assert rename(owner, cast.organization, cast.organization.id)
+    cast.organization.refresh_from_db()
+    assert cast.organization.name == "Renamed"
+    record = AuditRecord.objects.get(event=Event.ORGANIZATION_CHANGED)
+    assert (record.actor_id, record.after) == (owner.id, {"name": "Renamed"})
+
+
+def test_it_records_nothing_where_there_was_nothing_to_change(owner: Actor, cast: Cast) -> None:
+    assert not rename(owner, cast.organization, uuid4())
+    assert not AuditRecord.objects.filter(event=Event.ORGANIZATION_CHANGED).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_changes_nothing_outside_a_transaction(owner: Actor, cast: Cast) -> None:
+    with pytest.raises(audit.NotRecordable):
+        rename(owner, cast.organization, cast.organization.id)
+    cast.organization.refresh_from_db()
+    assert cast.organization.name != "Renamed"
