@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from execution.estimate import estimate
 from execution.expansion import expanded
 from execution.extracts import offers
 from execution.extracts.domain import Offer, Unavailable
+from execution.foreseen import Foreseen
 from execution.placement import place
 from execution.records import RECORD_FORMAT, table_entry, with_files
 from execution.resolve import (
@@ -107,6 +108,7 @@ def ground(
     default_catalog: str = "",
     snapshots: Mapping[str, int] | None = None,
     purpose: str = "",
+    foresee: Callable[[Foreseen], None] = lambda _: None,
 ) -> Grounds:
     """Return what `sql` means to `actor`, before what it costs. Raises as `plan` does."""
     with steps.plan("gate"):
@@ -131,6 +133,7 @@ def ground(
             zip(resolution.tables, allowed, strict=True), start=1
         )
     )
+    foresee(Foreseen(tables, resolution.search_path, allowed))
     with steps.plan("bind"):
         hidden = [one for _, one in tables]
         try:
@@ -156,9 +159,11 @@ def plan(
     default_catalog: str = "",
     snapshots: Mapping[str, int] | None = None,
     purpose: str = "",
+    foresee: Callable[[Foreseen], None] = lambda _: None,
 ) -> Plan:
     """Return what `sql` would touch and cost, what governance says, and where it would run.
 
+    `foresee` is called once it is decided which tables it may read, before the longer half.
     Reads only. What may be on the person's machine is asked once it is known what would be read,
     because policies may set bounds on that. Raises `SqlRefused`, `UnknownTable`,
     `AmbiguousTable`, `UnknownCatalog`, `UnknownSnapshot`, `AccessDenied`, `BindError`,
@@ -171,6 +176,7 @@ def plan(
         default_catalog=default_catalog,
         snapshots=snapshots,
         purpose=purpose,
+        foresee=foresee,
     )
     query, resolution, answers = grounds.query, grounds.resolution, grounds.answers
     tables, bound = grounds.tables, grounds.bound

@@ -22,6 +22,7 @@ from execution import isolation, presence, services
 from execution.engine import services as engine
 from execution.machine import Machine, this_machine
 from execution.sandbox import IsolationIncomplete
+from execution.services import ahead
 
 QUEUE = "query"
 
@@ -137,6 +138,18 @@ def warm_engines(sender: Consumer, **_: Any) -> None:
         engine.keep_spare()
         gc.collect()
         gc.freeze()  # as the web process does: a look at all that is loaded holds up every run
+
+
+@worker_ready.connect
+def prepare_ahead(sender: Consumer, **_: Any) -> None:
+    """Hear of queries that are about to come, in the worker that runs them."""
+    if QUEUE in sender.app.amqp.queues.consume_from:
+        threading.Thread(
+            target=ahead.listen_for_ever,
+            args=(_machine[0], _stopping.is_set),
+            name="foreseen",
+            daemon=True,
+        ).start()
 
 
 @worker_shutdown.connect

@@ -2,8 +2,8 @@
 
 Forked by `execution.engine.forkserver` (or started cold where processes cannot be forked) before
 it has a job, so that everything is loaded by the time one arrives. The first job brings the
-slice, after which the engine is locked; jobs that follow are other SQL of the same principal on
-that slice. Says what happened as JSON lines; the words of an
+slice, after which the engine is locked; it may come ahead of any SQL. Jobs that follow are other
+SQL of the same principal on that slice. Says what happened as JSON lines; the words of an
 engine error go to the parent alone, which redacts them before anyone reads them.
 """
 
@@ -212,7 +212,8 @@ class Engine:
         )
         began = time.monotonic()
         self.attach(spec)
-        self.attach_seconds = time.monotonic() - began
+        if spec["sql"]:  # else nobody waited for it
+            self.attach_seconds = time.monotonic() - began
 
     def attach(self, spec: dict[str, Any]) -> None:
         """Give the engine its limits and its slices, then lock it."""
@@ -285,7 +286,8 @@ def serve(
         if spec is not None:
             engine.begin(spec)
         while spec is not None:
-            engine.work(spec)
+            if spec["sql"]:
+                engine.work(spec)
             spec = messages.receive(jobs)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent needs its class
         reporter.say(error=type(error).__name__, text=str(error)[:ERROR_CHARACTERS])

@@ -24,6 +24,7 @@ RESULT_FORMAT = 1
 class EngineSpec:
     """One job: the slices are the engine's whole authority, the rest are its limits.
 
+    Without `sql` it only brings the slices.
     `search_path` lists the (catalog, schema) pairs that make names resolve as they did for the
     plan. Sizes in bytes; `threads` is the number of DuckDB threads. `mask_key`, in hex digits, is
     what masks by HMAC use; it comes with the slices, and is never shown or written. `is_heavy`

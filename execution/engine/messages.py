@@ -11,9 +11,14 @@ LENGTH = struct.Struct(">Q")
 
 def send(stream: BinaryIO, message: dict[str, Any]) -> None:
     """Write one message whole."""
-    body = json.dumps(message).encode()
-    stream.write(LENGTH.pack(len(body)) + body)
+    stream.write(packed(message))
     stream.flush()
+
+
+def packed(message: dict[str, Any]) -> bytes:
+    """Return a message as it travels."""
+    body = json.dumps(message).encode()
+    return LENGTH.pack(len(body)) + body
 
 
 def receive(stream: BinaryIO) -> dict[str, Any] | None:

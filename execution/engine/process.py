@@ -92,6 +92,18 @@ class Engine:
         self._close_pipes()
         scratch.remove(self._scratch)
 
+    def attach(self, job: bytes) -> bool:
+        """Send a packed job without SQL, which the engine takes on its own time; False if it died.
+
+        Waits for it where the job is longer than what its pipe takes.
+        """
+        try:
+            self._jobs.write(job)
+            self._jobs.flush()
+        except BrokenPipeError:
+            return False
+        return True
+
     def run(
         self,
         spec: EngineSpec,

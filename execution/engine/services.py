@@ -10,16 +10,19 @@ import pyarrow as pa
 import structlog
 
 from catalog.storage import StorageUnreachable
-from execution.engine import reach, start
+from execution.engine import messages, reach, start
 from execution.engine.destinations import endpoints_of
 from execution.engine.domain import EngineSpec, Outcome, Progress
+from execution.engine.needs import Need
 from execution.engine.problems import EngineDied, QueryOutOfMemory
 from execution.engine.process import Engine, Sink
-from execution.engine.sessions import REST_SECONDS, Need, Session, Sessions
+from execution.engine.sessions import AHEAD_SECONDS, REST_SECONDS, Session, Sessions
 from observability import metrics
 
 AT_ONCE_SECONDS = 1.0
 """A kept engine that fails a job this soon failed for what came before it."""
+PIPE_BYTES = 2**16
+"""What a pipe takes before anyone reads from it, on Linux."""
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
 
@@ -75,7 +78,7 @@ def run_in_session(
 
     began = time.monotonic()
     session = _sessions.take(need)
-    metrics.ENGINE_SESSIONS.labels("miss" if session is None else "hit").inc()
+    metrics.ENGINE_SESSIONS.labels(_found(session)).inc()
     if session is not None:
         try:
             outcome = run(session.engine, spec(False))
@@ -90,6 +93,80 @@ def run_in_session(
     outcome = run(session.engine, job)
     _sessions.keep(session)
     return outcome
+
+
+def _found(session: Session | None) -> str:
+    if session is None:
+        return "miss"
+    return "ahead" if session.is_ahead else "hit"
+
+
+def attach_ahead(
+    need: Need,
+    *,
+    is_worth_it: Callable[[], bool],
+    spec: Callable[[], EngineSpec],
+    is_granted: Callable[[], bool],
+) -> bool:
+    """Give a waiting engine the slices that a query needs which is about to come; tell whether so.
+
+    Nothing runs in it: it waits for a second as engines do that are kept, and `run_in_session`
+    gives it to a query that it covers. `spec` makes a job without SQL. The engine is ended where
+    `is_granted`, asked while it attaches, says no. It is never the last one that waits, so that
+    whoever comes meanwhile finds one too.
+    """
+    coming = _sessions.expect(need)
+    if coming is None:
+        return False
+    engine, is_kept = None, False
+    try:
+        engine = _attaching(spec()) if is_worth_it() else None
+        if engine is not None and is_granted():
+            now = time.monotonic()
+            session = Session(need, engine, born_at=now, idle_since=now, is_ahead=True)
+            is_kept = _sessions.arrive(coming, session)
+    finally:
+        _sessions.forget(coming)
+        if engine is not None:
+            _look_after(engine, is_kept=is_kept)
+    return is_kept
+
+
+def _attaching(spec: EngineSpec) -> Engine | None:
+    """Return an engine that is attaching the slices of `spec`, where one can be spared.
+
+    What does not fit into a pipe that nobody reads is left: an engine that hangs holds up nobody.
+    """
+    job = messages.packed(spec.as_dict())
+    if len(job) > PIPE_BYTES or endpoints_of(spec.slices) != reach.hosted():
+        return None
+    engine = _one_to_spare()
+    if engine is None or engine.attach(job):
+        return engine
+    engine.close()
+    return None
+
+
+def _look_after(engine: Engine, *, is_kept: bool) -> None:
+    """See to it that an engine ends for which no query comes, and that another one waits."""
+    metrics.ENGINES_AHEAD.labels("attached" if is_kept else "dropped").inc()
+    if not is_kept:
+        engine.close()
+        keep_spare_soon()
+        return
+    look = threading.Timer(AHEAD_SECONDS + REST_SECONDS, _end_lapsed)
+    look.daemon = True
+    look.start()
+
+
+def _end_lapsed() -> None:
+    _sessions.end_old()
+    keep_spare_soon()
+
+
+def attached_ahead() -> int:
+    """Return how many engines hold a slice for a query that has not come."""
+    return _sessions.ahead
 
 
 def run_engine(
@@ -171,6 +248,17 @@ def take() -> Engine:
             return engine
         engine.close()
     return Engine()
+
+
+def _one_to_spare() -> Engine | None:
+    """Return the engine that has waited longest, unless no other one would wait then."""
+    with _lock:
+        engine = _spare.pop(0) if len(_spare) > 1 else None
+        metrics.ENGINES_SPARE.set(len(_spare))
+    if engine is not None and not engine.is_alive():
+        engine.close()
+        return None
+    return engine
 
 
 def _longest_waiting() -> Engine | None:

@@ -5,18 +5,19 @@ cache. An engine is handed on only to the principal who had it, only for tables 
 same way at the same snapshot, and only for columns and files that its slice holds: nothing comes
 within reach that a slice of the new query's own would not hold, but for the rest of what the same
 principal was granted a moment ago under the same rights. Every query is decided afresh before.
+
+An engine may also hold its slice *ahead* of its first query, for a second. One principal has one
+such engine at a time, and for a while none after one that nothing came for.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from execution.engine.needs import Need
 from execution.engine.process import Engine
 from observability import metrics
 
@@ -28,85 +29,14 @@ KEPT_AT_MOST = 4
 REST_SECONDS = 0.05
 """To end an engine, or to start one, takes a processor: first, who waits for the rows of the last
 query gets them."""
+AHEAD_SECONDS = 1.0
+"""How long an engine waits for the query that its slice was attached for."""
+AHEAD_AT_MOST = 2
+LAPSE_SECONDS = 10.0
+"""Whose last engine waited for nothing gets no other one for so long: plans that are refused, and
+queries that other workers run, cost an engine each."""
 RESIDENT_BYTES = 768 * 2**20
 """An engine that holds more memory than this is not worth keeping while it waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableNeed:
-    """One table as a query needs it. `files` are ids of data files, None for all of them."""
-
-    shown_as: str
-    identity: tuple[str, str, int, str]
-    view: str
-    columns: frozenset[str]
-    files: frozenset[int] | None
-
-    @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> TableNeed:
-        """Read one entry of an execution record."""
-        view = {key: value for key, value in entry["view"].items() if key != "table"}
-        ids = entry["data_file_ids"]
-        return cls(
-            shown_as=str(entry["view"]["name"]).casefold(),
-            identity=(
-                entry["catalog_id"],
-                entry["table_uuid"],
-                entry["snapshot_id"],
-                entry.get("shown_in", ""),
-            ),
-            view=json.dumps(view, sort_keys=True),
-            columns=frozenset(entry["columns"]),
-            files=None if ids is None else frozenset(ids),
-        )
-
-    def covers(self, other: TableNeed) -> bool:
-        """Tell whether a slice made for this need holds all that `other` needs."""
-        same = self.identity == other.identity and self.view == other.view
-        files = self.files is None or (other.files is not None and other.files <= self.files)
-        return same and files and other.columns <= self.columns
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a query needs of its engine: whose it is, how names resolve, memory, and tables."""
-
-    principal: str
-    workspace: str
-    search_path: tuple[tuple[str, ...], ...]
-    memory_bytes: int
-    tables: tuple[TableNeed, ...]
-
-    @classmethod
-    def of(
-        cls, record: Mapping[str, Any], *, principal: str, workspace: str, memory_bytes: int
-    ) -> Need:
-        """Read the need of an execution record."""
-        return cls(
-            principal=principal,
-            workspace=workspace,
-            search_path=tuple(tuple(pair) for pair in record["search_path"]),
-            memory_bytes=memory_bytes,
-            tables=tuple(map(TableNeed.of, record.get("tables", []))),
-        )
-
-    def covers(self, other: Need) -> bool:
-        """Tell whether an engine made for this need may run a query with the need `other`."""
-        mine, theirs = self._session, other._session
-        return mine == theirs and other.memory_bytes <= self.memory_bytes and self._holds(other)
-
-    @property
-    def _session(self) -> tuple[object, ...]:
-        return self.principal, self.workspace, self.search_path
-
-    def _holds(self, other: Need) -> bool:
-        """Tell whether every table is held, and none more could take a name of the query's."""
-        used = [self._held(table) for table in other.tables]
-        spare = {table.shown_as for table in self.tables if table not in used}
-        return all(used) and spare.isdisjoint(table.shown_as for table in other.tables)
-
-    def _held(self, wanted: TableNeed) -> TableNeed | None:
-        return next((table for table in self.tables if table.covers(wanted)), None)
 
 
 @dataclass(slots=True)
@@ -117,10 +47,22 @@ class Session:
     engine: Engine
     born_at: float
     idle_since: float
+    is_ahead: bool = False
+    """Whether no query has come yet."""
 
     def is_over(self, now: float) -> bool:
         """Tell whether it has waited, or lived, for long enough."""
-        return now - self.idle_since > IDLE_SECONDS or now - self.born_at > LIFE_SECONDS
+        patience = AHEAD_SECONDS if self.is_ahead else IDLE_SECONDS
+        return now - self.idle_since > patience or now - self.born_at > LIFE_SECONDS
+
+
+@dataclass(slots=True, eq=False)
+class Coming:
+    """A need that an engine is being given its slice for, ahead of the query."""
+
+    need: Need
+    is_late: bool = False
+    """Whether the query came first, and took another engine."""
 
 
 class Sessions:
@@ -128,6 +70,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._waiting: list[Session] = []
+        self._coming: list[Coming] = []
+        self._lapsed_at: dict[str, float] = {}
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
 
@@ -140,17 +84,53 @@ class Sessions:
             _close_aside([session])
         return None
 
+    def expect(self, need: Need) -> Coming | None:
+        """Note that an engine gets its slice ahead of its query; None where none should.
+
+        Call `arrive` or `forget` next.
+        """
+        self.end_old()
+        with self._lock:
+            if not self._may_expect(need):
+                return None
+            coming = Coming(need)
+            self._coming.append(coming)
+            return coming
+
+    def arrive(self, coming: Coming, session: Session) -> bool:
+        """Let an engine with its slice wait for its query; False where that has come already."""
+        with self._lock:
+            self._coming.remove(coming)
+            if coming.is_late:
+                return False
+            self._waiting.append(session)
+            return True
+
+    def forget(self, coming: Coming) -> None:
+        """Note that no engine gets that slice."""
+        with self._lock:
+            if coming in self._coming:
+                self._coming.remove(coming)
+
+    @property
+    def ahead(self) -> int:
+        """Return how many engines have, or are being given, a slice ahead of their query."""
+        with self._lock:
+            return len(self._needs_ahead())
+
     def keep(self, session: Session) -> None:
         """Let a session wait for the next query; the longest waiting one makes room."""
         is_big = _resident_bytes(session.engine.pid) > RESIDENT_BYTES
         if is_big or not session.engine.catch_up():
             session.engine.close()  # at once: its memory is promised to the next query
             return
-        session.idle_since = time.monotonic()
+        session.idle_since, session.is_ahead = time.monotonic(), False
         with self._lock:
             self._waiting.append(session)
-            surplus = self._waiting[:-KEPT_AT_MOST]
-            self._waiting = self._waiting[-KEPT_AT_MOST:]
+            kept = [one for one in self._waiting if not one.is_ahead]
+            surplus = kept[:-KEPT_AT_MOST]
+            for one in surplus:
+                self._waiting.remove(one)
             self._look_again()
         _close_aside(surplus)
 
@@ -160,6 +140,10 @@ class Sessions:
         with self._lock:
             old = [session for session in self._waiting if session.is_over(now)]
             self._waiting = [session for session in self._waiting if not session.is_over(now)]
+            for session in old:
+                if session.is_ahead:
+                    self._lapsed_at[session.need.principal] = now
+                    metrics.ENGINES_AHEAD.labels("lapsed").inc()
             self._look_again()
         _close_aside(old)
 
@@ -189,8 +173,27 @@ class Sessions:
                 self._timer = None
         _close(waiting)
 
+    def _may_expect(self, need: Need) -> bool:
+        """Tell whether one more may get its slice ahead. Call with the lock."""
+        ahead, now = self._needs_ahead(), time.monotonic()
+        self._lapsed_at = {
+            who: at for who, at in self._lapsed_at.items() if now - at < LAPSE_SECONDS
+        }
+        if len(ahead) >= AHEAD_AT_MOST or need.principal in self._lapsed_at:
+            return False
+        if any(other.principal == need.principal for other in ahead):
+            return False
+        return not any(session.need.covers(need.least) for session in self._waiting)
+
+    def _needs_ahead(self) -> list[Need]:
+        """Call with the lock."""
+        waiting = [session.need for session in self._waiting if session.is_ahead]
+        return [coming.need for coming in self._coming] + waiting
+
     def _covering(self, need: Need) -> Session | None:
         with self._lock:
+            for coming in self._coming:
+                coming.is_late = coming.is_late or coming.need.covers(need)
             for session in reversed(self._waiting):
                 if session.need.covers(need):
                     self._waiting.remove(session)

@@ -14,8 +14,8 @@ from execution import masking, observed, slices, stores
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import QueryState
 from execution.engine.domain import EngineSpec, Outcome, Progress, threads_of_this_machine
+from execution.engine.needs import Need
 from execution.engine.services import run_in_session
-from execution.engine.sessions import Need
 from execution.machine import Machine
 from execution.models import Query
 from execution.notices.hub import Follower, changes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
@@ -15,8 +16,9 @@ from accounts.domain import Actor, PrincipalKind
 from audit import services as audit
 from audit.domain import Event
 from audit.services import Denial
-from execution import asked, ledger, planning, rush
+from execution import asked, foreseen, ledger, planning, rush
 from execution.domain import Place, Plan, QueryState, RequestedPlace
+from execution.foreseen import Foreseen
 from execution.models import Query
 from execution.placement import handed_over
 from execution.services import cache, extracts, handover, limits, tallies
@@ -159,7 +161,7 @@ def _submit(
     if standing.earlier_id is not None:
         return _repeated(standing.earlier_id, request)
     _refuse_early(actor, workspace, request, standing)
-    plan = _planned(actor, workspace, request)
+    plan = _planned(actor, workspace, request, standing)
     place = plan.placement.place or _refuse(actor, workspace, plan)
     if request.handed_over_from is not None:
         handover.check(actor, workspace, request.handed_over_from, sql=request.sql, place=place)
@@ -206,7 +208,7 @@ def _refuse_early(actor: Actor, workspace: Workspace, request: Request, standing
             raise
 
 
-def _planned(actor: Actor, workspace: Workspace, request: Request) -> Plan:
+def _planned(actor: Actor, workspace: Workspace, request: Request, standing: Standing) -> Plan:
     """Return the plan of a request; a refusal leaves its record, whoever refused it."""
     try:
         return planning.plan(
@@ -217,6 +219,7 @@ def _planned(actor: Actor, workspace: Workspace, request: Request) -> Plan:
             default_catalog=request.default_catalog,
             snapshots=request.snapshots,
             purpose=request.purpose,
+            foresee=partial(_foresee, actor, workspace, request, standing),
         )
     except Problem as problem:
         if problem.denial is None:
@@ -224,6 +227,22 @@ def _planned(actor: Actor, workspace: Workspace, request: Request) -> Plan:
             refused = {"sql": request.sql[: ledger.SQL_KEPT], "problem": problem.as_dict()}
             problem.denial = Denial(actor, Event.PLAN_REFUSED, target, None, refused)
         raise
+
+
+def _foresee(
+    actor: Actor, workspace: Workspace, request: Request, standing: Standing, found: Foreseen
+) -> None:
+    """Let a worker get ready, where the query will run on the server, soon, and is small."""
+    is_servers = not limits.may_be_local(actor, request.place)
+    if is_servers and not standing.everyones and found.is_small:
+        digest = request.digest if request.reuse else ""
+        foreseen.tell(
+            found,
+            actor=actor,
+            workspace=workspace,
+            purpose=request.purpose,
+            request_digest=digest,
+        )
 
 
 def _row(actor: Actor, workspace: Workspace, request: Request, plan: Plan, place: Place) -> Query:

@@ -55,6 +55,11 @@ ENGINE_SESSIONS = Counter(
     "Whether a run found a kept engine that covers it.",
     ("outcome",),
 )
+ENGINES_AHEAD = Counter(
+    "upend_engines_ahead_total",
+    "Engines that were given a slice ahead of their query.",
+    ("outcome",),
+)
 ENGINES_SPARE = Gauge(
     "upend_engines_spare", "Warm engines that wait for a run.", multiprocess_mode="livesum"
 )

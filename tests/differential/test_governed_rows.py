@@ -21,7 +21,7 @@ from execution.bind import BindError
 from execution.domain import Plan, QueryState
 from execution.engine import services as engine
 from execution.engine.domain import EngineSpec
-from execution.engine.sessions import Need
+from execution.engine.needs import Need
 from execution.services import extracts
 from governance.checking import check
 from governance.domain import PolicyKind

@@ -22,7 +22,7 @@ from audit.models import AuditRecord
 from execution import gate, masking
 from execution.engine import services as engine
 from execution.engine.domain import EngineSpec
-from execution.engine.sessions import Need
+from execution.engine.needs import Need
 from governance.models import MaskKey
 from governance.services.mask_keys import mask_key
 from tests.cast import Cast

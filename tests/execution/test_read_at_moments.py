@@ -15,7 +15,7 @@ from execution import planning, reuse, services, slices
 from execution.authorization import PoliciesChanged
 from execution.bind import BindError
 from execution.domain import Place, Plan, RequestedPlace
-from execution.engine.sessions import Need
+from execution.engine.needs import Need
 from execution.gate import RefusalCode, SqlRefused, check
 from execution.models import Query
 from execution.moments import Moment

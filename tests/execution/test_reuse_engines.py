@@ -13,8 +13,9 @@ import pytest
 
 from execution.engine import services as engine
 from execution.engine.domain import EngineSpec
+from execution.engine.needs import Need
 from execution.engine.problems import QueryFailed
-from execution.engine.sessions import Need, Session
+from execution.engine.sessions import Session
 from tests.patience import LONG_SECONDS, until
 
 TABLE: dict[str, Any] = {
