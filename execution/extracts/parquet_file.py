@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,14 +17,12 @@ from pyarrow import types
 from pyarrow.parquet import encryption
 
 from catalog.domain import Column
+from catalog.storage import Store
 from console.format import size as size_of
 from execution.extracts.carried import children_of
 from execution.results.exports import BYTES_AT_ONCE, ROWS_AT_ONCE
 from execution.results.upload import Upload
 from problems import Problem
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 CONTENT_TYPE = "application/vnd.apache.parquet"
 FIELD_ID = b"PARQUET:field_id"
@@ -76,8 +74,7 @@ class ParquetFile:
 
     def __init__(
         self,
-        client: S3Client,
-        bucket: str,
+        store: Store,
         key: str,
         *,
         columns: Sequence[Column],
@@ -85,7 +82,7 @@ class ParquetFile:
         is_encrypted: bool = False,
     ) -> None:
         self._secret = os.urandom(SECRET_BYTES) if is_encrypted else b""
-        self._upload = _Upload(client, bucket, key, CONTENT_TYPE)
+        self._upload = _Upload(store, key, CONTENT_TYPE)
         self._columns, self._max_bytes = columns, max_bytes
         self._writer: pq.ParquetWriter | None = None
         self._schema = pa.schema([])

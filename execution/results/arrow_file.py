@@ -8,11 +8,11 @@ File Format".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from catalog.storage import Store
 from execution.engine.domain import ROWS_PER_BATCH
 from execution.results.ranges import AHEAD_BYTES, RangedObject
 from execution.results.upload import Upload
@@ -34,14 +34,8 @@ ARROW_CONTENT_TYPE = "application/vnd.apache.arrow.file"
 class ArrowFile:
     """A sink of batches into one object; invisible until `commit`."""
 
-    def __init__(
-        self,
-        client: S3Client,
-        bucket: str,
-        key: str,
-        put: Callable[[str, bytes, str], None] | None = None,
-    ) -> None:
-        self._upload = Upload(client, bucket, key, ARROW_CONTENT_TYPE, put)
+    def __init__(self, store: Store, key: str) -> None:
+        self._upload = Upload(store, key, ARROW_CONTENT_TYPE)
         self._writer: pa.RecordBatchFileWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv, types
 
+from catalog.storage import Store
 from execution.domain import ResultFormat
 from execution.results.arrow_file import open_file
 from execution.results.upload import Upload
 from execution.results.values import text_of
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 ROWS_AT_ONCE = 122_880
 """DuckDB's own row group: what readers of Parquet expect."""
@@ -43,8 +41,7 @@ class Writer(Protocol):
 
 
 def export(
-    client: S3Client,
-    bucket: str,
+    store: Store,
     *,
     source: str,
     key: str,
@@ -56,9 +53,9 @@ def export(
     `on_progress` is called once per group of batches; what it raises ends the export. The new
     object appears when it is complete and not before.
     """
-    upload = Upload(client, bucket, key, CONTENT_TYPES[form])
+    upload = Upload(store, key, CONTENT_TYPES[form])
     try:
-        reader = open_file(client, bucket, source, ahead_bytes=AHEAD_BYTES)
+        reader = open_file(store.client, store.bucket, source, ahead_bytes=AHEAD_BYTES)
         convert, writer = _writer(form, upload, reader.schema)
         for table in _tables(reader):
             writer.write_table(convert(table))

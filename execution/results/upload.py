@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from catalog.storage import Store
 
 PART_BYTES = 8 * 2**20
 
@@ -25,19 +23,9 @@ PART_BYTES = 8 * 2**20
 class Upload(io.RawIOBase):
     """A writable stream into one object. Call `commit` or `abort`; closing alone does nothing."""
 
-    def __init__(
-        self,
-        client: S3Client,
-        bucket: str,
-        key: str,
-        content_type: str,
-        put: Callable[[str, bytes, str], None] | None = None,
-    ) -> None:
-        """Give what sends a small file whole, where the client itself should not."""
+    def __init__(self, store: Store, key: str, content_type: str) -> None:
         super().__init__()
-        self._put_whole = put
-        self._client, self._bucket, self._key = client, bucket, key
-        self._content_type = content_type
+        self._store, self._key, self._content_type = store, key, content_type
         self._buffer = bytearray()
         self._upload_id = ""
         self._etags: list[str] = []
@@ -74,21 +62,13 @@ class Upload(io.RawIOBase):
 
     def commit(self) -> int:
         """Make the object visible and return its size in bytes."""
-        if not self._upload_id and self._put_whole is not None:
-            self._put_whole(self._key, bytes(self._buffer), self._content_type)
-            return self.size_bytes
         if not self._upload_id:
-            self._client.put_object(
-                Body=bytes(self._buffer),
-                ContentType=self._content_type,
-                Bucket=self._bucket,
-                Key=self._key,
-            )
+            self._store.put_bytes(self._key, bytes(self._buffer), self._content_type)
             return self.size_bytes
         if self._buffer:
             self._send_part(self._buffer)
         self._landed()
-        self._client.complete_multipart_upload(
+        self._store.client.complete_multipart_upload(
             UploadId=self._upload_id,
             MultipartUpload={
                 "Parts": [
@@ -96,7 +76,7 @@ class Upload(io.RawIOBase):
                     for number, etag in enumerate(self._etags, start=1)
                 ]
             },
-            Bucket=self._bucket,
+            Bucket=self._store.bucket,
             Key=self._key,
         )
         return self.size_bytes
@@ -107,9 +87,9 @@ class Upload(io.RawIOBase):
             self._landed()
         if self._upload_id:
             with contextlib.suppress(BotoCoreError, ClientError):
-                self._client.abort_multipart_upload(
+                self._store.client.abort_multipart_upload(
                     UploadId=self._upload_id,
-                    Bucket=self._bucket,
+                    Bucket=self._store.bucket,
                     Key=self._key,
                 )
 
@@ -117,10 +97,12 @@ class Upload(io.RawIOBase):
         """Let a part go, once the one before it has arrived."""
         self._arrived()
         if not self._upload_id:
-            started = self._client.create_multipart_upload(
+            self._store.refuse_read_only()
+            started = self._store.client.create_multipart_upload(
                 ContentType=self._content_type,
-                Bucket=self._bucket,
+                Bucket=self._store.bucket,
                 Key=self._key,
+                **self._store.encryption,
             )
             self._upload_id = started["UploadId"]
         if self._sender is None:
@@ -128,11 +110,11 @@ class Upload(io.RawIOBase):
         self._in_flight = self._sender.submit(self._put, len(self._etags) + 1, body)
 
     def _put(self, number: int, body: bytearray) -> str:
-        sent = self._client.upload_part(
+        sent = self._store.client.upload_part(
             UploadId=self._upload_id,
             PartNumber=number,
             Body=bytes(body),
-            Bucket=self._bucket,
+            Bucket=self._store.bucket,
             Key=self._key,
         )
         return sent["ETag"]

@@ -124,8 +124,7 @@ def _write(held: Writing) -> Written:
     extract, workspace = held.extract, held.extract.workspace
     catalog, table = _table(extract.job["table"])
     file = ParquetFile(
-        storage.hosted().client,
-        storage.hosted().bucket,
+        storage.hosted(),
         held.key,
         columns=table.columns,
         max_bytes=workspace.max_extract_bytes,

@@ -183,8 +183,7 @@ def run_export(export_id: int) -> None:
     try:
         with storage.hosted().translated():
             size = export(
-                storage.hosted().client,
-                storage.hosted().bucket,
+                storage.hosted(),
                 source=row.query.result_key,
                 key=row.key,
                 form=ResultFormat(row.format),

@@ -128,8 +128,7 @@ def carry_out(held: Claim) -> None:
 
 
 def _carry_out(held: Claim) -> None:
-    store = storage.hosted()
-    file = ArrowFile(store.client, store.bucket, result_key(held.query), store.put_bytes)
+    file = ArrowFile(storage.hosted(), result_key(held.query))
     try:
         _run(held, file)
     except Problem as problem:

@@ -131,9 +131,7 @@ def test_it_sweeps_objects_and_uploads_that_no_query_names(
     kept = stored(workspace)
     orphan = f"results/{workspace.id}/00000000-0000-0000-0000-000000000001.arrow"
     storage.hosted().put_bytes(orphan, b"of a worker that was killed")
-    upload = Upload(
-        storage.hosted().client, storage.hosted().bucket, f"{orphan}.part", "text/plain"
-    )
+    upload = Upload(storage.hosted(), f"{orphan}.part", "text/plain")
     upload.write(b"x" * PART_BYTES)
     upload.write(b"x" * PART_BYTES)  # the first part has arrived
     services.sweep_orphans()

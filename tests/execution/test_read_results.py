@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from django.conf import settings
 from mypy_boto3_s3 import S3Client
 
+from catalog import storage
 from execution.domain import ResultFormat
 from execution.engine.domain import ROWS_PER_BATCH
 from execution.results.arrow_file import (
@@ -115,7 +116,7 @@ def test_it_renders_a_value_of_every_type(sql: str, expected: object) -> None:
 def test_it_returns_any_page_of_a_file_written_in_uneven_batches(
     client: S3Client, bucket: str, key: str
 ) -> None:
-    file = ArrowFile(client, bucket, key)
+    file = ArrowFile(storage.hosted(), key)
     file.open(pa.schema([("i", pa.int64())]))
     start = 0
     for size in (1, 0, 5000, 2047, 1, 3000):
@@ -138,7 +139,7 @@ def test_it_returns_any_page_of_a_file_whose_later_batches_are_larger(
 ) -> None:
     small = SMALL_BATCHES * ROWS_PER_BATCH
     total = small + beyond
-    file = ArrowFile(client, bucket, key)
+    file = ArrowFile(storage.hosted(), key)
     file.open(pa.schema([("i", pa.int64()), ("wide", pa.string())]))
     for start in range(0, total, 30_000):
         ids = pa.array(range(start, min(start + 30_000, total)), pa.int64())
@@ -161,7 +162,7 @@ def test_it_makes_later_batches_about_a_mebibyte_however_wide_rows_are() -> None
 def test_it_says_what_befell_a_part_that_travelled_in_the_background(
     client: S3Client, bucket: str, key: str
 ) -> None:
-    upload = Upload(client, bucket, key, "text/plain")
+    upload = Upload(storage.hosted(), key, "text/plain")
     upload.write(b"x" * (PART_BYTES + 1))
     (started,) = client.list_multipart_uploads(Bucket=bucket, Prefix=key)["Uploads"]
     client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=started["UploadId"])
@@ -172,7 +173,7 @@ def test_it_says_what_befell_a_part_that_travelled_in_the_background(
 
 
 def test_it_returns_no_rows_of_an_empty_result(client: S3Client, bucket: str, key: str) -> None:
-    file = ArrowFile(client, bucket, key)
+    file = ArrowFile(storage.hosted(), key)
     file.open(pa.schema([("i", pa.int64())]))
     file.commit()
     assert read_rows(open_file(client, bucket, key), 0, 1000).num_rows == 0
@@ -186,7 +187,7 @@ def test_it_converts_values_of_every_type(
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         table = connection.sql(f"SELECT {columns} UNION ALL SELECT {columns}").to_arrow_table()
-    file = ArrowFile(client, bucket, key)
+    file = ArrowFile(storage.hosted(), key)
     file.open(table.schema)
     for batch in table.to_batches():
         file.write(batch)
@@ -194,8 +195,7 @@ def test_it_converts_values_of_every_type(
     target = f"{key}.{form}"
     beats: list[None] = []
     size = export(
-        client,
-        bucket,
+        storage.hosted(),
         source=key,
         key=target,
         form=form,
@@ -213,7 +213,7 @@ def test_it_converts_values_of_every_type(
 def test_it_writes_large_files_in_parts_that_stay_invisible(
     client: S3Client, bucket: str, key: str
 ) -> None:
-    upload = Upload(client, bucket, key, "text/plain")
+    upload = Upload(storage.hosted(), key, "text/plain")
     for _ in range(5):
         upload.write(b"x" * (PART_BYTES // 2))
     assert not exists(client, bucket, key)
@@ -222,7 +222,7 @@ def test_it_writes_large_files_in_parts_that_stay_invisible(
 
 
 def test_it_leaves_nothing_of_an_aborted_file(client: S3Client, bucket: str, key: str) -> None:
-    upload = Upload(client, bucket, key, "text/plain")
+    upload = Upload(storage.hosted(), key, "text/plain")
     upload.write(b"x" * PART_BYTES * 2)
     upload.abort()
     assert not exists(client, bucket, key)
