@@ -18,13 +18,13 @@ from catalog.models import Adoption
 from catalog.services.adoptions import Source
 from catalog.services.catalogs import hosted_bucket
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import FORBIDDEN, Attempt, answer
 from governance import securables
 from governance.domain import Action
 from governance.selectors import decide
-from problems import Invalid, Problem
+from problems import Invalid
 from workspaces.models import Workspace
 
-FORBIDDEN = 403
 FOLLOW_SECONDS = 300
 TEXTS = ("name", "description", "bucket", "prefix", "source_schema", "metadata_key")
 RUNNING = (AdoptionState.QUEUED, AdoptionState.READING, AdoptionState.CONFIRMED)
@@ -53,15 +53,9 @@ def adoptions(request: HttpRequest, workspace: str) -> HttpResponseBase:
 def new_adoption(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """Show the form that says where a lake is; have it read, and go on to what was found."""
     actor, place = actor_of(request), workspace_of(request, workspace)
-    problem: Problem | None = None
-    if request.method == "POST":
-        try:
+    with Attempt(elsewhere={FORBIDDEN}) as attempt:
+        if request.method == "POST":
             made = _requested(request, actor, place)
-        except Problem as refused:
-            if refused.status == FORBIDDEN:
-                raise
-            problem = refused
-        else:
             return redirect("page-adoption", workspace, made.id)
     said = request.POST if request.method == "POST" else request.GET
     may_adopt = _may_adopt(actor, place)
@@ -72,11 +66,8 @@ def new_adoption(request: HttpRequest, workspace: str) -> HttpResponseBase:
         "said": {name: said.get(name, "") for name in TEXTS}
         | {"store": said.get("store", "postgresql"), "mode": said.get("mode", "managed")},
         "own_place": f"adopted/{place.id}/",
-        "problem": problem,
     }
-    return render(
-        request, "catalog/adoption_new.html", context, status=problem.status if problem else 200
-    )
+    return answer(request, "catalog/adoption_new.html", context, attempt.problem)
 
 
 @require_safe
@@ -98,23 +89,19 @@ def adoption_step(
     """Say yes to a report, or throw it away."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_adoption(actor, place, adoption)
-    try:
+    with Attempt(elsewhere={FORBIDDEN}) as attempt:
         match step:
             case "confirm":
                 services.confirm_adoption(actor=actor, adoption=found)
+                return redirect("page-adoption", workspace, found.id)
             case "cancel":
                 services.cancel_adoption(actor=actor, adoption=found)
                 messages.success(request, f"{found.name} was not adopted; nothing was kept of it.")
                 return redirect("page-adoptions", workspace)
             case _:
                 raise Invalid("The form does not say what to do.", hint="Load the page again.")
-    except Problem as refused:
-        if refused.status == FORBIDDEN:
-            raise
-        found = selectors.find_adoption(actor, place, adoption)
-        context = _context(place, found) | {"refusal": refused}
-        return render(request, "catalog/adoption.html", context, status=refused.status)
-    return redirect("page-adoption", workspace, found.id)
+    found = selectors.find_adoption(actor, place, adoption)
+    return answer(request, "catalog/adoption.html", _context(place, found), attempt.problem)
 
 
 def _context(place: Workspace, found: Adoption) -> dict[str, Any]:

@@ -25,13 +25,12 @@ from catalog.models.buckets import external_id_of
 from catalog.services.bucket_keys import console_origin
 from catalog.storage import Credentials
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import FORBIDDEN, NOT_FOUND, Attempt, answer
 from governance import securables
 from governance.domain import Action
 from governance.selectors import decide
 from problems import NotFound, Problem
 from workspaces.models import Workspace
-
-FORBIDDEN = 403
 
 
 @require_safe
@@ -53,20 +52,16 @@ def buckets(request: HttpRequest, workspace: str) -> HttpResponseBase:
 def connect(request: HttpRequest, workspace: str) -> HttpResponseBase:
     """Show the form of a new bucket; connect it, and go on to its check."""
     actor, place = actor_of(request), workspace_of(request, workspace)
-    problem: Problem | None = None
-    if request.method == "POST":
-        try:
+    made = None
+    with Attempt(elsewhere={FORBIDDEN}) as attempt:
+        if request.method == "POST":
             made = services.connect_bucket(
                 actor=actor, workspace=place, settings=_settings(request), key=_key(request)
             )
-        except Problem as refusal:
-            if refusal.status == FORBIDDEN:
-                raise
-            problem = refusal
-        else:
-            services.check_bucket(actor=actor, bucket=made)
-            messages.success(request, f"{made.name} is connected.")
-            return redirect("page-bucket", workspace, made.id)
+    if made is not None:
+        services.check_bucket(actor=actor, bucket=made)
+        messages.success(request, f"{made.name} is connected.")
+        return redirect("page-bucket", workspace, made.id)
     preset = preset_of(request.POST.get("provider", "") or request.GET.get("provider", ""))
     context = {
         "workspace": place,
@@ -74,12 +69,11 @@ def connect(request: HttpRequest, workspace: str) -> HttpResponseBase:
         "presets": PRESETS,
         "preset": preset,
         "said": _said(request, preset),
-        "problem": problem,
         "takes_host_identity": settings.HOST_IDENTITY,
         "external_id": external_id_of(place),
         "trust_policy": _documents(place, _said(request, preset)).trust_policy(""),
     }
-    return render(request, "catalog/bucket_connect.html", context, status=_status(problem))
+    return answer(request, "catalog/bucket_connect.html", context, attempt.problem)
 
 
 @require_safe
@@ -95,16 +89,10 @@ def bucket_settings(request: HttpRequest, workspace: str, bucket: str) -> HttpRe
     """Show how a bucket is reached and written; keep a change if the bucket passes its check."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_bucket(actor, place, bucket)
-    problem: Problem | None = None
-    if request.method == "POST":
-        try:
+    with Attempt(elsewhere={FORBIDDEN}) as attempt:
+        if request.method == "POST":
             given = replace(_settings(request), provider=found.provider)
             services.change_checked_bucket(actor=actor, bucket=found, settings=given)
-        except Problem as refusal:
-            if refusal.status == FORBIDDEN:
-                raise
-            problem = refusal
-        else:
             messages.success(request, "Kept.")
             return redirect("page-bucket", workspace, found.id)
     said = asdict(services.settings_of(found))
@@ -115,12 +103,11 @@ def bucket_settings(request: HttpRequest, workspace: str, bucket: str) -> HttpRe
         "workspace": place,
         "bucket": found,
         "said": said,
-        "problem": problem,
-        "check": problem.extra.get("check") if problem else None,
+        "check": attempt.problem.extra.get("check") if attempt.problem else None,
         "may_manage": _may_manage(actor, place) and found.kind == BucketKind.CUSTOMER,
         "is_used": Catalog.objects.live().filter(bucket=found).exists(),
     }
-    return render(request, "catalog/bucket_settings.html", context, status=_status(problem))
+    return answer(request, "catalog/bucket_settings.html", context, attempt.problem)
 
 
 @require_POST
@@ -129,7 +116,7 @@ def bucket_step(request: HttpRequest, workspace: str, bucket: str, step: str) ->
     """Check a bucket, give it a new key, or disconnect it."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_bucket(actor, place, bucket)
-    try:
+    with Attempt(elsewhere={FORBIDDEN, NOT_FOUND}) as attempt:
         match step:
             case "check":
                 services.check_bucket(actor=actor, bucket=found)
@@ -144,10 +131,8 @@ def bucket_step(request: HttpRequest, workspace: str, bucket: str, step: str) ->
                 return redirect("page-buckets", workspace)
             case _:
                 raise NotFound("The form does not say what to do.", hint="Load the page again.")
-    except Problem as problem:
-        if problem.status in {FORBIDDEN, NotFound.status}:
-            raise
-        return _bucket(request, workspace, bucket, problem)
+    if attempt.problem:
+        return _bucket(request, workspace, bucket, attempt.problem)
     return redirect("page-bucket", workspace, found.id)
 
 
@@ -167,19 +152,14 @@ def _bucket(
             one for one in selectors.visible_catalogs(actor, place) if one.bucket_id == found.id
         ],
         "may_manage": _may_manage(actor, place),
-        "problem": problem,
         "failed": Outcome.FAILED.value,
         "access_policy": _documents(place, asdict(services.settings_of(found))).access_policy(),
     }
-    return render(request, "catalog/bucket.html", context, status=_status(problem))
+    return answer(request, "catalog/bucket.html", context, problem)
 
 
 def _may_manage(actor: Actor, workspace: Workspace) -> bool:
     return decide(actor, Action.BUCKET_MANAGE, securables.workspace(workspace)).allowed
-
-
-def _status(problem: Problem | None) -> int:
-    return problem.status if problem else 200
 
 
 def _settings(request: HttpRequest) -> BucketSettings:

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 
-from audit.services import record_denial
 from catalog.models import Catalog
-from problems import NotFound, Problem
+from console.refusals import NOT_FOUND, Attempt, answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +39,11 @@ def confirmed(
     A refusal is shown on the page; what is not there has none.
     """
     catalog, shown = asked.catalog, None
-    problem: Problem | None = None
-    try:
+    with Attempt(elsewhere={NOT_FOUND}) as attempt:
         if request.method == "POST":
             carry_out()
             messages.success(request, asked.told)
             return redirect("page-catalog", catalog.workspace.slug, catalog.name)
         shown = look()
-    except Problem as refused:
-        if refused.status == NotFound.status:
-            raise
-        record_denial(refused)
-        problem = refused
     context = {"workspace": catalog.workspace, "catalog": catalog, "asked": asked, "shown": shown}
-    context |= {"problem": problem, **more}
-    return render(
-        request, "catalog/confirm.html", context, status=problem.status if problem else 200
-    )
+    return answer(request, "catalog/confirm.html", context | more, attempt.problem)

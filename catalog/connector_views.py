@@ -18,12 +18,12 @@ from catalog.domain import BucketKind, ConnectorKind, ConnectorMode
 from catalog.models import Catalog, Connector
 from catalog.services import connector_checks, connectors
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import FORBIDDEN, NOT_FOUND, Attempt, answer
 from governance.domain import Action
 from governance.selectors import decide
 from problems import Invalid, NotFound, Problem
 from workspaces.models import Workspace
 
-FORBIDDEN = 403
 RUNS_SHOWN = 20
 PORTS = {ConnectorKind.MYSQL: 3306, ConnectorKind.POSTGRESQL: 5432}
 SCHEMES = {ConnectorKind.MYSQL: "mysql", ConnectorKind.POSTGRESQL: "postgresql"}
@@ -54,18 +54,12 @@ def new_connector(request: HttpRequest, workspace: str, catalog: str) -> HttpRes
     kind = _kind(request.POST.get("kind", "") or request.GET.get("kind", ""))
     if request.POST.get("step") == "check":
         return _checked(request, actor, found, kind)
-    problem: Problem | None = None
-    if request.method == "POST":
-        try:
+    with Attempt(elsewhere={FORBIDDEN}) as attempt:
+        if request.method == "POST":
             made = _create(request, actor, found, kind)
-        except Problem as refusal:
-            if refusal.status == FORBIDDEN:
-                raise
-            problem = refusal
-        else:
             messages.success(request, f"{made.name} has begun its first run.")
             return redirect("page-connector", workspace, found.name, made.name)
-    return _form(request, (actor, found), kind, problem)
+    return _form(request, (actor, found), kind, attempt.problem)
 
 
 @require_safe
@@ -86,12 +80,10 @@ def connector_step(
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_catalog(actor, place, catalog)
     one = connectors.find_connector(actor, found, connector)
-    try:
+    with Attempt(elsewhere={FORBIDDEN, NOT_FOUND}) as attempt:
         messages.success(request, _done(request, actor, one, step))
-    except Problem as problem:
-        if problem.status in {FORBIDDEN, NotFound.status}:
-            raise
-        return _connector(request, (workspace, catalog, connector), problem)
+    if attempt.problem:
+        return _connector(request, (workspace, catalog, connector), attempt.problem)
     if step == "delete":
         return redirect("page-connectors", workspace, found.name)
     return redirect("page-connector", workspace, found.name, one.name)
@@ -136,10 +128,8 @@ def _connector(
         "runs": became.runs,
         "files": became.files,
         "minutes": f"{one.interval_seconds / 60:g}",
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return render(request, "catalog/connector.html", context, status=status)
+    return answer(request, "catalog/connector.html", context, problem)
 
 
 def _form(
@@ -160,10 +150,8 @@ def _form(
         "in_bucket": kind in IN_BUCKETS,
         "buckets": _buckets(actor, place) if kind in IN_BUCKETS else (),
         "said": request.POST,
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return render(request, "catalog/connector_new.html", context, status=status)
+    return answer(request, "catalog/connector_new.html", context, problem)
 
 
 def _buckets(actor: Actor, place: Workspace) -> list[Any]:
@@ -175,12 +163,11 @@ def _checked(
     request: HttpRequest, actor: Actor, catalog: Catalog, kind: ConnectorKind
 ) -> HttpResponseBase:
     """Try the source that the form names; say beside the form what is in it, or what is wrong."""
-    context: dict[str, Any] = {}
-    try:
+    look = None
+    with Attempt() as attempt:
         source = _source(request, actor, catalog, kind)
-        context["look"] = connector_checks.check_source(actor=actor, catalog=catalog, source=source)
-    except Problem as problem:
-        context["problem"] = problem
+        look = connector_checks.check_source(actor=actor, catalog=catalog, source=source)
+    context = {"look": look, "problem": attempt.problem}
     return render(request, "catalog/connector_new.html#look", context)
 
 

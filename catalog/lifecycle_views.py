@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.domain import Actor
@@ -12,9 +12,10 @@ from catalog import lake, selectors, services
 from catalog.models import Catalog
 from catalog.services.dropped import Restorable, restorable_tables
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import FORBIDDEN, Attempt, answer
 from governance.domain import Action
 from governance.selectors import decide
-from problems import Invalid, Problem
+from problems import Invalid
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -23,26 +24,20 @@ def catalog_settings(request: HttpRequest, workspace: str, catalog: str) -> Http
     """Show a catalog's settings; take a change, an archiving or a drop from who manages it."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     found = selectors.find_catalog(actor, place, catalog)
-    problem: Problem | None = None
-    if request.method == "POST":
-        try:
+    with Attempt(elsewhere={FORBIDDEN}) as attempt:
+        if request.method == "POST":
             return _changed(request, actor, found)
-        except Problem as refused:
-            if refused.status == 403:  # noqa: PLR2004 - who may not has a page of its own
-                raise
-            problem = refused
-            found = selectors.find_catalog(actor, place, str(found.id))
+    if attempt.problem:
+        found = selectors.find_catalog(actor, place, str(found.id))
     decision = decide(actor, Action.CATALOG_MANAGE, found.securable)
     context = {
         "workspace": place,
         "catalog": found,
         "decision": decision,
-        "problem": problem,
         "dropped": _dropped(actor, found),
         "may_alter": decide(actor, Action.TABLE_ALTER, found.securable).allowed,
     }
-    status = problem.status if problem else 200
-    return render(request, "catalog/settings.html", context, status=status)
+    return answer(request, "catalog/settings.html", context, attempt.problem)
 
 
 def _dropped(actor: Actor, catalog: Catalog) -> list[Restorable]:

@@ -19,6 +19,7 @@ from catalog.models import Catalog
 from catalog.services import maintenance
 from console.access import actor_of, signed_in, workspace_of
 from console.format import size as human_size
+from console.refusals import FORBIDDEN, NOT_FOUND, Attempt, answer
 from problems import Problem
 from workspaces.models import Workspace
 
@@ -35,14 +36,13 @@ def health(request: HttpRequest, workspace: str) -> HttpResponseBase:
     if request.method == "POST" and problem is None:
         return redirect("page-health", workspace)
     found = workspace_health.health(actor, place, sort=request.GET.get("sort") or "need")
-    context = {"workspace": place, "health": found, "problem": problem}
-    status = problem.status if problem else 200
-    return render(request, "catalog/health.html", context, status=status)
+    context = {"workspace": place, "health": found}
+    return answer(request, "catalog/health.html", context, problem)
 
 
 def _asked(request: HttpRequest, actor: Actor, place: Workspace) -> Problem | None:
     """Do what a line of the page asks for; return why not, where a person can mend it."""
-    try:
+    with Attempt(elsewhere={FORBIDDEN, NOT_FOUND}) as attempt:
         found = selectors.find_catalog(actor, place, request.POST.get("catalog", ""))
         if request.POST.get("step") == "orphans":
             seen = overview.find_orphans(actor, found)
@@ -57,11 +57,7 @@ def _asked(request: HttpRequest, actor: Actor, place: Workspace) -> Problem | No
             table = selectors.find_table(actor, found, newest, schema, name)
         maintenance.start_maintenance(actor=actor, catalog=found, table=table)
         messages.success(request, f"Upkeep of {table.label if table else found.name} has begun.")
-    except Problem as problem:
-        if problem.status in {403, 404}:
-            raise
-        return problem
-    return None
+    return attempt.problem
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -78,10 +74,8 @@ def catalog_maintenance(request: HttpRequest, workspace: str, catalog: str) -> H
         "catalog": found,
         "upkeep": overview.of_catalog(actor, found),
         "runs": overview.history(actor, found),
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return render(request, "catalog/maintenance.html", context, status=status)
+    return answer(request, "catalog/maintenance.html", context, problem)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -103,10 +97,8 @@ def table_maintenance(
         "table": one,
         "upkeep": overview.of_table(actor, found, one),
         "runs": overview.history(actor, found, one.table_uuid),
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return render(request, "catalog/maintenance.html", context, status=status)
+    return answer(request, "catalog/maintenance.html", context, problem)
 
 
 @require_safe
@@ -132,7 +124,7 @@ def _changed(
     request: HttpRequest, actor: Actor, catalog: Catalog, table: Table | None
 ) -> Problem | None:
     """Carry out what the form asks for; return why not, where a person can mend it."""
-    try:
+    with Attempt(elsewhere={FORBIDDEN}) as attempt:
         if request.POST.get("step") == "policy":
             changes = _policy(request, of_table=table is not None)
             maintenance.change_policy(actor=actor, catalog=catalog, table=table, changes=changes)
@@ -141,11 +133,7 @@ def _changed(
             keys = tuple(request.POST.getlist("sort_key"))
             maintenance.start_maintenance(actor=actor, catalog=catalog, table=table, sort_keys=keys)
             messages.success(request, "It has begun.")
-    except Problem as problem:
-        if problem.status == 403:  # noqa: PLR2004 - who may not has a page of its own
-            raise
-        return problem
-    return None
+    return attempt.problem
 
 
 def _policy(request: HttpRequest, *, of_table: bool) -> dict[str, Any]:

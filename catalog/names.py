@@ -19,6 +19,11 @@ class InvalidName(Problem):
     status = 422
     title = "The name cannot be used"
 
+    def __init__(self, detail: str, *, hint: str, kind: str) -> None:
+        """Say of which kind of thing it was to be the name: a catalog, a schema or a table."""
+        super().__init__(detail, hint=hint)
+        self.kind = kind
+
 
 def check_catalog_name(name: str) -> None:
     """Raise `InvalidName` unless a catalog may be called so."""
@@ -40,6 +45,7 @@ def _check(kind: str, name: str, reserved: frozenset[str]) -> None:
         raise InvalidName(
             f"{name[:80]!r} cannot be the name of a {kind}.",
             hint="Use up to 63 lower-case letters, digits and underscores, a letter first.",
+            kind=kind,
         )
     if name in reserved or name.startswith(RESERVED_PREFIXES):
-        raise InvalidName(f"{name!r} is reserved.", hint="Choose another name.")
+        raise InvalidName(f"{name!r} is reserved.", hint="Choose another name.", kind=kind)

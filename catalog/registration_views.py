@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from accounts.domain import Actor
-from audit.services import record_denial
 from catalog import selectors
 from catalog.adoption.prefixes import below
 from catalog.domain import UploadMode
 from catalog.models import Catalog
+from catalog.names import InvalidName
 from catalog.services import registering as services
 from catalog.writable import is_writable
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import Attempt, answer
 from governance import securables
-from governance.domain import Action
-from governance.selectors import decide
+from governance.domain import Action, Request
+from governance.selectors import decide_many
 from problems import Problem
 
 TEXTS = ("prefix", "files", "schema", "table", "mode")
@@ -41,21 +42,17 @@ def register(request: HttpRequest, workspace: str, catalog: str) -> HttpResponse
     found = selectors.find_catalog(actor, place, catalog)
     said = {name: request.POST.get(name, "").strip() for name in TEXTS}
     chosen = {name: name in request.POST for name in CHOICES}
-    problem: Problem | None = None
     shown = None
-    if request.method == "POST":
-        try:
-            asked = _asked(said, chosen)
-            if request.POST.get("step") == "register":
-                services.register_files(actor=actor, catalog=found, asked=asked)
-                messages.success(
-                    request, f"Files are being registered in {asked.table}: all of them, or none."
-                )
-                return redirect("page-catalog", workspace, found.name)
+    with Attempt() as attempt:
+        asked = _asked(said, chosen)
+        if request.POST.get("step") == "register":
+            services.register_files(actor=actor, catalog=found, asked=asked)
+            messages.success(
+                request, f"Files are being registered in {asked.table}: all of them, or none."
+            )
+            return redirect("page-catalog", workspace, found.name)
+        if request.method == "POST":
             shown = services.preview_registration(actor=actor, catalog=found, asked=asked)
-        except Problem as refused:
-            record_denial(refused)
-            problem = refused
     context = _rights(actor, found) | {
         "workspace": place,
         "catalog": found,
@@ -65,11 +62,9 @@ def register(request: HttpRequest, workspace: str, catalog: str) -> HttpResponse
         "files": shown.files[:SHOWN] if shown else (),
         "more": max(0, len(shown.files) - SHOWN) if shown else 0,
         "begins": below(found.bucket),
-        "problem": problem,
-        "beside": _beside(problem, said) if problem else "",
+        "beside": _beside(attempt.problem, said) if attempt.problem else "",
     }
-    status = problem.status if problem else 200
-    return render(request, "catalog/register.html", context, status=status)
+    return answer(request, "catalog/register.html", context, attempt.problem)
 
 
 def _asked(said: dict[str, str], chosen: dict[str, bool]) -> services.Registration:
@@ -85,18 +80,20 @@ def _asked(said: dict[str, str], chosen: dict[str, bool]) -> services.Registrati
 
 def _rights(actor: Actor, catalog: Catalog) -> dict[str, object]:
     """Return what decides whether the form is offered, and which prefixes."""
-    place = securables.workspace(catalog.workspace)
+    create = Request(Action.TABLE_CREATE, catalog.securable)
+    manage = Request(Action.BUCKET_MANAGE, securables.workspace(catalog.workspace))
+    may_create, may_manage = decide_many(actor, [create, manage])
     return {
-        "may_create": decide(actor, Action.TABLE_CREATE, catalog.securable),
-        "may_manage": decide(actor, Action.BUCKET_MANAGE, place).allowed,
+        "may_create": may_create,
+        "may_manage": may_manage.allowed,
         "is_writable": is_writable(catalog),
     }
 
 
 def _beside(problem: Problem, said: dict[str, str]) -> str:
     """Return the field that a problem is about; none where it is about more than one."""
-    if problem.code == "invalid-name":
-        return "schema" if repr(said["schema"]) in problem.detail else "table"
+    if isinstance(problem, InvalidName):
+        return "schema" if problem.kind == "schema" else "table"
     if problem.code == "invalid":
         return "files" if said["files"] else "prefix"
     return BESIDE.get(problem.code, "")

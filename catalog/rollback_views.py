@@ -6,11 +6,10 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from accounts.domain import Actor
-from audit.services import record_denial
 from catalog import lake, selectors
 from catalog.models import Catalog
 from catalog.overview import SNAPSHOTS_SHOWN
@@ -18,9 +17,10 @@ from catalog.services import catalog_rollback as services
 from catalog.tables.history import moments
 from catalog.writable import is_writable
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import Attempt, answer
 from governance.domain import Action
 from governance.selectors import decide
-from problems import Invalid, Problem
+from problems import Invalid
 
 MOST_DIGITS = 18
 
@@ -33,9 +33,8 @@ def roll_back_catalog(request: HttpRequest, workspace: str, catalog: str) -> Htt
     found = selectors.find_catalog(actor, place, catalog)
     said = request.POST if request.method == "POST" else request.GET
     text = said.get("snapshot", "").strip()
-    problem: Problem | None = None
     shown = None
-    try:
+    with Attempt() as attempt:
         if request.method == "POST":
             services.roll_back_catalog(
                 actor=actor,
@@ -46,20 +45,14 @@ def roll_back_catalog(request: HttpRequest, workspace: str, catalog: str) -> Htt
             messages.success(request, f"{found.name} goes back to snapshot {text} in a moment.")
             return redirect("page-catalog", workspace, found.name)
         shown = _shown(actor, found, _number(text)) if text else None
-    except Problem as refused:
-        record_denial(refused)
-        problem = refused
     context = _context(actor, found) | {
         "workspace": place,
         "catalog": found,
         "text": text,
         "message": said.get("message", ""),
         "shown": shown,
-        "problem": problem,
     }
-    return render(
-        request, "catalog/rollback.html", context, status=problem.status if problem else 200
-    )
+    return answer(request, "catalog/rollback.html", context, attempt.problem)
 
 
 def _context(actor: Actor, catalog: Catalog) -> dict[str, Any]:

@@ -11,14 +11,15 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.domain import Actor
-from audit.services import record_denial
 from catalog import selectors
 from catalog.confirming import Asked, confirmed
 from catalog.models import Catalog
+from catalog.names import InvalidName
 from catalog.services import stored_views as services
 from catalog.stored_views.page import ViewPage, view_page
 from catalog.writable import is_writable
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import Attempt, answer
 from governance.domain import Action
 from governance.selectors import decide
 from problems import Problem
@@ -95,18 +96,14 @@ def _form(
     request: HttpRequest, actor: Actor, catalog: Catalog, before: ViewPage | None
 ) -> HttpResponseBase:
     said = _said(request, before)
-    problem: Problem | None = None
     shown = None
-    if request.method == "POST":
-        try:
-            if request.POST.get("step") == "make":
-                return _made(request, actor, catalog, before, said)
+    with Attempt() as attempt:
+        if request.POST.get("step") == "make":
+            return _made(request, actor, catalog, before, said)
+        if request.method == "POST":
             shown = services.preview_new_view(
                 actor=actor, catalog=catalog, **said, replace=before is not None
             )
-        except Problem as refused:
-            record_denial(refused)
-            problem = refused
     action = Action.TABLE_ALTER if before else Action.TABLE_CREATE
     context = {
         "workspace": catalog.workspace,
@@ -114,14 +111,11 @@ def _form(
         "before": before,
         "said": said,
         "shown": shown,
-        "problem": problem,
-        "beside": _beside(problem, said) if problem else "",
+        "beside": _beside(attempt.problem) if attempt.problem else "",
         "decision": decide(actor, action, catalog.securable),
         "is_writable": is_writable(catalog),
     }
-    return render(
-        request, "catalog/view_form.html", context, status=problem.status if problem else 200
-    )
+    return answer(request, "catalog/view_form.html", context, attempt.problem)
 
 
 def _said(request: HttpRequest, before: ViewPage | None) -> dict[str, str]:
@@ -155,8 +149,8 @@ def _made(
     return redirect("page-catalog", catalog.workspace.slug, catalog.name)
 
 
-def _beside(problem: Problem, said: dict[str, str]) -> str:
+def _beside(problem: Problem) -> str:
     """Return the field that a problem is about."""
-    if problem.code == "invalid-name":
-        return "schema" if repr(said["schema"]) in problem.detail else "name"
+    if isinstance(problem, InvalidName):
+        return "schema" if problem.kind == "schema" else "name"
     return BESIDE.get(problem.code, "sql")

@@ -23,6 +23,7 @@ from catalog.writable import is_writable
 from console import palette
 from console.access import actor_of, signed_in, workspace_of
 from console.palette import Choice
+from console.refusals import answer
 from governance import securables
 from governance import services as governance
 from governance.domain import Action, Request
@@ -104,8 +105,8 @@ def catalog(request: HttpRequest, workspace: str, catalog: str) -> HttpResponseB
 
 def _allowed(actor: Actor, catalog: Catalog) -> set[Action]:
     """Return what of all that the page offers the actor may do, asked at once."""
-    answers = decide_many(actor, [Request(action, catalog.securable) for action in OFFERED])
-    return {action for action, answer in zip(OFFERED, answers, strict=True) if answer.allowed}
+    decisions = decide_many(actor, [Request(action, catalog.securable) for action in OFFERED])
+    return {action for action, found in zip(OFFERED, decisions, strict=True) if found.allowed}
 
 
 @require_safe
@@ -169,8 +170,7 @@ def _table(
         "describes": page.may_describe and "describe" in request.GET,
     }
     addresses = _upload_addresses(place, found.name) | _table_addresses(place, page)
-    status = problem.status if problem else 200
-    return render(request, "catalog/table.html", context | addresses, status=status)
+    return answer(request, "catalog/table.html", context | addresses, problem)
 
 
 def _table_addresses(workspace: Workspace, page: TablePage) -> dict[str, str]:

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.domain import Actor
-from audit.services import record_denial
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import Attempt, answer
 from governance.domain import Action, RequestState
 from governance.models import AccessRequest
 from governance.scopes import named_scope
@@ -52,7 +52,7 @@ def access(request: HttpRequest, workspace: str) -> HttpResponseBase:
         "reason": request.POST.get("reason", ""),
         "ends": request.POST.get("ends", ""),
     }
-    try:
+    with Attempt() as attempt:
         made = access_requests.request_access(
             actor=actor,
             workspace=place,
@@ -61,11 +61,9 @@ def access(request: HttpRequest, workspace: str) -> HttpResponseBase:
             reason=asked["reason"],
             ends_at=end_of(asked["ends"]),
         )
-    except Problem as problem:
-        record_denial(problem)
-        return _page(request, actor, place, asked, problem)
-    messages.success(request, f"You asked for access to {made.securable_label}.")
-    return redirect("page-access", place.slug)
+        messages.success(request, f"You asked for access to {made.securable_label}.")
+        return redirect("page-access", place.slug)
+    return _page(request, actor, place, asked, attempt.problem)
 
 
 @require_POST
@@ -76,7 +74,7 @@ def decide_access(
     """Grant, decline or withdraw one request."""
     actor, place = actor_of(request), workspace_of(request, workspace)
     reason = request.POST.get("reason", "")
-    try:
+    with Attempt() as attempt:
         found = access_requests.find_request(actor, place, identifier)
         match step:
             case "grant":
@@ -87,11 +85,9 @@ def decide_access(
                 done = access_requests.withdraw_request(actor=actor, request=found)
             case _:
                 raise NotFound("There is no such step.")
-    except Problem as problem:
-        record_denial(problem)
-        return _page(request, actor, place, {}, problem)
-    messages.success(request, SAID[RequestState(done.state)])
-    return redirect("page-access", place.slug)
+        messages.success(request, SAID[RequestState(done.state)])
+        return redirect("page-access", place.slug)
+    return _page(request, actor, place, {}, attempt.problem)
 
 
 def _page(
@@ -113,11 +109,8 @@ def _page(
         "asked": {"actions": [], "ends": _in_days(DAYS)} | wanted,
         "today": _in_days(0),
         "may_read_reviews": access_reviews.may_read(actor, place),
-        "problem": problem,
     }
-    return render(
-        request, "governance/access.html", context, status=problem.status if problem else 200
-    )
+    return answer(request, "governance/access.html", context, problem)
 
 
 def _offer(row: AccessRequest) -> dict[str, Any]:

@@ -10,15 +10,14 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from audit.services import record_denial
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import Attempt, answer
 from governance.comparison import BEST_DEVICE, LOCAL, SERVER
 from governance.domain import Action, Decision, Request, Securable
 from governance.materialization import outcome, requests
 from governance.selectors import decide_many
 from governance.services.viewing import who_may
 from governance.views.viewing import Sight
-from problems import Problem
 from workspaces.selectors import Principal
 
 PAGE_SIZE = 50
@@ -47,12 +46,10 @@ def holders(request: HttpRequest, workspace: str) -> HttpResponseBase:
     actor, place = actor_of(request), workspace_of(request, workspace)
     table, wanted = request.GET.get("on", "").strip(), request.GET.get("q", "").strip()
     context: dict[str, Any] = {"workspace": place, "on": table, "q": wanted}
-    try:
+    with Attempt() as attempt:
         securable, people = who_may(actor=actor, workspace=place, table=table)
-    except Problem as problem:
-        record_denial(problem)
-        context["problem"] = problem
-        return render(request, "governance/holders.html", context, status=problem.status)
+    if attempt.problem:
+        return answer(request, "governance/holders.html", context, attempt.problem)
     words = wanted.lower().split()
     found = [p for p in people if all(w in f"{p.name} {p.actor.label}".lower() for w in words)]
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))

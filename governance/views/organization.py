@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import services as accounts
@@ -15,6 +15,7 @@ from accounts.domain import Actor, OrganizationRole
 from accounts.models import Organization, ServiceAccount, User
 from accounts.selectors import organization_of
 from console.access import actor_of, signed_in
+from console.refusals import answer
 from governance import services as governance
 from governance.details import CLASSIFICATION
 from governance.models import TagAssignment, TagDefinition
@@ -169,7 +170,5 @@ def _page(request: HttpRequest, problem: Problem | None = None) -> HttpResponseB
         ).order_by("name"),
         "may_change": may_change,
         "may_see_people": may_change or actor.organization_role is OrganizationRole.AUDITOR,
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return render(request, "governance/organization.html", context, status=status)
+    return answer(request, "governance/organization.html", context, problem)

@@ -7,12 +7,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.domain import Actor
-from audit.services import record_denial
 from console.access import actor_of, signed_in, workspace_of
+from console.refusals import Attempt, answer
 from governance import securables
 from governance.api.reviews import evidence_file
 from governance.domain import Action, ReviewOutcome
@@ -34,17 +34,15 @@ def reviews(request: HttpRequest, workspace: str) -> HttpResponseBase:
     actor, place = actor_of(request), workspace_of(request, workspace)
     if request.method != "POST":
         return _list(request, actor, place)
-    try:
+    with Attempt() as attempt:
         made = access_reviews.start_review(
             actor=actor,
             workspace=place,
             title=request.POST.get("title", ""),
             due_at=end_of(request.POST.get("due", "")),
         )
-    except Problem as problem:
-        record_denial(problem)
-        return _list(request, actor, place, problem)
-    return redirect("page-access-review", place.slug, made.id)
+        return redirect("page-access-review", place.slug, made.id)
+    return _list(request, actor, place, attempt.problem)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,13 +53,11 @@ def review(request: HttpRequest, workspace: str, identifier: UUID) -> HttpRespon
     found = access_reviews.find_review(actor, place, identifier)
     if request.method != "POST":
         return _review(request, actor, found)
-    try:
+    with Attempt() as attempt:
         access_reviews.close_review(actor=actor, review=found)
-    except Problem as problem:
-        record_denial(problem)
-        return _review(request, actor, found, problem)
-    messages.success(request, f"The review {found.title} is closed.")
-    return redirect("page-access-review", place.slug, found.id)
+        messages.success(request, f"The review {found.title} is closed.")
+        return redirect("page-access-review", place.slug, found.id)
+    return _review(request, actor, found, attempt.problem)
 
 
 @require_POST
@@ -74,7 +70,7 @@ def decide_right(
     found = access_reviews.find_review(actor, place, identifier)
     right = access_reviews.find_item(found, item)
     reason = request.POST.get("reason", "")
-    try:
+    with Attempt() as attempt:
         match step:
             case "confirm":
                 done = access_reviews.confirm_right(actor=actor, item=right, reason=reason)
@@ -82,14 +78,12 @@ def decide_right(
                 done = access_reviews.revoke_right(actor=actor, item=right, reason=reason)
             case _:
                 raise NotFound("There is no such step.")
-    except Problem as problem:
-        record_denial(problem)
-        return _review(request, actor, found, problem)
-    kept = done.outcome == ReviewOutcome.CONFIRMED
-    messages.success(request, f"{done.holder}: {'kept' if kept else 'taken away'}.")
-    address = redirect("page-access-review", place.slug, found.id)
-    address["Location"] += f"?{request.GET.urlencode()}" if request.GET else ""
-    return address
+        kept = done.outcome == ReviewOutcome.CONFIRMED
+        messages.success(request, f"{done.holder}: {'kept' if kept else 'taken away'}.")
+        address = redirect("page-access-review", place.slug, found.id)
+        address["Location"] += f"?{request.GET.urlencode()}" if request.GET else ""
+        return address
+    return _review(request, actor, found, attempt.problem)
 
 
 @require_http_methods(["GET", "HEAD"])
@@ -111,10 +105,8 @@ def _list(
         "may_review": _may_review(actor, place),
         "title": request.POST.get("title", ""),
         "due": request.POST.get("due", ""),
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return render(request, "governance/reviews.html", context, status=status)
+    return answer(request, "governance/reviews.html", context, problem)
 
 
 def _review(
@@ -131,10 +123,8 @@ def _review(
         "only": only,
         "outcomes": [outcome.value for outcome in ReviewOutcome],
         "may_review": _may_review(actor, found.workspace) and found.closed_at is None,
-        "problem": problem,
     }
-    status = problem.status if problem else 200
-    return render(request, "governance/review.html", context, status=status)
+    return answer(request, "governance/review.html", context, problem)
 
 
 def _may_review(actor: Actor, place: Workspace) -> bool:
