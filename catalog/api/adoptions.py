@@ -15,9 +15,10 @@ from rest_framework.views import APIView
 from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog import services as catalogs
+from catalog.api.naming import named_catalog
 from catalog.domain import AdoptionMode, AdoptionSource, AdoptionState
 from catalog.models import Adoption
-from catalog.selectors import find_adoption, find_bucket, find_catalog, visible_adoptions
+from catalog.selectors import find_adoption, find_bucket, visible_adoptions
 from catalog.services.adoptions import Source
 from catalog.services.catalogs import hosted_bucket
 from workspaces.selectors import find_workspace
@@ -250,6 +251,6 @@ class SyncView(APIView):
     def post(self, request: Request, workspace: str, catalog: str) -> Response:
         """Read a lake that was adopted read-only again now."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         adoption = catalogs.sync_catalog(actor=actor, catalog=found)
         return Response(AdoptionSerializer(adoption).data, status=status.HTTP_202_ACCEPTED)

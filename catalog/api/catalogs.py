@@ -15,6 +15,7 @@ from api.permissions import RequiredScopes, actor_of
 from catalog import lake
 from catalog import services as catalogs
 from catalog.api.lifecycle import DroppedCatalogSerializer
+from catalog.api.naming import named_catalog
 from catalog.api.serializers import (
     CatalogListingSerializer,
     CatalogListSerializer,
@@ -26,7 +27,7 @@ from catalog.api.serializers import (
     shown_catalogs,
     shown_moments,
 )
-from catalog.selectors import find_bucket, find_catalog, visible_catalogs
+from catalog.selectors import find_bucket, visible_catalogs
 from catalog.tables.history import moments
 from workspaces.selectors import find_workspace
 
@@ -88,7 +89,7 @@ class CatalogView(APIView):
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
         """Return one catalog, by name or id."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         return Response(shown_catalogs([found])[0])
 
     @extend_schema(
@@ -100,7 +101,7 @@ class CatalogView(APIView):
     def patch(self, request: Request, workspace: str, catalog: str) -> Response:
         """Rename or describe a catalog; grants, policies and history follow it."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         given = ChangedCatalogSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         changed = catalogs.change_catalog(actor=actor, catalog=found, **given.validated_data)
@@ -112,7 +113,7 @@ class CatalogView(APIView):
     def delete(self, request: Request, workspace: str, catalog: str) -> Response:
         """Take a catalog away at once; until `remove_after` it can be restored."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         dropped = catalogs.drop_catalog(actor=actor, catalog=found)
         return Response(DroppedCatalogSerializer(dropped).data)
 
@@ -131,7 +132,7 @@ class SnapshotsView(APIView):
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
         """List snapshots, newest first."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         page = PageSerializer(data=request.query_params)
         page.is_valid(raise_exception=True)
         limit, before = page.validated_data["limit"], page.validated_data["before"]

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
+from catalog.api.naming import named_catalog
 from catalog.api.operations import (
     ChangePreviewSerializer,
     ChangesSerializer,
@@ -23,10 +24,8 @@ from catalog.api.operations import (
 )
 from catalog.api.serializers import JobSerializer
 from catalog.models import Catalog
-from catalog.selectors import find_catalog
 from catalog.services import new_tables, tables
 from problems import Invalid
-from workspaces.selectors import find_workspace
 
 IDEMPOTENCY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 IF_MATCH = OpenApiParameter(
@@ -134,7 +133,7 @@ def created(request: Request, workspace: str, catalog: str) -> Response:
 def place_of(request: Request, workspace: str, catalog: str) -> tuple[Actor, Catalog]:
     """Return who asks, and the catalog of the address."""
     actor = actor_of(request)
-    return actor, find_catalog(actor, find_workspace(actor, workspace), catalog)
+    return actor, named_catalog(actor, workspace, catalog)
 
 
 def idempotency_key(request: Request) -> str:

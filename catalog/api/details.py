@@ -64,7 +64,7 @@ class CatalogDetailsView(APIView):
     )
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
         """Return what the catalog holds and how it is classified."""
-        return Response(said_of(named_catalog(actor_of(request), workspace, catalog)))
+        return Response(said_of(named_catalog(actor_of(request), workspace, catalog).securable))
 
     @extend_schema(
         operation_id="describe_catalog",
@@ -75,7 +75,7 @@ class CatalogDetailsView(APIView):
     def patch(self, request: Request, workspace: str, catalog: str) -> Response:
         """Say what the catalog holds and how it is classified."""
         actor = actor_of(request)
-        return _described(request, actor, named_catalog(actor, workspace, catalog))
+        return _described(request, actor, named_catalog(actor, workspace, catalog).securable)
 
 
 class TableDetailsView(APIView):

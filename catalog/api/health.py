@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog.api.maintenance import MaintenanceStepSerializer, TableHealthSerializer
+from catalog.api.naming import named_catalog
 from catalog.maintenance import overview, workspace
-from catalog.selectors import find_catalog
 from workspaces.selectors import find_workspace
 
 
@@ -107,5 +107,5 @@ class OrphansView(APIView):
     def post(self, request: Request, catalog: str, **names: str) -> Response:
         """List the catalog's prefix and count what nothing names; nothing is deleted."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, names["workspace"]), catalog)
+        found = named_catalog(actor, names["workspace"], catalog)
         return Response(OrphansSerializer(overview.find_orphans(actor, found)).data)

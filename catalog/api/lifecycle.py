@@ -13,9 +13,10 @@ from rest_framework.views import APIView
 from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog import services as catalogs
+from catalog.api.naming import named_catalog
 from catalog.api.serializers import CatalogSerializer, shown_catalogs
 from catalog.models import Catalog
-from catalog.selectors import dropped_catalogs, find_catalog, find_dropped_catalog
+from catalog.selectors import dropped_catalogs, find_dropped_catalog
 from workspaces.selectors import find_workspace
 
 
@@ -70,7 +71,7 @@ class CatalogArchiveView(APIView):
 
     def _set(self, request: Request, workspace: str, name: str, *, archived: bool) -> Response:
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), name)
+        found = named_catalog(actor, workspace, name)
         changed = catalogs.archive_catalog(actor=actor, catalog=found, archived=archived)
         return Response(shown_catalogs([changed])[0])
 

@@ -14,11 +14,12 @@ from rest_framework.views import APIView
 from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog import lake
+from catalog.api.naming import named_catalog
 from catalog.domain import Table
 from catalog.maintenance import overview
 from catalog.maintenance.domain import StepKind
 from catalog.models import Catalog
-from catalog.selectors import find_catalog, find_table
+from catalog.selectors import find_table
 from catalog.services import maintenance
 from workspaces.selectors import find_workspace
 
@@ -173,7 +174,7 @@ class CatalogMaintenanceView(APIView):
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
         """Return how a catalog is kept and what it needs now; nothing is changed by asking."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         return Response(CatalogMaintenanceSerializer(overview.of_catalog(actor, found)).data)
 
     @extend_schema(
@@ -185,7 +186,7 @@ class CatalogMaintenanceView(APIView):
     def patch(self, request: Request, workspace: str, catalog: str) -> Response:
         """Say how a catalog is kept; its tables inherit it."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         maintenance.change_policy(actor=actor, catalog=found, changes=_changes(request))
         return Response(CatalogMaintenanceSerializer(overview.of_catalog(actor, found)).data)
 
@@ -237,7 +238,7 @@ class MaintenanceRunsView(APIView):
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
         """List the last runs, the newest first."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         runs = overview.history(actor, found)
         return Response(MaintenanceRunListSerializer({"results": runs}).data)
 
@@ -250,7 +251,7 @@ class MaintenanceRunsView(APIView):
     def post(self, request: Request, workspace: str, catalog: str) -> Response:
         """Begin a run of what is needed now; `GET …/maintenance` says before what that is."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         form = StartMaintenanceSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
@@ -305,7 +306,7 @@ def _changes(request: Request) -> dict[str, Any]:
 def _table(
     actor: Actor, workspace: str, catalog: str, schema: str, table: str
 ) -> tuple[Catalog, Table]:
-    found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+    found = named_catalog(actor, workspace, catalog)
     newest = lake.latest_snapshot(found).snapshot_id
     return found, find_table(actor, found, newest, schema, table)
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from accounts.domain import Actor
 from catalog import lake
+from catalog.models import Catalog
 from catalog.selectors import UnknownColumn, as_shown_to, did_you_mean, find_catalog, find_table
 from governance import securables
 from governance.domain import Securable
 from workspaces.selectors import find_workspace
 
 
-def named_catalog(actor: Actor, workspace: str, catalog: str) -> Securable:
+def named_catalog(actor: Actor, workspace: str, catalog: str) -> Catalog:
     """Return the catalog of an address. Raises `UnknownWorkspace` or `UnknownCatalog`."""
-    return find_catalog(actor, find_workspace(actor, workspace), catalog).securable
+    return find_catalog(actor, find_workspace(actor, workspace), catalog)
 
 
 def listed_table(actor: Actor, workspace: str, catalog: str, schema: str, table: str) -> Securable:
     """Return the table of an address without the columns that policies hide from `actor`."""
-    found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+    found = named_catalog(actor, workspace, catalog)
     newest = lake.latest_snapshot(found).snapshot_id
     (shown,) = as_shown_to(actor, found, [find_table(actor, found, newest, schema, table)])
     return shown.securable(found.securable)
@@ -25,7 +26,7 @@ def listed_table(actor: Actor, workspace: str, catalog: str, schema: str, table:
 
 def named_table(actor: Actor, workspace: str, catalog: str, schema: str, table: str) -> Securable:
     """Return the table of an address. Raises as `named_catalog`, or `UnknownTable`."""
-    found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+    found = named_catalog(actor, workspace, catalog)
     newest = lake.latest_snapshot(found).snapshot_id
     return find_table(actor, found, newest, schema, table).securable(found.securable)
 

@@ -13,11 +13,10 @@ from rest_framework.views import APIView
 from accounts.domain import Scope
 from api.bodies import valid
 from api.permissions import RequiredScopes, actor_of
+from catalog.api.naming import named_catalog
 from catalog.api.serializers import JobSerializer
 from catalog.domain import UploadMode
-from catalog.selectors import find_catalog
 from catalog.services.registering import MAX_FILES, Registration, register_files
-from workspaces.selectors import find_workspace
 
 MODES = [(mode.value, mode.name) for mode in UploadMode]
 
@@ -72,7 +71,7 @@ class RegistrationsView(APIView):
         given = valid(RegistrationSerializer, request)
         job = register_files(
             actor=actor,
-            catalog=find_catalog(actor, find_workspace(actor, workspace), catalog),
+            catalog=named_catalog(actor, workspace, catalog),
             asked=Registration(
                 given["schema"],
                 given["table"],

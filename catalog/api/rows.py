@@ -20,6 +20,7 @@ from api.bodies import valid
 from api.permissions import RequiredScopes, actor_of
 from api.waiting import LONGEST_SECONDS, place_to_wait, preferred_seconds
 from catalog import services as catalogs
+from catalog.api.naming import named_catalog
 from catalog.ingest.acceptance import RowsRejected, Sent
 from catalog.ingest.domain import (
     Acknowledgement,
@@ -32,10 +33,9 @@ from catalog.ingest.domain import (
 from catalog.ingest.places import catalog_at
 from catalog.ingest.tables import schema_mode
 from catalog.models import IngestBatch
-from catalog.selectors import find_batch, find_catalog, find_table, snapshot_of
+from catalog.selectors import find_batch, find_table, snapshot_of
 from catalog.services.ingest import too_large
 from problems import Invalid, Problem
-from workspaces.selectors import find_workspace
 
 PATIENCE_SECONDS = 10
 """How long an answer waits for the commit where the request does not say."""
@@ -213,7 +213,7 @@ class BatchView(APIView):
     def get(self, request: Request, workspace: str, catalog: str, batch: int) -> Response:
         """Return what became of a batch; only its sender sees it."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         return Response(BatchSerializer(find_batch(actor, found, batch)).data)
 
 
@@ -229,7 +229,7 @@ class SchemaModeView(APIView):
     def get(self, request: Request, **place: str) -> Response:
         """Say whether rows may change the table's columns."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, place["workspace"]), place["catalog"])
+        found = named_catalog(actor, place["workspace"], place["catalog"])
         newest = snapshot_of(found, None).snapshot_id
         table = find_table(actor, found, newest, place["schema"], place["table"])
         return Response({"schema": schema_mode(found, table.table_uuid)})
@@ -243,7 +243,7 @@ class SchemaModeView(APIView):
     def put(self, request: Request, **place: str) -> Response:
         """Let rows change the table's columns, or not: `evolve` or `strict`."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, place["workspace"]), place["catalog"])
+        found = named_catalog(actor, place["workspace"], place["catalog"])
         mode = catalogs.change_schema_mode(
             actor=actor,
             catalog=found,
@@ -264,7 +264,7 @@ def _taken_in(request: Request, place: dict[str, str], mode: IngestMode) -> Resp
     batch = catalogs.send_rows(
         actor=actor,
         catalog=catalog_at(actor, place["workspace"], place["catalog"])
-        or find_catalog(actor, find_workspace(actor, place["workspace"]), place["catalog"]),
+        or named_catalog(actor, place["workspace"], place["catalog"]),
         schema=place["schema"],
         table=place["table"],
         sent=Sent(

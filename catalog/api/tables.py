@@ -15,6 +15,7 @@ from accounts.domain import Actor, Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog import cursors, lake
 from catalog.api import definitions
+from catalog.api.naming import named_catalog
 from catalog.api.operations import ChangePreviewSerializer, NewTableSerializer
 from catalog.api.serializers import (
     AtSerializer,
@@ -25,7 +26,7 @@ from catalog.api.serializers import (
 )
 from catalog.domain import Table
 from catalog.models import Catalog
-from catalog.selectors import as_shown_to, find_catalog, find_table, snapshot_of
+from catalog.selectors import as_shown_to, find_table, snapshot_of
 from catalog.tables.definitions import layout_of
 from catalog.tables.layout import Layout
 from catalog.visibility import visible_tables
@@ -33,7 +34,6 @@ from governance import domain as governance_domain
 from governance import services as governance
 from governance.domain import Action
 from governance.tags import shown
-from workspaces.selectors import find_workspace
 
 
 class TablesView(APIView):
@@ -67,7 +67,7 @@ class TablesView(APIView):
         `search` keeps those whose whole name holds each of its words.
         """
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         wanted = TablePageSerializer(data=request.query_params)
         wanted.is_valid(raise_exception=True)
         asked = wanted.validated_data
@@ -101,7 +101,7 @@ class TableView(APIView):
     ) -> Response:
         """Return one table at a snapshot with its columns and exact row count."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         snapshot = snapshot_of(found, _at(request))
         one = find_table(actor, found, snapshot.snapshot_id, schema, table)
         [body] = described(actor, found, [one])

@@ -64,13 +64,13 @@ class CatalogTagView(APIView):
     def put(self, request: Request, workspace: str, catalog: str, tag: str) -> Response:
         """Put a tag on the catalog; all of its tables inherit it."""
         actor = actor_of(request)
-        return _assigned(actor, named_catalog(actor, workspace, catalog), tag, request)
+        return _assigned(actor, named_catalog(actor, workspace, catalog).securable, tag, request)
 
     @extend_schema(operation_id="untag_catalog", responses=TagsSerializer, tags=["governance"])
     def delete(self, request: Request, workspace: str, catalog: str, tag: str) -> Response:
         """Take a tag off the catalog."""
         actor = actor_of(request)
-        return _removed(actor, named_catalog(actor, workspace, catalog), tag)
+        return _removed(actor, named_catalog(actor, workspace, catalog).securable, tag)
 
 
 class TableTagsView(APIView):

@@ -16,14 +16,13 @@ from rest_framework.views import APIView
 from accounts.domain import Actor, Scope
 from api.bodies import valid
 from api.permissions import RequiredScopes, actor_of
+from catalog.api.naming import named_catalog
 from catalog.api.serializers import JobSerializer
 from catalog.api.uploads import format_of
 from catalog.domain import TransferState, UploadFormat, UploadMode
-from catalog.models import Catalog, Transfer
-from catalog.selectors import find_catalog
+from catalog.models import Transfer
 from catalog.services import transfers
 from problems import Invalid
-from workspaces.selectors import find_workspace
 
 TAGS = ["catalog"]
 FORMATS = [form.value for form in UploadFormat]
@@ -131,7 +130,7 @@ class TransfersView(APIView):
         given = valid(NewTransferSerializer, request)
         begun = transfers.begin_transfer(
             actor=actor,
-            catalog=_catalog(actor, workspace, catalog),
+            catalog=named_catalog(actor, workspace, catalog),
             schema=given["schema"],
             table=given["table"],
             file_name=given["file_name"],
@@ -265,9 +264,5 @@ class LoadTransferView(APIView):
         return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED)
 
 
-def _catalog(actor: Actor, workspace: str, catalog: str) -> Catalog:
-    return find_catalog(actor, find_workspace(actor, workspace), catalog)
-
-
 def _transfer(actor: Actor, workspace: str, catalog: str, identifier: UUID) -> Transfer:
-    return transfers.find_transfer(actor, _catalog(actor, workspace, catalog), identifier)
+    return transfers.find_transfer(actor, named_catalog(actor, workspace, catalog), identifier)

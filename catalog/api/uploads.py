@@ -17,9 +17,10 @@ from rest_framework.views import APIView
 from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
 from catalog import services as catalogs
+from catalog.api.naming import named_catalog
 from catalog.api.serializers import JobSerializer, UploadSerializer
 from catalog.domain import UploadFormat, UploadMode
-from catalog.selectors import find_catalog, find_job
+from catalog.selectors import find_job
 from catalog.services.uploads import refuse_large
 from problems import Invalid
 from workspaces.selectors import find_workspace
@@ -52,7 +53,7 @@ class UploadsView(APIView):
     def post(self, request: Request, workspace: str, catalog: str) -> Response:
         """Store a file durably and queue its writing; the same key again changes nothing."""
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         announced = int(request.headers.get("Content-Length") or 0)
         if announced > settings.UPLOAD_MAX_BYTES + FORM_BYTES:
             raise refuse_large(

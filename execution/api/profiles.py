@@ -12,13 +12,12 @@ from rest_framework.views import APIView
 
 from accounts.domain import Scope
 from api.permissions import RequiredScopes, actor_of
-from catalog.selectors import find_catalog
+from catalog.api.naming import named_catalog
 from execution import selectors
 from execution.api.preferences import PREFER, wait_if_preferred
 from execution.api.queries import result_of
 from execution.api.serializers import QuerySerializer
 from execution.services.profiles import profile_table
-from workspaces.selectors import find_workspace
 
 
 class ProfileRequestSerializer(serializers.Serializer[Any]):
@@ -54,7 +53,7 @@ class TableProfileView(APIView):
         top values with their counts, and the bins of a histogram.
         """
         actor = actor_of(request)
-        found = find_catalog(actor, find_workspace(actor, workspace), catalog)
+        found = named_catalog(actor, workspace, catalog)
         given = ProfileRequestSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         asked = given.validated_data

@@ -22,12 +22,12 @@ from catalog.api.connectors.serializers import (
     SourceSerializer,
     bodies,
 )
+from catalog.api.naming import named_catalog
 from catalog.connectors.sources import GivenSource
 from catalog.domain import ConnectorKind, ConnectorMode
 from catalog.models import Catalog, Connector
-from catalog.selectors import find_bucket, find_catalog
+from catalog.selectors import find_bucket
 from catalog.services import connector_checks, connectors
-from workspaces.selectors import find_workspace
 
 TAGS = ["catalog"]
 
@@ -44,7 +44,7 @@ class ConnectorsView(APIView):
     def get(self, request: Request, workspace: str, catalog: str) -> Response:
         """List what is pulled into the catalog, for who manages it."""
         actor = actor_of(request)
-        found = connectors.visible_connectors(actor, _catalog(actor, workspace, catalog))
+        found = connectors.visible_connectors(actor, named_catalog(actor, workspace, catalog))
         return Response({"results": bodies(found)})
 
     @extend_schema(
@@ -57,7 +57,7 @@ class ConnectorsView(APIView):
         """Pull a table or the files of a bucket from now on; the first run begins at once."""
         actor = actor_of(request)
         given = valid(NewConnectorSerializer, request)
-        found = _catalog(actor, workspace, catalog)
+        found = named_catalog(actor, workspace, catalog)
         made = connectors.create_connector(
             actor=actor,
             catalog=found,
@@ -141,7 +141,7 @@ class CheckSourceView(APIView):
     def post(self, request: Request, workspace: str, catalog: str) -> Response:
         """Reach a source and say which columns it has; nothing is kept."""
         actor = actor_of(request)
-        found = _catalog(actor, workspace, catalog)
+        found = named_catalog(actor, workspace, catalog)
         source = _source(actor, found, valid(SourceSerializer, request))
         look = connector_checks.check_source(actor=actor, catalog=found, source=source)
         columns = [{"name": name, "type": kind} for name, kind in look.columns]
@@ -164,9 +164,5 @@ def _source(actor: Actor, catalog: Catalog, given: dict[str, Any]) -> GivenSourc
     )
 
 
-def _catalog(actor: Actor, workspace: str, catalog: str) -> Catalog:
-    return find_catalog(actor, find_workspace(actor, workspace), catalog)
-
-
 def _connector(actor: Actor, workspace: str, catalog: str, name: str) -> Connector:
-    return connectors.find_connector(actor, _catalog(actor, workspace, catalog), name)
+    return connectors.find_connector(actor, named_catalog(actor, workspace, catalog), name)
