@@ -11,7 +11,7 @@ from catalog import lake
 from catalog.domain import Table
 from catalog.maintenance import cleanup, health, planning, savings, standings
 from catalog.maintenance.domain import Policy
-from catalog.maintenance.policies import FIELDS, policies_of, policy_of
+from catalog.maintenance.policies import FIELDS, policy_of
 from catalog.models import Catalog, CatalogStanding, MaintenancePolicy, MaintenanceRun
 from catalog.selectors import find_catalog
 from catalog.visibility import visible_tables
@@ -41,22 +41,21 @@ def of_catalog(actor: Actor, catalog: Catalog) -> Json:
     maintain it.
     """
     governance.authorize(actor, Action.TABLE_MAINTAIN, catalog.securable)
-    policy, _ = policies_of(catalog)
-    whole = health.catalog_health(catalog, policy)
+    found = planning.survey(catalog)
     standing = CatalogStanding.objects.filter(catalog=catalog).first()
     orphans, orphan_bytes = standings.orphans_of(standing)
     return {
-        "policy": shown(policy),
+        "policy": shown(found.policy),
         "own": own(catalog, None),
-        "snapshots": whole.snapshots,
-        "oldest_snapshot_at": whole.oldest_at,
-        "held_bytes": whole.held_bytes,
-        "files_to_delete": whole.scheduled_files,
+        "snapshots": found.whole.snapshots,
+        "oldest_snapshot_at": found.whole.oldest_at,
+        "held_bytes": found.whole.held_bytes,
+        "files_to_delete": found.whole.scheduled_files,
         "orphans": orphans,
         "orphan_bytes": orphan_bytes,
         "orphans_found_at": standing.orphans_found_at if standing else None,
-        "steps": [step.as_dict() for step in planning.steps(catalog, thorough=True)],
-        "tables": tables(actor, catalog, policy),
+        "steps": [step.as_dict() for step in planning.steps(catalog, found, thorough=True)],
+        "tables": tables(actor, catalog, found),
     }
 
 
@@ -76,7 +75,7 @@ def of_table(actor: Actor, catalog: Catalog, table: Table) -> Json:
         "policy": shown(policy),
         "own": own(catalog, table.table_uuid),
         "health": standings.line(found, reads, _orphans(catalog), catalog) if found else {},
-        "steps": [s.as_dict() for s in planning.steps(catalog, table=table, thorough=True)],
+        "steps": [s.as_dict() for s in planning.steps_of_table(catalog, table)],
         "sort_proposals": [
             asdict(one) for one in savings.sort_proposals(catalog, table, reads) if is_open
         ],
@@ -100,14 +99,14 @@ def find_orphans(actor: Actor, catalog: Catalog) -> Json:
     }
 
 
-def tables(actor: Actor, catalog: Catalog, policy: Policy) -> list[Json]:
+def tables(actor: Actor, catalog: Catalog, survey: planning.Survey) -> list[Json]:
     """Return how the tables stand that `actor` may browse, what costs queries most first."""
     newest = lake.latest_snapshot(catalog).snapshot_id
     visible = {table.table_id for table in visible_tables(actor, catalog, newest)}
     reads, orphans = savings.reads_of(catalog), _orphans(catalog)
     found = [
         standings.line(one, reads.get(f"{catalog.name}.{one.label}"), orphans, catalog)
-        for one in health.tables_health(catalog, policy)
+        for one in survey.tables
         if one.table_id in visible
     ]
     found.sort(key=lambda one: (-one["requests_saved"], -one["small_files"], one["name"]))

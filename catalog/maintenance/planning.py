@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from catalog import lake
 from catalog.domain import Table
 from catalog.maintenance import health, planner
 from catalog.maintenance.domain import (
+    CatalogHealth,
     Policy,
     RunState,
     Step,
@@ -21,7 +23,7 @@ from catalog.maintenance.domain import (
     TableHealth,
     Trigger,
 )
-from catalog.maintenance.policies import policies_of
+from catalog.maintenance.policies import policies_of, policy_of
 from catalog.models import Catalog, MaintenanceRun
 
 ORDER = tuple(StepKind(kind) for kind in ("flush", "merge", "rewrite", "sort"))
@@ -30,35 +32,67 @@ FRUITLESS = 2
 """A step that changed nothing so often is not tried again in the same run."""
 
 
-def steps(
-    catalog: Catalog, *, table: Table | None = None, thorough: bool = False
-) -> tuple[Step, ...]:
-    """Return what a catalog, or one of its tables, needs now, in order: light steps first."""
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """How a lake stands and what holds for it: read once for all that is said of it.
+
+    Each table's health goes by its own policy, which `of_tables` has where it differs.
+    """
+
+    policy: Policy
+    of_tables: dict[UUID, Policy]
+    tables: tuple[TableHealth, ...]
+    whole: CatalogHealth
+
+    def policy_of(self, one: TableHealth) -> Policy:
+        """Return what holds for one of the tables."""
+        return self.of_tables.get(one.table_uuid, self.policy)
+
+
+def survey(catalog: Catalog) -> Survey:
+    """Find out how a lake stands now."""
     policy, of_tables = policies_of(catalog)
+    tables = tuple(_healths(catalog, policy, of_tables))
+    return Survey(policy, of_tables, tables, health.catalog_health(catalog, policy))
+
+
+def steps(
+    catalog: Catalog, found: Survey | None = None, *, thorough: bool = False
+) -> tuple[Step, ...]:
+    """Return what a catalog needs now, in order: its tables first, of those the light steps."""
+    found = found or survey(catalog)
     now = timezone.now()
-    found: list[Step] = []
-    for one in _healths(catalog, policy, of_tables, table):
-        own = of_tables.get(one.table_uuid, policy)
-        found += planner.steps_of_table(one, own, now, thorough=thorough)
-    found.sort(key=lambda step: (step.is_heavy, ORDER.index(step.kind), step.size_bytes))
-    if table is None and (policy.enabled or thorough):
-        found += planner.steps_of_catalog(health.catalog_health(catalog, policy), policy)
+    wanted = _in_order(
+        step
+        for one in found.tables
+        for step in planner.steps_of_table(one, found.policy_of(one), now, thorough=thorough)
+    )
+    if found.policy.enabled or thorough:
+        wanted += planner.steps_of_catalog(found.whole, found.policy)
         if thorough or _are_orphans_due(catalog, now):
             why = "Objects that a crash left in the bucket are looked for."
-            found.append(Step(StepKind.ORPHANS, why=why))
-    return tuple(found)
+            wanted += (Step(StepKind.ORPHANS, why=why),)
+    return wanted
 
 
-def needs(catalog: Catalog) -> dict[UUID, list[StepKind]]:
+def steps_of_table(catalog: Catalog, table: Table) -> tuple[Step, ...]:
+    """Return what one table needs now, however little, in order: light steps first."""
+    policy = policy_of(catalog, table.table_uuid)
+    one = health.table_health(catalog, table.table_id, policy)
+    if one is None:
+        return ()
+    return _in_order(planner.steps_of_table(one, policy, timezone.now(), thorough=True))
+
+
+def needs(found: Survey) -> dict[UUID, list[StepKind]]:
     """Return which steps the tables are due for, whoever is to begin them."""
-    policy, of_tables = policies_of(catalog)
     now = timezone.now()
-    found: dict[UUID, list[StepKind]] = {}
-    for one in _healths(catalog, policy, of_tables, None):
-        own = replace(of_tables.get(one.table_uuid, policy), enabled=True)
+    due_of: dict[UUID, list[StepKind]] = {}
+    for one in found.tables:
+        own = replace(found.policy_of(one), enabled=True)
         if wanted := planner.steps_of_table(one, own, now):
-            found[one.table_uuid] = [step.kind for step in wanted]
-    return found
+            due_of[one.table_uuid] = [step.kind for step in wanted]
+    return due_of
 
 
 def due(catalog: Catalog) -> tuple[Step, ...]:
@@ -78,11 +112,12 @@ def next_step(run: MaintenanceRun) -> Step | None:
     if run.sort_keys and table is not None:
         done = any(step["kind"] == StepKind.SORT for step in run.done)
         return None if done else _sort(table, run.sort_keys)
-    wanted = (
-        due(run.catalog)
-        if run.trigger == Trigger.SCHEDULE
-        else steps(run.catalog, table=table, thorough=True)
-    )
+    if run.trigger == Trigger.SCHEDULE:
+        wanted = due(run.catalog)
+    elif table is not None:
+        wanted = steps_of_table(run.catalog, table)
+    else:
+        wanted = steps(run.catalog, thorough=True)
     chosen = (step for step in wanted if not run.kinds or step.kind in run.kinds)
     return next((step for step in chosen if not _is_fruitless(step, run)), None)
 
@@ -104,13 +139,13 @@ def written_today(catalog: Catalog) -> int:
     return runs.aggregate(written=Sum("bytes_written"))["written"] or 0
 
 
-def _healths(
-    catalog: Catalog, policy: Policy, of_tables: dict[UUID, Policy], table: Table | None
-) -> list[TableHealth]:
-    if table is not None:
-        own = of_tables.get(table.table_uuid, policy)
-        found = health.table_health(catalog, table.table_id, own)
-        return [found] if found else []
+def _in_order(found: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple(
+        sorted(found, key=lambda one: (one.is_heavy, ORDER.index(one.kind), one.size_bytes))
+    )
+
+
+def _healths(catalog: Catalog, policy: Policy, of_tables: dict[UUID, Policy]) -> list[TableHealth]:
     whole = []
     for one in health.tables_health(catalog, policy):
         own = of_tables.get(one.table_uuid, policy)

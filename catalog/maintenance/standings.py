@@ -17,9 +17,8 @@ from django.utils import timezone
 
 from catalog import lake
 from catalog.lake import retired
-from catalog.maintenance import health, planning, recorded, savings
+from catalog.maintenance import planning, recorded, savings
 from catalog.maintenance.domain import TableHealth
-from catalog.maintenance.policies import policies_of
 from catalog.models import Catalog, CatalogStanding
 from catalog.storage import Listed
 from problems import Problem
@@ -56,30 +55,29 @@ def measure_changed() -> int:
 
 def measure(catalog: Catalog) -> CatalogStanding:
     """Measure a lake now and keep what was found. Raises `CatalogNotReady`."""
-    policy, _ = policies_of(catalog)
     newest = lake.latest_snapshot(catalog).snapshot_id
-    whole = health.catalog_health(catalog, policy)
-    tables, reads = health.tables_health(catalog, policy), savings.reads_of(catalog)
+    found, reads = planning.survey(catalog), savings.reads_of(catalog)
     row, _ = CatalogStanding.objects.get_or_create(catalog=catalog)
-    due = planning.needs(catalog)
+    due = planning.needs(found)
     lines = [
         line(one, reads.get(f"{catalog.name}.{one.label}"), row.orphans, catalog)
         | {"needs": due.get(one.table_uuid, [])}
-        for one in tables
+        for one in found.tables
     ]
     worth = (one for one in lines if _needs_work(one) or one["held_files"])
     row.snapshot_id, row.measured_at = newest, timezone.now()
     row.tables = sorted(worth, key=need, reverse=True)[:TABLES_KEPT]
-    row.steps = [step.as_dict() for step in planning.steps(catalog)][:STEPS_KEPT]
+    row.steps = [step.as_dict() for step in planning.steps(catalog, found)][:STEPS_KEPT]
     row.totals = {
-        "tables": len(tables),
+        "tables": len(lines),
         "tables_in_need": sum(map(_needs_work, lines)),
         **{name: sum(one[name] for one in lines) for name in SUMMED},
-        "snapshots": whole.snapshots,
-        "held_files": whole.held_files,
-        "held_bytes": whole.held_bytes,
-        "files_to_delete": whole.scheduled_files,
-        "budget_left_bytes": policy.daily_budget_bytes - planning.written_today(catalog),
+        "snapshots": found.whole.snapshots,
+        "held_files": found.whole.held_files,
+        "held_bytes": found.whole.held_bytes,
+        "files_to_delete": found.whole.scheduled_files,
+        "budget_left_bytes": found.policy.daily_budget_bytes
+        - planning.written_today(catalog),
     }
     row.save(update_fields=["snapshot_id", "measured_at", "tables", "steps", "totals"])
     return row

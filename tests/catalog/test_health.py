@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from accounts.domain import Actor
 from catalog import services as catalogs
-from catalog import storage
+from catalog import lake, storage
 from catalog.domain import JobKind, JobState
 from catalog.maintenance import standings
 from catalog.maintenance.domain import StepKind
@@ -136,6 +136,16 @@ def test_it_asks_the_database_no_more_for_more_lakes(
         write(owner, made, "CREATE TABLE lake.main.t AS SELECT range i FROM range(500)")
     assert statements() == before
     assert len(workspace_health(owner, workspace)["catalogs"]) == 3
+
+
+def test_it_counts_files_once_for_all_that_it_measures(events: Catalog, owner: Actor) -> None:
+    table = lake.table(events, lake.latest_snapshot(events).snapshot_id, "main", "t")
+    own = {"target_file_bytes": 32 * 2**20}
+    maintenance.change_policy(actor=owner, catalog=events, table=table, changes=own)
+    with CaptureQueriesContext(connection) as asked:
+        standings.measure(events)
+    counted = [one["sql"] for one in asked.captured_queries if "width_bucket" in one["sql"]]
+    assert len(counted) == 2, "all tables as the catalog has them, and that one as it has itself"
 
 
 def test_it_counts_orphans_by_table_and_deletes_them_only_when_told(
