@@ -16,13 +16,13 @@ class AlreadyRunning(RuntimeError):
 
     def __init__(self, directory: Path, state: State | None) -> None:
         self.state = state
-        if state is None:
-            told = f"Upend is just starting or stopping on the data directory {directory}. "
-            hint = "Try again in a moment"
-        else:
-            told = f"Upend already runs at {state.url} (pid {state.pid}) on the data directory "
-            told, hint = f"{told}{directory}. ", "Stop it first"
-        super().__init__(f"{told}{hint}, or set UPEND_DATA_DIR to another directory.")
+        does, remedy = "is just starting or stopping", "Try again in a moment"
+        if state is not None:
+            does, remedy = f"already runs at {state.url} (pid {state.pid})", "Stop it first"
+        super().__init__(
+            f"Upend {does} on the data directory {directory}."
+            f" {remedy}, or set UPEND_DATA_DIR to another directory."
+        )
 
 
 @dataclass(frozen=True, slots=True)
