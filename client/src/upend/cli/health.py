@@ -13,6 +13,9 @@ from upend.cli import options
 from upend.cli.screen import OUT, size
 from upend.connection import connect
 
+WORDS = frozenset({"needs", "next"})
+"""Columns of words; all others are of numbers."""
+
 
 @click.command(short_help="Show how catalogs stand, and which tables need work first.")
 @click.option("--sort", default="need", show_default=True, help="How tables are listed.")
@@ -53,11 +56,12 @@ def _catalogs(found: list[dict[str, Any]]) -> Table:
 
 
 def _tables(found: list[dict[str, Any]]) -> Table:
-    table = _made("table", "small files", "deleted", "inlined", "history", "would save")
+    table = _made("table", "needs", "small files", "deleted", "inlined", "history", "would save")
     for one in found:
         saved = f"{one['requests_saved']:,} requests, {size(one['bytes_saved'])}"
         table.add_row(
             f"{one['catalog']}.{one['schema_name']}.{one['name']}",
+            ", ".join(one.get("needs", [])),
             f"{one['small_files']:,} of {one['files']:,}",
             f"{one['delete_ratio']:.0%}",
             f"{one['inlined_rows']:,}",
@@ -71,5 +75,5 @@ def _made(first: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column(first)
     for name in others:
-        table.add_column(name, justify="left" if name == "next" else "right")
+        table.add_column(name, justify="left" if name in WORDS else "right")
     return table
