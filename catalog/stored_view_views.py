@@ -101,14 +101,13 @@ def _form(
         if request.POST.get("step") == "make":
             return _made(request, actor, catalog, before, said)
         if request.method == "POST":
-            shown = services.preview_new_view(
-                actor=actor, catalog=catalog, **said, replace=before is not None
-            )
+            shown = services.preview_new_view(actor=actor, catalog=catalog, **_asked(said, before))
     action = Action.TABLE_ALTER if before else Action.TABLE_CREATE
     context = {
         "workspace": catalog.workspace,
         "catalog": catalog,
         "before": before,
+        "keeps_comment": _keeps_comment(before),
         "said": said,
         "shown": shown,
         "beside": _beside(attempt.problem) if attempt.problem else "",
@@ -127,13 +126,24 @@ def _said(request: HttpRequest, before: ViewPage | None) -> dict[str, str]:
             "schema": view.schema_name,
             "name": view.name,
             "sql": before.text,
-            "comment": "" if before.seen.problem and before.withheld else view.comment,
+            "comment": "" if _keeps_comment(before) else view.comment,
         }
     if request.method == "POST":
         typed = FIELDS[2:] if before else FIELDS
         said |= {name: request.POST.get(name, "").replace("\r\n", "\n") for name in typed}
         said["schema"], said["name"] = said["schema"].strip() or "main", said["name"].strip()
     return said
+
+
+def _keeps_comment(before: ViewPage | None) -> bool:
+    """Tell whether the form does not show the comment of the view: it is withheld too."""
+    return before is not None and bool(before.seen.problem and before.withheld)
+
+
+def _asked(said: dict[str, str], before: ViewPage | None) -> dict[str, Any]:
+    """Return what the form asks for; a comment that it does not show stays unless one is typed."""
+    keeps = _keeps_comment(before) and not said["comment"]
+    return said | {"comment": None if keeps else said["comment"], "replace": before is not None}
 
 
 def _made(
@@ -143,7 +153,7 @@ def _made(
     before: ViewPage | None,
     said: dict[str, str],
 ) -> HttpResponseBase:
-    services.create_view(actor=actor, catalog=catalog, **said, replace=before is not None)
+    services.create_view(actor=actor, catalog=catalog, **_asked(said, before))
     what = "gets its new text" if before else "is being made"
     messages.success(request, f"The view {said['name']} {what}; it is there in a moment.")
     return redirect("page-catalog", catalog.workspace.slug, catalog.name)

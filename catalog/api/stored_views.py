@@ -69,7 +69,13 @@ class NewViewSerializer(serializers.Serializer[Any]):
     sql = serializers.CharField(
         max_length=20_000, trim_whitespace=False, help_text="One SELECT over the same catalog."
     )
-    comment = serializers.CharField(default="", allow_blank=True, trim_whitespace=False)
+    comment = serializers.CharField(
+        default=None,
+        allow_null=True,
+        allow_blank=True,
+        trim_whitespace=False,
+        help_text="Where it is left out, a view that is replaced keeps the one it has.",
+    )
     replace = serializers.BooleanField(
         default=False, help_text="Put the text in the place of the view of that name."
     )

@@ -76,8 +76,7 @@ def measure(catalog: Catalog) -> CatalogStanding:
         "held_files": found.whole.held_files,
         "held_bytes": found.whole.held_bytes,
         "files_to_delete": found.whole.scheduled_files,
-        "budget_left_bytes": found.policy.daily_budget_bytes
-        - planning.written_today(catalog),
+        "budget_left_bytes": found.policy.daily_budget_bytes - planning.written_today(catalog),
     }
     row.save(update_fields=["snapshot_id", "measured_at", "tables", "steps", "totals"])
     return row

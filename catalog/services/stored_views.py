@@ -82,11 +82,12 @@ def preview_new_view(
     schema: str,
     name: str,
     sql: str,
-    comment: str = "",
+    comment: str | None = None,
     replace: bool = False,
 ) -> ViewChange:
     """Return what making a view would do; nothing is written.
 
+    A view that is replaced keeps its comment where `comment` is None.
     Raises `AccessDenied`, `InvalidName`, `TableExists`, `UnknownSchema`, `UnknownView`, or what a
     query of the text by `actor` would: a view reads only what its author may query.
     """
@@ -94,7 +95,7 @@ def preview_new_view(
     governance.authorize(actor, action, catalog.securable)
     check_schema_name(schema)
     check_table_name(name)
-    check_comment(comment)
+    check_comment(comment or "")
     newest = lake.latest_snapshot(catalog).snapshot_id
     known = known_schema(catalog, newest, schema)
     before = find_view(actor, catalog, known, name) if replace else None
@@ -162,7 +163,7 @@ def create_view(
     schema: str,
     name: str,
     sql: str,
-    comment: str = "",
+    comment: str | None = None,
     replace: bool = False,
     idempotency_key: str = "",
 ) -> Job:

@@ -21,9 +21,14 @@ def change_view(session: psycopg.Connection, spec: Spec) -> dict[str, Any]:
 
 
 def _create(made: Commit, asked: dict[str, Any]) -> None:
-    """Make a view, in the place of the one that is there where it `replaces` that."""
-    if asked.get("replaces"):
-        _drop(made, asked["replaces"])
+    """Make a view, in the place of the one that is there where it `replaces` that.
+
+    It takes over that one's comment where it is given none, not even an empty one.
+    """
+    comment = asked.get("comment")
+    if replaced := asked.get("replaces"):
+        comment = _comment_of(made, replaced["view_id"]) if comment is None else comment
+        _drop(made, replaced)
     schema_id = _schema(made, asked["schema"])
     check_free(made, schema_id, asked["schema"], asked["name"])
     view_id = made.new_id()
@@ -37,8 +42,8 @@ def _create(made: Commit, asked: dict[str, Any]) -> None:
         name=asked["name"],
         sql=asked["sql"],
     )
-    if asked.get("comment"):
-        say(made, view_id, asked["comment"])
+    if comment:
+        say(made, view_id, comment)
     made.changes.append(f"created_view:{_spelled(asked)}")
 
 
@@ -133,6 +138,15 @@ def say(made: Commit, view_id: int, text: str) -> None:
         view=view_id,
         comment=text,
     )
+
+
+def _comment_of(made: Commit, view_id: int) -> str:
+    found = made.rows(
+        "SELECT value FROM {ducklake_tag} WHERE object_id = %(view)s AND key = 'comment'"
+        " AND end_snapshot IS NULL",
+        view=view_id,
+    )
+    return str(found[0][0]) if found else ""
 
 
 def end_comment(made: Commit, view_id: int) -> None:

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts.domain import Actor
-from catalog import services as catalogs
 from catalog import lake, storage
+from catalog import services as catalogs
 from catalog.domain import JobKind, JobState
 from catalog.maintenance import standings
 from catalog.maintenance.domain import StepKind

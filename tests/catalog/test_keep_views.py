@@ -178,6 +178,31 @@ def test_it_withholds_what_a_broken_view_may_tell_of_a_hidden_column(
     assert "names columns that policies hide" in broken["withheld"]
 
 
+def test_it_keeps_the_comment_of_a_broken_view_whose_text_is_withheld(
+    written_lake: WrittenLake, owner: Actor, signed_in: Callable[[Actor], Client]
+) -> None:
+    written_lake.run(
+        *TABLES,
+        "CREATE VIEW lost AS SELECT p.id, paid FROM people JOIN planes p USING (id)",
+        "COMMENT ON VIEW lost IS 'who paid'",
+        "DROP TABLE planes",
+    )
+    mask(written_lake, "people", "paid", method="hide")
+    client, address = signed_in(owner), "/w/flight-ops/catalog/lake/main/lost/view/change"
+    shown = client.get(address).content.decode()
+    assert "who paid" not in shown
+    assert "it stays unless you write something else" in shown
+    text = {"sql": "SELECT id FROM people", "comment": "", "step": "make"}
+    assert client.post(address, text).status_code == 302
+    assert jobs.run_next_job(written_lake.catalog)
+    assert client.get(f"{LAKE}/views/main/lost").json()["comment"] == "who paid"
+    body = {"name": "lost", "sql": "SELECT id AS one FROM people", "replace": True}
+    done(client, written_lake.catalog, f"{LAKE}/views", body)
+    assert client.get(f"{LAKE}/views/main/lost").json()["comment"] == "who paid"
+    done(client, written_lake.catalog, f"{LAKE}/views", body | {"comment": ""})
+    assert client.get(f"{LAKE}/views/main/lost").json()["comment"] == ""
+
+
 def test_it_withholds_the_text_that_names_a_hidden_column(
     cast: Cast, workspace: Workspace, written_lake: WrittenLake,
     signed_in: Callable[[Actor], Client],
