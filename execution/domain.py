@@ -101,6 +101,14 @@ class TableReference:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnReference:
+    """One place of the text that names a column by three parts or more; as `TableReference`."""
+
+    parts: tuple[str, ...]
+    location: int
+
+
+@dataclass(frozen=True, slots=True)
 class GatedQuery:
     """Text that passed the gate: one SELECT of listed functions over named tables.
 
@@ -108,7 +116,8 @@ class GatedQuery:
     what people compare. `tables` are the names as spelled, CTEs excluded, without duplicates.
     `digest` is the same for texts that the parser cannot tell apart. `is_repeatable` says that
     the same rows always give the same answer, or one that the text allows as well: nothing reads
-    the clock, draws lots or takes a sample. `references` are all places that name `tables`.
+    the clock, draws lots or takes a sample. `references` are all places that name `tables`, and
+    `columns` those of columns whose names may begin with a catalog.
     """
 
     sql: str
@@ -118,6 +127,7 @@ class GatedQuery:
     digest: str = ""
     is_repeatable: bool = False
     references: tuple[TableReference, ...] = ()
+    columns: tuple[ColumnReference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

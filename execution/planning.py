@@ -123,7 +123,7 @@ def ground(
         check_catalogs(actor, workspace, named, lakes, answers.catalogs)
         resolution = resolve(actor, query.tables, lakes, answers.is_visible)
         allowed = _allowed(actor, workspace, resolution, answers)
-    engine_sql = travel.written(query, resolution.engine_name)
+    written = travel.written(query, resolution)
     tables = tuple(
         (
             candidate,
@@ -137,15 +137,17 @@ def ground(
     with steps.plan("bind"):
         hidden = [one for _, one in tables]
         try:
-            bound = bind(engine_sql, hidden, resolution.search_path, principal=str(actor.id))
+            bound = bind(written.sql, hidden, resolution.search_path, principal=str(actor.id))
         except BindError as error:
-            if engine_sql != query.sql:  # it points into another text than what was sent
+            if query.sql != sql:  # with views in it, the text is not the one that was sent
                 error.extra.pop("line", None), error.extra.pop("column", None)
+            elif "line" in error.extra:
+                error.extra |= written.place_asked(error.extra["line"], error.extra["column"])
             # What the engine says of a view's text may name columns that policies hide.
             if query.sql != sql and any(one.obligations.hidden_columns for one in hidden):
                 raise _unfit() from error
             raise
-    return Grounds(query, engine_sql, resolution, answers, tables, bound)
+    return Grounds(query, written.sql, resolution, answers, tables, bound)
 
 
 @steps.whole_plan()

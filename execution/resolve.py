@@ -172,6 +172,11 @@ class Resolution:
         """Return the name under which engines find what a name of the query stands for."""
         return self.chosen[name].engine_name
 
+    def own_name(self, name: TableName) -> TableName:
+        """Return the whole name of what a name of the query stands for."""
+        found = self.chosen[name]
+        return TableName(found.catalog.name, found.table.schema_name, found.table.name)
+
 
 _catalogs = Composed(
     lambda workspace: Catalog.objects.live().filter(workspace=workspace).select_related("bucket")

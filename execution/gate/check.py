@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from execution import moments
-from execution.domain import GatedQuery, TableName, TableReference
+from execution.domain import ColumnReference, GatedQuery, TableName, TableReference
 from execution.gate import functions, grammar, parser
 from execution.gate.refusal import RefusalCode, SqlRefused
 from execution.moments import Moment, Placed
@@ -20,6 +20,9 @@ CLOCK_WORDS = frozenset(
     {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 )
 """What reads the clock without the parentheses of a function."""
+
+QUALIFIED_PARTS = 3
+"""A column's name may begin with a catalog from so many parts on."""
 
 IN_CTES = "Write AT (…) at the tables that it reads."
 IN_QUERIES = "Write AT (…) in the query itself, at the tables that it names."
@@ -50,6 +53,7 @@ def check(sql: str, *, also: frozenset[str] = frozenset(), time_travel: bool = F
         digest=parsed.digest,
         is_repeatable=not walk.samples and functions.is_repeatable(walk.functions - also),
         references=tuple(walk.references),
+        columns=tuple(walk.columns),
     )
 
 
@@ -69,6 +73,7 @@ class _Walk:
     time_travel: bool = False
     tables: dict[tuple[str, str, str, Moment | None], TableName] = field(default_factory=dict)
     references: list[TableReference] = field(default_factory=list)
+    columns: list[ColumnReference] = field(default_factory=list)
     functions: set[str] = field(default_factory=set)
     stack: list[_Visit] = field(default_factory=list)
     nodes: int = 0
@@ -258,9 +263,16 @@ class _Walk:
         if kind in {"FUNCTION", "WINDOW"}:
             self.function(value)
         if kind == "COLUMN_REF":
-            # The engine binds these words to functions where no column bears the name.
-            self.functions |= {fold(str(n)) for n in value["column_names"]} & CLOCK_WORDS
+            self.column(value)
         self.fields(value, grammar.EXPRESSIONS[kind], ctes, depth, "class", "type")
+
+    def column(self, value: dict[str, Any]) -> None:
+        """Note a column that is named with a schema or a catalog, and words that read the clock."""
+        parts = tuple(map(str, value["column_names"]))
+        # The engine binds these words to functions where no column bears the name.
+        self.functions |= {fold(part) for part in parts} & CLOCK_WORDS
+        if len(parts) >= QUALIFIED_PARTS:
+            self.columns.append(ColumnReference(parts, value["query_location"]))
 
     def function(self, value: dict[str, Any]) -> None:
         """Refuse a function that is not listed."""

@@ -53,5 +53,9 @@ class SqlRefused(Problem):
 
 def position(sql: str, offset: int) -> dict[str, int]:
     """Return the line and column, both from 1, of the byte `offset` in the UTF-8 form of `sql`."""
-    before = sql.encode()[:offset].decode(errors="ignore")
+    return place(sql.encode()[:offset].decode(errors="ignore"))
+
+
+def place(before: str) -> dict[str, int]:
+    """Return the line and column, both from 1, of what follows the text `before`."""
     return {"line": before.count("\n") + 1, "column": len(before) - before.rfind("\n")}

@@ -87,6 +87,15 @@ SAME = [
     "SELECT id FROM people AT (TIMESTAMP => '2999-01-01 00:00:00+02') ORDER BY id",
     "SELECT id FROM people AT (TIMESTAMP => '2999-01-01'::TIMESTAMPTZ) ORDER BY id",
     "SELECT id, 'AT (VERSION => 1)' FROM people AT (TIMESTAMP => DATE '2999-01-01') ORDER BY id",
+    (
+        "SELECT lake.main.people.email, lake.people.id FROM lake.people AT (VERSION => {rename})"
+        " WHERE LAKE /* ö */ . people.id > 1 ORDER BY lake.main.\"people\".id"
+    ),
+    (
+        "SELECT (SELECT max(lake.main.people.id) FROM people AT (VERSION => {drop})), b.id"
+        " FROM people b ORDER BY 2"
+    ),
+    "SELECT lake.main.people.id FROM people AT (VERSION => {drop}) GROUP BY 1 ORDER BY ALL",
 ]  # fmt: skip
 
 
@@ -239,9 +248,26 @@ def test_what_was_not_there_is_unknown_and_says_when(
         ask("FROM people AT (VERSION => 999)")
     with pytest.raises(UnknownTable):  # who may not browse the catalog learns nothing of it
         plan(outsider, workspace, "FROM people AT (VERSION => 999)")
-    with pytest.raises(BindError, match="region") as caught:
-        ask("SELECT b.region\nFROM people a AT (VERSION => {drop}) JOIN people b USING (id)")
-    assert "line" not in caught.value.extra  # the engine counted in another text
+
+
+def test_it_says_where_in_the_text_that_was_sent_something_does_not_fit(
+    ask: Asking, written_lake: WrittenLake, moments: dict[str, int]
+) -> None:
+    for sql, wrong in (
+        ("SELECT b.region\nFROM people a AT (VERSION => {drop}), people b", "b.region"),
+        ("FROM people a AT (VERSION => {drop}),\n people b WHERE b.region = 'ö'", "b.region"),
+        ("SELECT 'ö' FROM people AT (VERSION => {drop}) WHERE nothing = 1", "nothing"),
+        ("SELECT 1 FROM people AT (VERSION => {drop}) WHERE lake.people.no = 1", "lake.people.no"),
+    ):
+        with pytest.raises(BindError) as caught:
+            ask(sql)
+        line, column = caught.value.extra["line"], caught.value.extra["column"]
+        assert sql.format(**moments).split("\n")[line - 1][column - 1 :].startswith(wrong), sql
+        assert "lake@" not in caught.value.detail
+    written_lake.run("CREATE VIEW broad AS SELECT id FROM people")
+    with pytest.raises(BindError) as caught:
+        ask("SELECT nothing FROM broad")
+    assert "line" not in caught.value.extra, "the engine counted in a text with the view in it"
 
 
 def test_an_expired_snapshot_is_unknown(ask: Asking, written_lake: WrittenLake) -> None:
