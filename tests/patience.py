@@ -2,7 +2,8 @@
 
 Nothing that happens on the other side of a boundary is looked at once: it is there "about now".
 A test waits until it is, for many times as long as an idle machine takes, and fails if it never
-comes. A bound that is a promise of the product is none of these: it is asserted where it is made.
+comes. A bound that is a promise of the product is none of these: it is asserted where it is made,
+in seconds of a machine that has a processor for it (`slowness`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ Found = TypeVar("Found")
 LONG_SECONDS = 120.0
 """What takes a second or two on an idle machine takes no longer on the busiest."""
 PAUSE_SECONDS = 0.05
+WORK_SECONDS = 0.2
 
 
 def until(
@@ -48,3 +50,14 @@ def runs(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     return False
+
+
+def slowness() -> float:
+    """Return how many times longer things take now than where a processor were free for them.
+
+    By a moment's work: 1.0 where nobody else uses the machine.
+    """
+    began, used = time.monotonic(), time.thread_time()
+    while (worked := time.thread_time() - used) < WORK_SECONDS:
+        sum(range(10_000))
+    return max(1.0, (time.monotonic() - began) / worked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.client.file_server import Files, serving
 from tests.client.signing import Claims, claims
 from tests.execution.frozen import freeze, live_lake
+from tests.patience import slowness
 from upend import local, slices
 from upend.errors import QueryCancelled, QueryFailed, Unreachable
 from upend.manifest import Manifest
@@ -152,7 +154,11 @@ def test_it_gives_up_on_a_function_that_does_not_listen(
     began = time.monotonic()
     done = local.run(manifest(lake[0], files), STUBBORN, on_progress=interrupt)
     assert isinstance(done.error, QueryCancelled)
-    assert time.monotonic() - pressed[0] < 2
+    took = time.monotonic() - pressed[0]
+    assert took < 2 * slowness()
+    for thread in threading.enumerate():
+        if thread.name == "upend-engine":
+            thread.join()  # else it might be at work when this process ends
 
 
 def test_it_keeps_to_the_servers_limits(

@@ -25,7 +25,7 @@ from execution.engine.problems import (
     QueryTimeout,
 )
 from execution.engine.process import BEHIND, FAR_BEHIND, SHORT_SECONDS, Engine
-from tests.patience import LONG_SECONDS, runs, until, until_ended
+from tests.patience import LONG_SECONDS, runs, slowness, until, until_ended
 
 SPEC = EngineSpec(
     sql="SELECT 1 AS one",
@@ -155,7 +155,8 @@ def test_it_stops_within_two_seconds_of_a_wish_to_cancel() -> None:
 
     with pytest.raises(QueryCancelled):
         run(ENDLESS, on_progress=wish, is_cancelled=is_cancelled)
-    assert time.monotonic() - wished_at[0] < 2
+    took = time.monotonic() - wished_at[0]
+    assert took < 2 * slowness()
 
 
 def test_it_reports_progress_while_itruns() -> None:
@@ -167,7 +168,7 @@ def test_it_reports_progress_while_itruns() -> None:
 
 def test_it_says_that_memory_ran_out() -> None:
     with pytest.raises(QueryOutOfMemory) as caught:
-        run("SELECT string_agg(random()::VARCHAR, '') FROM range(100000000)", memory_bytes=2**28)
+        run("SELECT string_agg(repeat('x', 100000), '') FROM range(10000)", memory_bytes=2**28)
     assert "256 MiB" in caught.value.detail
 
 
