@@ -7,7 +7,8 @@ remote protocols, its own (`quack`) and Arrow Flight, each in a process that ser
 Two modes. In `pool` each query comes from another person than the eight before, so that none
 finds an engine that was kept: it pays for a slice of its own. In `session` one person asks on and
 on about the same table, and the engine that holds its slice is kept. No two texts are equal and
-results are not reused, so that every query runs. Options: --rounds N (of five queries a mode).
+results are not reused, so that every query runs. Options: --rounds N (of five queries a mode),
+--print (keep nothing: the machine is busy).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import upend
 from benchmarks import remote
 from benchmarks.people import analysts
 from benchmarks.rows import create_table
-from benchmarks.stage import Stage, percentiles, save, stage
+from benchmarks.stage import Stage, percentiles, save, show, stage
 from benchmarks.steps import Asked, steps
 from tests.differential import live
 
@@ -70,7 +71,9 @@ def main() -> None:
     """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--print", action="store_true", help="print the figures, keep none")
+    given = parser.parse_args()
+    rounds: int = given.rounds
     with stage() as here, ExitStack() as opened:
         document = here.catalog("bench")
         fill(document)
@@ -80,7 +83,7 @@ def main() -> None:
         figures |= {"threads": threads(), "remote": notes}
         figures["pool"] = compare(Upend(here, tokens), baselines, rounds, PAUSE_SECONDS, "pool")
         figures["session"] = compare(Upend(here, tokens[:1]), baselines, rounds, 0.0, "session")
-        save("latency", figures)
+        show("latency", figures) if given.print else save("latency", figures)
 
 
 def threads() -> int:

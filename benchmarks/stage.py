@@ -159,6 +159,11 @@ def machine() -> dict[str, Any]:
 def save(name: str, figures: dict[str, Any]) -> None:
     """Print the figures, and keep them beside the name of the machine."""
     RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(show(name, figures))
+
+
+def show(name: str, figures: dict[str, Any]) -> str:
+    """Print the figures with the name of the machine, and return what was printed."""
     document = {
         "benchmark": name,
         "command": f"make bench  (or python -m benchmarks.{name})",
@@ -166,6 +171,6 @@ def save(name: str, figures: dict[str, Any]) -> None:
         "machine": machine(),
         "figures": figures,
     }
-    text = json.dumps(document, indent=2)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
-    sys.stdout.write(text + "\n")
+    text = json.dumps(document, indent=2) + "\n"
+    sys.stdout.write(text)
+    return text
