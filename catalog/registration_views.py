@@ -14,6 +14,7 @@ from catalog.domain import UploadMode
 from catalog.models import Catalog
 from catalog.names import InvalidName
 from catalog.services import registering as services
+from catalog.services.registration_preview import preview_registration
 from catalog.writable import is_writable
 from console.access import actor_of, signed_in, workspace_of
 from console.refusals import Attempt, answer
@@ -52,14 +53,14 @@ def register(request: HttpRequest, workspace: str, catalog: str) -> HttpResponse
             )
             return redirect("page-catalog", workspace, found.name)
         if request.method == "POST":
-            shown = services.preview_registration(actor=actor, catalog=found, asked=asked)
+            shown = preview_registration(actor=actor, catalog=found, asked=asked)
     context = _rights(actor, found) | {
         "workspace": place,
         "catalog": found,
         "said": said,
         "chosen": chosen,
         "shown": shown,
-        "files": shown.files[:SHOWN] if shown else (),
+        "files": sorted(shown.files, key=lambda one: not one.problem)[:SHOWN] if shown else (),
         "more": max(0, len(shown.files) - SHOWN) if shown else 0,
         "begins": below(found.bucket),
         "beside": _beside(attempt.problem, said) if attempt.problem else "",

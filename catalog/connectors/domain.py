@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+Columns = tuple[tuple[str, str], ...]
+"""Names with the types that the engine gives them."""
+
 
 class Unreadable(Exception):
     """The source cannot be read; the text says why, for who set the connector up."""
@@ -46,18 +49,27 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What one of several files has."""
+
+    columns: Columns
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pulled:
     """What is in the file: `rows` rows, up to the watermark `upto`; or a `problem` in words.
 
     Of several files, `bad` says why some could not be read, by their place in the order, and
-    `left` names those of other columns, which are read by themselves later. `is_same` says that
-    the source is as it was.
+    `left` names those of other columns, which are read by themselves later; `shapes` says what
+    the others have, where they were only looked at. `is_same` says that the source is as it was.
     """
 
     rows: int = 0
     upto: str | None = None
     problem: str = ""
-    columns: tuple[tuple[str, str], ...] = ()
+    columns: Columns = ()
+    shapes: dict[int, Shape] = field(default_factory=dict)
     bad: dict[int, str] = field(default_factory=dict)
     left: tuple[int, ...] = ()
     is_same: bool = False
@@ -68,8 +80,16 @@ class Pulled:
         return cls(
             **given
             | {
-                "columns": tuple((name, kind) for name, kind in given["columns"]),
+                "columns": _columns(given["columns"]),
+                "shapes": {
+                    int(place): Shape(_columns(one["columns"]), one["rows"])
+                    for place, one in given["shapes"].items()
+                },
                 "bad": {int(place): why for place, why in given["bad"].items()},
                 "left": tuple(given["left"]),
             }
         )
+
+
+def _columns(given: list[list[str]]) -> Columns:
+    return tuple((name, kind) for name, kind in given)

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 
 import duckdb
 
-from catalog.connectors.domain import Orders, Pulled, Unreadable
+from catalog.connectors.domain import Columns, Orders, Pulled, Shape
 from catalog.connectors.engine import engine
 from catalog.writer.quoting import quoted_text
 
-Columns = tuple[tuple[str, str], ...]
-
 
 def pulled(orders: Orders) -> Pulled:
-    """Write the rows of the files in `source["files"]` into one file."""
+    """Write the rows of the files in `source["files"]` into one file; or look at their footers."""
     con = engine(orders.directory)
     files: list[str] = orders.source["files"]
     bad: dict[int, str] = {}
@@ -30,9 +28,8 @@ def pulled(orders: Orders) -> Pulled:
             bad[place] = _why(error, path)
     columns = next(iter(shapes.values()), ())
     if orders.only_look:
-        if bad:
-            raise Unreadable(next(iter(bad.values())))
-        return Pulled(columns=columns)
+        seen = {place: Shape(shape, _count(con, files[place])) for place, shape in shapes.items()}
+        return Pulled(columns=columns, shapes=seen, bad=bad)
     left = tuple(place for place, shape in shapes.items() if shape != columns)
     good = [place for place in shapes if place not in left]
     rows = _copied(con, orders, good, bad)
@@ -63,6 +60,12 @@ def _copied(
 def _columns(con: duckdb.DuckDBPyConnection, path: str) -> Columns:
     found = con.execute(f"DESCRIBE SELECT * FROM {_source([path])}").fetchall()  # noqa: S608 - quoted
     return tuple((row[0], row[1]) for row in found)
+
+
+def _count(con: duckdb.DuckDBPyConnection, path: str) -> int:
+    """Return how many rows a file's footer says that it has."""
+    text = "SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata(?)"
+    return int(con.execute(text, [path]).fetchall()[0][0])
 
 
 def _copy(con: duckdb.DuckDBPyConnection, paths: list[str], target: str) -> int:

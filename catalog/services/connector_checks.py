@@ -93,8 +93,8 @@ def _columns(
     found: Pulled = process.pull(
         source, wanted, directory / "rows.parquet", only_look=True, deadline_seconds=LOOK_SECONDS
     )
-    if found.problem:
-        raise SourceUnreadable(found.problem, hint="Nothing was kept. Correct it and check again.")
+    if why := found.problem or found.bad.get(0):
+        raise SourceUnreadable(why, hint="Nothing was kept. Correct it and check again.")
     return found.columns
 
 

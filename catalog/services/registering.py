@@ -60,44 +60,6 @@ class Registration:
     skip_registered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrationPreview:
-    """The files that would be registered: their names below the prefix, with their sizes.
-
-    `is_new` says that the catalog never registered from the prefix before.
-    """
-
-    prefix: str
-    files: tuple[tuple[str, int], ...]
-    is_new: bool
-
-    @property
-    def size_bytes(self) -> int:
-        """Return what all of them weigh."""
-        return sum(size for _, size in self.files)
-
-
-def preview_registration(
-    *, actor: Actor, catalog: Catalog, asked: Registration
-) -> RegistrationPreview:
-    """Return which files would be registered; nothing is written, and none of them is opened.
-
-    Whether each fits the table is known once the catalog's writer has read it. Raises as
-    `register_files`.
-    """
-    prefix = _check(actor=actor, catalog=catalog, asked=asked)["prefix"]
-    sizes = dict(storage.of(catalog.bucket, prefix).sizes(prefix))
-    named = [prefix + name for name in dict.fromkeys(asked.files)]
-    if missing := [key.removeprefix(prefix) for key in named if key not in sizes]:
-        raise Invalid(
-            f"Of the named files, {len(missing)} cannot be found, such as {missing[0][:200]!r}.",
-            hint=f"Names are those below {prefix!r}.",
-        )
-    keys = _refuse_odd(prefix, named or _parquet(sizes))
-    files = tuple((key.removeprefix(prefix), sizes[key]) for key in keys)
-    return RegistrationPreview(prefix, files, not _is_known(catalog, prefix))
-
-
 def register_files(
     *, actor: Actor, catalog: Catalog, asked: Registration, idempotency_key: str = ""
 ) -> Job:
@@ -107,13 +69,13 @@ def register_files(
     Raises `AccessDenied`, `UnknownTable`, `TableExists`, `InvalidName`, `PrefixRefused`,
     `CatalogEncrypted`, `CatalogReadOnly`, `Invalid`, `StorageUnreachable`, `IdempotencyConflict`.
     """
-    arguments = _check(actor=actor, catalog=catalog, asked=asked)
+    arguments = checked(actor=actor, catalog=catalog, asked=asked)
     keys = _keys(catalog, arguments["prefix"], asked.files)
     return _queue(actor=actor, catalog=catalog, arguments=arguments, keys=keys, key=idempotency_key)
 
 
 @audit.service
-def _check(*, actor: Actor, catalog: Catalog, asked: Registration) -> dict[str, Any]:
+def checked(*, actor: Actor, catalog: Catalog, asked: Registration) -> dict[str, Any]:
     """Refuse before the bucket is asked for anything; return the job's arguments."""
     check_writable(catalog)
     schema, table = asked.schema, asked.table
@@ -133,7 +95,7 @@ def _check(*, actor: Actor, catalog: Catalog, asked: Registration) -> dict[str, 
             hint="Load the files (`upend load`): they are then written anew, encrypted.",
         )
     prefix = checked_place(catalog.bucket, asked.prefix)
-    if not _is_known(catalog, prefix):
+    if not is_known(catalog, prefix):
         place = securables.workspace(catalog.workspace)
         governance.authorize(actor, Action.BUCKET_MANAGE, place)
         _refuse_lakes(catalog, prefix)
@@ -158,7 +120,7 @@ def _queue(
     alone_in_bucket(catalog.bucket)
     _refuse_lakes(catalog, prefix)
     held = Catalog.objects.select_for_update(of=("self",)).get(id=catalog.id)
-    if not _is_known(held, prefix):
+    if not is_known(held, prefix):
         before = list(held.registered_prefixes)
         catalog.registered_prefixes = held.registered_prefixes = [*before, prefix]
         held.save(update_fields=["registered_prefixes"])
@@ -188,15 +150,16 @@ def _queue(
 def _keys(catalog: Catalog, prefix: str, files: Sequence[str]) -> list[str]:
     """Return the keys of the files: those named, else every Parquet file below the prefix."""
     if files:
-        return _refuse_odd(prefix, [prefix + name for name in dict.fromkeys(files)])
-    return _refuse_odd(prefix, _parquet(storage.of(catalog.bucket, prefix).keys(prefix)))
+        return refuse_odd(prefix, [prefix + name for name in dict.fromkeys(files)])
+    return refuse_odd(prefix, parquet_keys(storage.of(catalog.bucket, prefix).keys(prefix)))
 
 
-def _parquet(keys: Iterable[str]) -> list[str]:
+def parquet_keys(keys: Iterable[str]) -> list[str]:
+    """Return those that are names of Parquet files."""
     return [key for key in keys if key.lower().endswith(".parquet")]
 
 
-def _refuse_odd(prefix: str, keys: list[str]) -> list[str]:
+def refuse_odd(prefix: str, keys: list[str]) -> list[str]:
     """Return the keys, unless there are none, too many, or some that mean more than a name."""
     if not keys:
         raise Invalid(
@@ -217,7 +180,8 @@ def _refuse_odd(prefix: str, keys: list[str]) -> list[str]:
     return keys
 
 
-def _is_known(catalog: Catalog, prefix: str) -> bool:
+def is_known(catalog: Catalog, prefix: str) -> bool:
+    """Tell whether the catalog registered from the prefix before."""
     return any(prefix.startswith(known) for known in catalog.registered_prefixes)
 
 

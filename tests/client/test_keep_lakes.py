@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from django.conf import settings
 from pytest_django.live_server_helper import LiveServer
@@ -18,6 +19,7 @@ from catalog import storage
 from catalog.domain import JobKind
 from catalog.maintenance import standings
 from catalog.models import BucketKey, Catalog, MaintenanceRun
+from tests.catalog.test_register_files import put
 from upend import cli
 from upend.upkeep import Kept
 from workspaces.models import Workspace
@@ -70,6 +72,26 @@ def test_it_says_what_compacting_would_do_and_does_it(events: Catalog, capsys: O
     assert [step["kind"] for step in run.done] == ["merge"]
     assert cli.run(["compact", "events", "--dry-run"]) == 0
     assert "needs nothing of that" in capsys.readouterr().err
+
+
+def test_it_says_which_files_could_be_registered(
+    events: Catalog, workspace: Workspace, capsys: Out
+) -> None:
+    prefix = f"adopted/{workspace.id}/exports/"
+    storage.hosted().delete_prefix(prefix)
+    put(prefix, "good.parquet", {"i": pa.array([1, 2], pa.int32())})
+    register = ["register", "events.main.t", prefix, "--dry-run"]
+    assert cli.run(register) == 0
+    assert "1 file, " in capsys.readouterr().err
+    put(prefix, "bad.parquet", {"i": ["text"]})
+    assert cli.run(register) == 5
+    shown = capsys.readouterr()
+    assert "bad.parquet" in shown.out
+    assert "1 of 2 files do not fit the table." in shown.err
+    assert cli.run([*register, "--json"]) == 5
+    assert json.loads(capsys.readouterr().out)["misfits"] == 1
+    assert cli.run([*register[:3], "--dry-run", "good.parquet"]) == 0
+    assert not Catalog.objects.get().registered_prefixes
 
 
 def test_it_follows_a_run_to_its_end(events: Catalog, capsys: Out) -> None:

@@ -167,6 +167,11 @@ def test_it_registers_files_after_showing_which(
     ):
         page = client.post(form, typed | said | {"step": "look"}).content.decode()
         assert marked(page, field), field
+    put(prefix, "z.parquet", {"id": ["text"], "name": ["n"]})
+    page = client.post(form, typed | {"step": "look"}).content.decode()
+    assert "1 does not fit, so that none would be registered" in page
+    assert "its column id is VARCHAR, the table&#x27;s BIGINT" in page
+    storage.hosted().delete(f"{prefix}z.parquet")
     answer = client.post(form, typed | {"step": "register"}, follow=True)
     assert "Files are being registered in t" in answer.content.decode()
     asked = job(JobKind.REGISTER).arguments

@@ -182,12 +182,14 @@ class Connection:
         allow_missing: bool = False,
         ignore_extra: bool = False,
         skip_registered: bool = False,
+        dry_run: bool = False,
         on_state: OnState = unheard,
     ) -> Document:
         """Make Parquet files in the catalog's bucket part of `catalog.schema.table`, uncopied.
 
         They lie below `prefix`: those of `files`, else every one that ends with .parquet. Raises
-        `QueryFailed` with what does not fit: all files or none. Returns the commit's job.
+        `QueryFailed` with what does not fit: all files or none. Returns the commit's job; with
+        `dry_run`, which files it would be, and which of them do not fit.
         """
         target = Target.of(table)
         base = f"/api/v1/workspaces/{self.workspace}/catalogs/{target.catalog}/registrations"
@@ -201,6 +203,9 @@ class Connection:
             "ignore_extra": ignore_extra,
             "skip_registered": skip_registered,
         }
+        if dry_run:
+            found: Document = self.api.post(base, body | {"dry_run": True})
+            return found
         job = self.api.post(base, body, idempotent=True)
         return followed(self.api, self.workspace, job, on_state)
 

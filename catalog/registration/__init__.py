@@ -1,0 +1,1 @@
+"""Looks at Parquet files that are to be part of a table, before they are."""
