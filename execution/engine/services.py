@@ -31,6 +31,8 @@ _keepers: list[threading.Thread] = []
 _is_wanted = threading.Event()
 _lock = threading.Lock()
 _sessions = Sessions()
+_at_work: set[int] = set()
+"""The threads of this process that wait for an engine's rows."""
 
 
 log = structlog.get_logger(__name__)
@@ -76,6 +78,20 @@ def run_in_session(
             job, sink=noting, seconds=seconds, on_progress=on_progress, is_cancelled=is_cancelled
         )
 
+    _at_work.add(threading.get_ident())
+    try:
+        return _run_in_session(need, spec, run, noting)
+    finally:
+        _at_work.discard(threading.get_ident())
+
+
+def _run_in_session(
+    need: Need,
+    spec: Callable[[bool], EngineSpec],
+    run: Callable[[Engine, EngineSpec], Outcome],
+    noting: _Noting,
+) -> Outcome:
+    """Run a job in the engine that covers its need, or in a new one; either is kept."""
     began = time.monotonic()
     session = _sessions.take(need)
     metrics.ENGINE_SESSIONS.labels(_found(session)).inc()
@@ -165,8 +181,13 @@ def _end_lapsed() -> None:
 
 
 def attached_ahead() -> int:
-    """Return how many engines hold a slice for a query that has not come."""
+    """Return how many engines hold, or are being given, a slice for a query that has not come."""
     return _sessions.ahead
+
+
+def running() -> int:
+    """Return how many queries run in engines of this process."""
+    return len(_at_work)
 
 
 def run_engine(

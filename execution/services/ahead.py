@@ -1,8 +1,9 @@
 """A worker's part of a query that has not come yet: attach its slices while the web binds it.
 
 It is a bet on the next quarter of a second, and whoever loses it is Upend: nothing is bet where
-somebody waits, where the query could not begin at once, or where it would need no engine. See
-`execution.engine.sessions` for how few engines, and for how long, one principal can have so.
+somebody waits, where no processor is free, where the query could not begin at once, or where it
+would need no engine. See `execution.engine.sessions` for how few engines, and for how long, one
+principal can have so.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from execution import foreseen, ledger
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import Place
 from execution.engine import services as engine
+from execution.engine.domain import threads_of_this_machine
 from execution.foreseen import Json
 from execution.machine import Machine
 from execution.models import Query
@@ -90,6 +92,8 @@ def _hear(sealed: bytes, machine: Machine) -> None:
 
 def prepare(sealed: bytes, machine: Machine) -> bool:
     """Have an engine attach what the foreseen query needs; tell whether it waits for it now."""
+    if engine.running() >= _most():
+        return False
     said = foreseen.read(sealed)
     workspace = first(_workspaces.ask(workspace=UUID(said["workspace"]))) if said else None
     if said is None or workspace is None:
@@ -132,8 +136,16 @@ def _has_room(query: Query, machine: Machine) -> bool:
         not others_wait
         and of_workspace < workspace.max_running_queries
         and of_principal < workspace.max_running_per_principal
-        and here + engine.attached_ahead() <= machine.open_slots
+        and here + engine.attached_ahead() <= min(_most(), machine.open_slots)
     )
+
+
+def _most() -> int:
+    """Return how many queries may run here, with those to come: half as many as processors.
+
+    Where none is free to attach meanwhile, nothing is gained, and an engine that is late is lost.
+    """
+    return max(1, threads_of_this_machine() // 2)
 
 
 def _is_answered(said: Json, workspace: Workspace) -> bool:

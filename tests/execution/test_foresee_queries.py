@@ -8,7 +8,7 @@ import pytest
 
 from accounts.domain import Actor
 from api.broker import broker
-from execution import foreseen, services
+from execution import foreseen, services, slices
 from execution.domain import QueryState, RequestedPlace
 from execution.engine import services as engine
 from execution.models import Query
@@ -180,13 +180,40 @@ def test_it_makes_nothing_ready_beyond_a_cap(
     assert not prepare(sealed)
 
 
-def test_it_makes_nothing_ready_on_a_machine_that_is_full(
-    people: WrittenLake, analyst: Actor, owner: Actor, workspace: Workspace
+def test_it_makes_nothing_ready_where_no_processor_is_free(
+    people: WrittenLake,
+    analyst: Actor,
+    owner: Actor,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ahead, "threads_of_this_machine", lambda: 4)
     sealed = told_before(submit(analyst, workspace))
-    for _ in range(3):
+    first, _ = (
         make_query(workspace, owner, state=QueryState.RUNNING, worker=machine().worker)
+        for _ in range(2)
+    )
     assert not prepare(sealed)
+    first.delete()
+    assert prepare(sealed)
+
+
+def test_it_asks_nothing_while_this_process_runs_queries(
+    people: WrittenLake, analyst: Actor, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "threads_of_this_machine", lambda: 2)
+    query = submit(analyst, workspace)
+    sealed = told_before(query)
+    build, tried = slices.build, []
+
+    def built(*given: object, **more: object) -> slices.Built:
+        tried.append((engine.running(), prepare(sealed)))
+        return build(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(slices, "build", built)
+    assert rows(analyst, run_query(query)) == [[1, "ana"], [2, "ben"]]
+    assert tried == [(1, False)]
+    assert engine.running() == 0
 
 
 def test_it_makes_nothing_ready_where_kept_rows_are_the_answer(
