@@ -12,7 +12,7 @@ from execution.engine import services as engine
 from execution.engine.domain import EngineSpec
 from tests.execution.ahead import spares, waiting
 from tests.execution.test_reuse_engines import TABLE, Collected, need
-from tests.patience import until
+from tests.patience import LONG_SECONDS, until
 
 __all__ = ["spares"]
 
@@ -48,7 +48,7 @@ def run(whose: int = 0, sql: str = "SELECT 1", **needs: object) -> bool:
         replace(PEOPLE[whose], **needs),  # type: ignore[arg-type]
         spec,
         sink=Collected(),
-        seconds=20,
+        seconds=LONG_SECONDS,
         on_progress=lambda _: None,
         is_cancelled=lambda: False,
     )
@@ -158,6 +158,7 @@ def test_it_is_not_used_where_it_died() -> None:
     assert attach()
     [waits] = waiting()
     os.kill(waits.pid, signal.SIGKILL)
+    until(lambda: not waits.is_alive(), "it lives on")
     assert not run()
 
 
