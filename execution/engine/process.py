@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
@@ -29,6 +30,10 @@ BEHIND = 10
 """The niceness of such a query's engine."""
 FAR_BEHIND = 15
 """That of one which was known to be heavy: it gets what others leave, a thirtieth at least."""
+LEFTOVER_SECONDS = 10.0
+"""For so long a heavy one has nothing but what they leave, where its worker can end that again: a
+processor that runs nothing else counts as free to whom something wakes up for. Long enough for
+what is heavy and not huge, and nobody has less than a thirtieth for longer."""
 
 
 class Sink(Protocol):
@@ -69,6 +74,7 @@ class Engine:
             raise
         self._is_open = True
         self.is_behind = False
+        self._has_leftovers_until: float | None = None
         metrics.ENGINE_STARTS.inc()
 
     @property
@@ -121,13 +127,17 @@ class Engine:
         long_from = time.monotonic() + SHORT_SECONDS
 
         def on_each_look(progress: Progress) -> None:
-            if not self.is_behind and time.monotonic() > long_from:
+            now = time.monotonic()
+            if not self.is_behind and now > long_from:
                 self.fall_behind()
+            if self._has_leftovers_until is not None and now > self._has_leftovers_until:
+                self._end_leftovers()
             on_progress(progress)
 
         try:
             if spec.is_heavy:
                 self.fall_behind(FAR_BEHIND)
+                self._take_leftovers()
             pump.start()
             watch = Watch(self._process, self._control, self._errors, spec.memory_bytes)
             watch.until_done(
@@ -149,9 +159,31 @@ class Engine:
 
     def catch_up(self) -> bool:
         """Undo `fall_behind`, which only a privileged worker may; tell whether it is undone."""
+        self._end_leftovers()
         if self.is_behind:
             self.is_behind = not self._set_niceness(os.getpriority(os.PRIO_PROCESS, 0))
         return not self.is_behind
+
+    def _take_leftovers(self) -> None:
+        """Run only where nothing else wants to, for a while; as root only, who can undo it."""
+        if hasattr(os, "SCHED_IDLE") and os.geteuid() == 0:
+            self._has_leftovers_until = time.monotonic() + LEFTOVER_SECONDS
+            self._set_policy(os.SCHED_IDLE)
+
+    def _end_leftovers(self) -> None:
+        if self._has_leftovers_until is not None:
+            self._has_leftovers_until = None
+            self._set_policy(os.SCHED_OTHER)
+
+    def _set_policy(self, policy: int) -> None:
+        """Set how all threads are scheduled, those included that begin meanwhile (Linux)."""
+        done: set[Path] = set()
+        with contextlib.suppress(OSError):  # it has ended
+            while new := set(Path(f"/proc/{self.pid}/task").iterdir()) - done:
+                for thread in new:
+                    with contextlib.suppress(ProcessLookupError):  # that thread has
+                        os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
+                done |= new
 
     def _set_niceness(self, niceness: int) -> bool:
         """Set that of all its threads; False where it has ended, or that is not allowed."""

@@ -24,7 +24,7 @@ from execution.engine.problems import (
     QueryOutOfMemory,
     QueryTimeout,
 )
-from execution.engine.process import BEHIND, FAR_BEHIND, SHORT_SECONDS, Engine
+from execution.engine.process import Engine
 from tests.patience import LONG_SECONDS, runs, slowness, until, until_ended
 
 SPEC = EngineSpec(
@@ -273,39 +273,6 @@ def test_it_does_further_jobs_on_the_slice_of_the_first() -> None:
             outcome = job(process, f"SELECT {number} AS n FROM range(10000)", sink)
             assert (outcome.rows, sink.table["n"][0].as_py()) == (10_000, number)
         assert process.is_alive()
-    finally:
-        process.close()
-
-
-def test_it_lets_others_have_the_processors_first_when_it_takes_long() -> None:
-    process = Engine()
-    usual, soon, later = psutil.Process().nice(), set[int](), list[int]()
-    began = time.monotonic()
-
-    def look(_: Progress) -> None:
-        nice = psutil.Process(process.pid).nice()
-        if time.monotonic() - began < SHORT_SECONDS:
-            soon.add(nice)
-        later.append(nice)
-
-    with pytest.raises(QueryTimeout):
-        process.run(
-            replace(SPEC, sql=ENDLESS),
-            sink=Collected(),
-            seconds=2.5,
-            on_progress=look,
-            is_cancelled=lambda: False,
-        )
-    assert soon <= {usual}
-    assert later[-1] == max(usual, BEHIND)
-
-
-def test_it_lets_others_have_the_processors_first_where_a_job_is_known_to_be_heavy() -> None:
-    process = Engine()
-    try:
-        job(process, "SELECT 1 AS one", Collected(), is_heavy=True)
-        assert psutil.Process(process.pid).nice() == FAR_BEHIND
-        assert process.is_behind
     finally:
         process.close()
 
