@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -21,7 +20,6 @@ WAIT_SECONDS = 30
 """How long one answer may take; then the client asks again."""
 LONGEST_SECONDS = 60.0
 """A query that takes longer has failed: an end that every phase can wait for."""
-CANCELS_AT_ONCE = 8
 TIMEOUT = httpx.Timeout(WAIT_SECONDS + 15, connect=10)
 IDLE_CONNECTION_SECONDS = 1
 """Less than the server keeps a silent connection, so that none is used as it is closed."""
@@ -73,7 +71,7 @@ class Desk:
                 document = await self.end_of(document)
                 problem = await self.read(document)
         except httpx.HTTPStatusError as error:
-            problem = f"{error.response.status_code} {_code(error.response)}"
+            problem = f"{error.response.status_code} {code_of(error.response)}"
         except (httpx.TransportError, TimeoutError) as error:
             problem = type(error).__name__
         took = time.perf_counter() - started
@@ -118,50 +116,6 @@ class Desk:
         return await self.http.request(method, path, headers=headers, **arguments)
 
 
-@dataclass(slots=True)
-class Abuser:
-    """Submits many heavy queries at once and waits for none of them; comes again when refused."""
-
-    desk: Desk
-    accepted: list[str] = field(default_factory=list)
-    refused: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    async def flood(self, texts: list[str], *, until: float) -> None:
-        """Submit all texts at once, and those answered 429 again later, up to `until`."""
-        await asyncio.gather(*(self._insist(sql, until) for sql in texts))
-
-    async def withdraw(self) -> None:
-        """Cancel what still waits or runs."""
-        room = asyncio.Semaphore(CANCELS_AT_ONCE)
-
-        async def cancel(query_id: str) -> None:
-            async with room:
-                await self.desk.cancel(query_id)
-
-        await asyncio.gather(*map(cancel, self.accepted))
-
-    async def _insist(self, sql: str, until: float) -> None:
-        while time.monotonic() < until:
-            pause = await self._submit(sql)
-            if pause is None:
-                return
-            self.refused += 1
-            await asyncio.sleep(pause)
-
-    async def _submit(self, sql: str) -> float | None:
-        """Submit one; return how many seconds to stay away where it was refused by a limit."""
-        try:
-            self.accepted.append((await self.desk.submit(sql, wait=False))["id"])
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-                return float(error.response.headers.get("Retry-After", 1))
-            self.failures.append(f"{error.response.status_code} {_code(error.response)}")
-        except httpx.TransportError as error:
-            self.failures.append(type(error).__name__)
-        return None
-
-
 @contextmanager
 def connections(url: str, workspace: str) -> Iterator[httpx.AsyncClient]:
     """Yield the connections of an event loop to one workspace's API; it closes them itself."""
@@ -174,7 +128,8 @@ def _prefer(*, wait: bool) -> dict[str, str]:
     return {"Prefer": f"wait={WAIT_SECONDS}"} if wait else {}
 
 
-def _code(answer: httpx.Response) -> str:
+def code_of(answer: httpx.Response) -> str:
+    """Return the code of a refusal, or how its text begins."""
     try:
         return str(answer.json().get("code", ""))
     except ValueError:

@@ -26,7 +26,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks.analysts import Abuser, Answer, Desk, connections
+from benchmarks.abuser import Elsewhere, withdraw
+from benchmarks.analysts import Answer, Desk, connections
 from benchmarks.busy import Busy
 from benchmarks.people import analysts
 from benchmarks.rows import create_table
@@ -187,18 +188,18 @@ class Measure:
 
     async def _abused(self, desks: list[Desk], http: httpx.AsyncClient) -> dict[str, Any]:
         """Have all analysts work beside one who floods; stop the flood at the end."""
-        abuser = Abuser(Desk("abuser", self.tokens["abuser"], http))
-        flood = [self.text("heavy", n) for n in range(FLOOD)]
-        until = time.monotonic() + self.options.seconds
-        await asyncio.gather(abuser.flood(flood, until=until), self._together(desks))
-        left = await asyncio.to_thread(outcome, abuser.accepted)
-        await abuser.withdraw()
+        desk = Desk("abuser", self.tokens["abuser"], http)
+        texts = [self.text("heavy", n) for n in range(FLOOD)]
+        flooding = Elsewhere().flood(self.here.url, desk.token, texts, self.options.seconds)
+        abuse, _ = await asyncio.gather(flooding, self._together(desks))
+        left = await asyncio.to_thread(outcome, abuse.accepted)
+        await withdraw(desk, abuse.accepted)
         return {
             "abuser": {
                 "submitted": FLOOD,
-                "accepted": len(abuser.accepted),
-                "refused_429": abuser.refused,
-                "failures": dict(Counter(abuser.failures)),
+                "accepted": len(abuse.accepted),
+                "refused_429": abuse.refused,
+                "failures": dict(Counter(abuse.failures)),
             }
             | left
         }

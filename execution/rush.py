@@ -27,7 +27,7 @@ text of each at a time anyway."""
 MOST_WAITING = 16
 """And those that wait for that; each holds one of the process's threads, but no connection."""
 WAIT_SECONDS = 10.0
-LONGEST_RETRY_SECONDS = 30
+LONGEST_RETRY_SECONDS = 15
 USUAL_SECONDS = 0.05
 """What a turn takes, until some were measured."""
 NEWEST_WEIGHS = 0.2
