@@ -69,13 +69,13 @@ def register_files(
     Raises `AccessDenied`, `UnknownTable`, `TableExists`, `InvalidName`, `PrefixRefused`,
     `CatalogEncrypted`, `CatalogReadOnly`, `Invalid`, `StorageUnreachable`, `IdempotencyConflict`.
     """
-    arguments = checked(actor=actor, catalog=catalog, asked=asked)
+    arguments = check_registration(actor=actor, catalog=catalog, asked=asked)
     keys = _keys(catalog, arguments["prefix"], asked.files)
     return _queue(actor=actor, catalog=catalog, arguments=arguments, keys=keys, key=idempotency_key)
 
 
 @audit.service
-def checked(*, actor: Actor, catalog: Catalog, asked: Registration) -> dict[str, Any]:
+def check_registration(*, actor: Actor, catalog: Catalog, asked: Registration) -> dict[str, Any]:
     """Refuse before the bucket is asked for anything; return the job's arguments."""
     check_writable(catalog)
     schema, table = asked.schema, asked.table

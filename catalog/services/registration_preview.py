@@ -96,7 +96,7 @@ def preview_registration(
     in a column that may have none is found when the files are registered. Raises as
     `register_files`.
     """
-    arguments = registering.checked(actor=actor, catalog=catalog, asked=asked)
+    arguments = registering.check_registration(actor=actor, catalog=catalog, asked=asked)
     prefix = arguments["prefix"]
     store = storage.of(catalog.bucket, prefix)
     files = _files(store, prefix, asked.files)

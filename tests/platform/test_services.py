@@ -10,9 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("platform", "governance", "catalog", "execution")
-RECORDING = {"begin", "record", "record_denial", "record_on"}
+RECORDING = {"begin", "record", "record_change", "record_denial", "record_on"}
 """`begin` is of execution/services/lifecycle.py: it records in the transaction of its caller."""
-ONLY_REFUSES = {"_check", "check_upload", "_check_rights", "_explain"}
+ONLY_REFUSES = {"_check", "check_registration", "check_upload", "_check_rights", "_explain"}
 """They change nothing and wear the decorator for the sake of their denials."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
