@@ -273,18 +273,17 @@ def take() -> Engine:
 
 def _one_to_spare() -> Engine | None:
     """Return the engine that has waited longest, unless no other one would wait then."""
-    with _lock:
-        engine = _spare.pop(0) if len(_spare) > 1 else None
-        metrics.ENGINES_SPARE.set(len(_spare))
+    engine = _longest_waiting(others=1)
     if engine is not None and not engine.is_alive():
         engine.close()
         return None
     return engine
 
 
-def _longest_waiting() -> Engine | None:
+def _longest_waiting(*, others: int = 0) -> Engine | None:
+    """Take out the engine that has waited longest, where so many others wait besides."""
     with _lock:
-        engine = _spare.pop(0) if _spare else None
+        engine = _spare.pop(0) if len(_spare) > others else None
         metrics.ENGINES_SPARE.set(len(_spare))
         return engine
 
