@@ -20,10 +20,8 @@ from uuid import UUID
 import redis
 from django.conf import settings
 from django.db import DatabaseError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from api.broker import LONGEST_SECONDS, Broker, broker
+from api.broker import LONGEST_SECONDS, Broker, broker, connected
 from api.waiting import release_connection
 from catalog.models import IngestBatch
 from catalog.models.ingest import UNFINISHED
@@ -186,13 +184,7 @@ class Waiting:
 
     def _listen(self) -> None:
         with (
-            redis.Redis.from_url(
-                self._url,
-                socket_connect_timeout=LISTEN_SECONDS,
-                socket_timeout=LISTEN_SECONDS,
-                decode_responses=True,
-                retry=Retry(NoBackoff(), 0),
-            ) as client,
+            connected(self._url, LISTEN_SECONDS, decode_responses=True) as client,
             client.pubsub() as heard,
         ):
             heard.subscribe(CHANNEL)

@@ -16,9 +16,8 @@ from uuid import UUID
 import redis
 import structlog
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from api.broker import connected
 from execution.notices.domain import CHANGES, PROGRESS, Notice, read
 
 HEARING_SECONDS = 2.0
@@ -132,14 +131,12 @@ class Hub:
     def _listen(self) -> None:
         """Hand out what comes, until the connection breaks."""
         with (
-            redis.Redis.from_url(
+            connected(
                 self._url,
-                socket_connect_timeout=LISTEN_SECONDS,
-                socket_timeout=LISTEN_SECONDS,
+                LISTEN_SECONDS,
                 socket_keepalive=True,
                 health_check_interval=int(2 * LISTEN_SECONDS),
                 decode_responses=True,
-                retry=Retry(NoBackoff(), 0),
             ) as client,
             client.pubsub() as heard,
         ):

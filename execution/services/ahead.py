@@ -17,12 +17,11 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import close_old_connections
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from accounts import statements
 from accounts.composed import Composed, first
 from accounts.models import ServiceAccount, User
+from api.broker import connected
 from execution import foreseen, ledger
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import Place
@@ -68,11 +67,8 @@ def listen_for_ever(machine: Machine, is_stopping: Callable[[], bool]) -> None:
 
 
 def _listen(machine: Machine, is_stopping: Callable[[], bool]) -> None:
-    with redis.Redis.from_url(
-        settings.BROKER_URL,
-        socket_connect_timeout=LISTEN_SECONDS,
-        socket_timeout=3 * LISTEN_SECONDS,
-        retry=Retry(NoBackoff(), 0),
+    with connected(
+        settings.BROKER_URL, LISTEN_SECONDS, socket_timeout=3 * LISTEN_SECONDS
     ) as client:
         while not is_stopping():
             found: Any = client.blpop([foreseen.KEY], timeout=LISTEN_SECONDS)

@@ -25,16 +25,20 @@ SILENT_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
+def connected(url: str, seconds: float, **options: Any) -> redis.Redis:
+    """Return a client of the broker that gives up after `seconds`, and tries nothing twice.
+
+    Whoever asks knows better when to come again. `options` are more of the client's own.
+    """
+    waits = {"socket_connect_timeout": seconds, "socket_timeout": seconds}
+    return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **(waits | options))
+
+
 class Broker:
     """One process's connections to it, and for how long nothing is tried after a failure."""
 
     def __init__(self, url: str, silent_seconds: float = SILENT_SECONDS) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=LONGEST_SECONDS,
-            socket_timeout=LONGEST_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = connected(url, LONGEST_SECONDS)
         self._lock = threading.Lock()
         self._silent_seconds, self._silent_until = silent_seconds, 0.0
 
