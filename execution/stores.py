@@ -1,19 +1,26 @@
-"""The one place that says in which store a file of a query lies, and signs its address there.
+"""The one place that says in which store a file of a query lies, and where it is read.
 
 A table's files are in the bucket of its catalog, whoever owns that; extracts are in Upend's own.
+An engine on a server reads by an address that is signed there, or the copy that its worker keeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from django.utils import timezone
 
 from catalog import storage
 from catalog.domain import BucketKind
+from catalog.maintenance.holds import WRITTEN_BY_DUCKLAKE
 from catalog.models import Catalog
+from execution.engine import reach
+from execution.engine.domain import COPY, Held
+from execution.engine.filecache import Source
+from execution.engine.messages import MOST_FILES
 from execution.models import GrantedFile
 from execution.slices import SliceFile
 from problems import Problem
@@ -31,17 +38,59 @@ class KeysTooShort(Problem):
     title: ClassVar[str] = "The bucket's keys do not last as long as the query may"
 
 
-def sealed(*, seconds: int) -> Callable[[SliceFile], str]:
-    """Return what gives each file of a slice an address that is good for `seconds`.
+class Sealed:
+    """Gives each file of a slice an address that is good for `seconds`.
 
-    The address raises `KeysTooShort` where its bucket's keys were lent for less than that.
+    It is `COPY` and a place in `copies` where this process keeps one for its engines. Raises
+    `KeysTooShort` where the file's bucket has keys that were lent for less than that.
     """
 
-    def address(file: SliceFile) -> str:
-        _check_lasts(file, seconds)
-        return file.store.presign(file.key, valid_seconds=seconds, window_seconds=WINDOW_SECONDS)
+    def __init__(self, *, seconds: int) -> None:
+        self.copies: list[Held] = []
+        self._seconds = seconds
+        self._cache = reach.file_cache()
 
-    return address
+    def __call__(self, file: SliceFile) -> str:
+        """Return the address of one file."""
+        _check_lasts(file, self._seconds)
+        if (copy := self._copy(file)) is not None:
+            self.copies.append(copy)
+            return f"{COPY}{len(self.copies) - 1}"
+        return file.store.presign(
+            file.key, valid_seconds=self._seconds, window_seconds=WINDOW_SECONDS
+        )
+
+    def _copy(self, file: SliceFile) -> Held | None:
+        if self._cache is None or len(self.copies) == MOST_FILES or not _is_final(file):
+            return None
+        return self._cache.copy(_source(file), seconds=self._seconds)
+
+
+def _is_final(file: SliceFile) -> bool:
+    """Tell whether the object is never written again: DuckLake gives each of its files a name.
+
+    Files of others may be, and extracts are read by devices.
+    """
+    return file.extract_id is None and bool(WRITTEN_BY_DUCKLAKE.fullmatch(file.key))
+
+
+def _source(file: SliceFile) -> Source:
+    """Return how a file is copied. Who reads it is a catalog, by the keys that it has now."""
+    location = file.store.location
+    identity = (
+        str(file.catalog_id),
+        location.endpoint,
+        location.bucket,
+        file.store.credentials.access_key_id,
+        file.key,
+        str(file.size_bytes),
+    )
+    return Source(
+        identity,
+        file.size_bytes,
+        fetch=partial(file.store.fetch, file.key),
+        tag=partial(file.store.tag, file.key),
+    )
 
 
 def redirect(file: GrantedFile, method: Literal["GET", "HEAD"]) -> str:

@@ -62,6 +62,7 @@ def start(config: pytest.Config) -> None:
     (directory / "static").mkdir()  # WhiteNoise warns where it is missing
     os.environ.update(keys.environment())
     os.environ["UPEND_DATA_DIR"] = str(directory)
+    os.environ["UPEND_FILE_CACHE_BYTES"] = "0"  # copies are made when there is time, not by turns
     os.environ["UPEND_DEBUG"] = "1"  # static files by their plain names; pytest-django resets DEBUG
     for service in services:
         os.environ.update(service.environment)

@@ -24,6 +24,7 @@ from catalog.storage.session import session_of
 from catalog.storage.signing import presigned
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
     from mypy_boto3_s3 import S3Client
 
 HINT = "Does the storage run, and are the bucket's endpoint and keys right? Check the bucket."
@@ -203,6 +204,19 @@ class Store:
         with self.translated():
             body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
         return body.iter_chunks(chunk_bytes)
+
+    def fetch(self, key: str, target: SupportsWrite[bytes]) -> str:
+        """Write an object's content to `target`; return its tag. Raises `ObjectMissing`."""
+        with self.translated():
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            for chunk in answer["Body"].iter_chunks(2**20):
+                target.write(chunk)
+            return answer["ETag"]
+
+    def tag(self, key: str) -> str:
+        """Return an object's tag, another one when its content changed. Raises `ObjectMissing`."""
+        with self.translated():
+            return self.client.head_object(Bucket=self.bucket, Key=key)["ETag"]
 
     def delete(self, key: str) -> None:
         """Remove one object; one that is not there is no error."""

@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from execution import sandbox
 from execution.engine import arrow, fetched, messages, rehearsal
-from execution.engine.domain import ERROR_CHARACTERS, threads_of_this_machine
+from execution.engine.domain import COPY, ERROR_CHARACTERS, path_of, threads_of_this_machine
 from upend import slices
 
 PROGRESS_SECONDS = 0.2
@@ -203,8 +203,11 @@ class Engine:
         self.home = database_of(connection)
         self.attach_seconds = 0.0
 
-    def begin(self, spec: dict[str, Any]) -> None:
-        """Take the limits and the slice of the first job."""
+    def begin(self, spec: dict[str, Any], copies: Sequence[int] = ()) -> None:
+        """Take the limits and the slice of the first job, and keep the files it came with."""
+        for file in (file for one in spec["slices"] for file in one["files"]):
+            if file["path"].startswith(COPY):
+                file["path"] = path_of(copies[int(file["path"].removeprefix(COPY))])
         sandbox.limit(
             memory_bytes=spec["memory_bytes"],
             temp_bytes=spec["temp_bytes"],
@@ -272,7 +275,7 @@ class Engine:
 
 
 def serve(
-    loaded: duckdb.DuckDBPyConnection, *, jobs: BinaryIO, data: int, control: int, scratch: str
+    loaded: duckdb.DuckDBPyConnection, *, jobs: socket.socket, data: int, control: int, scratch: str
 ) -> None:
     """Do the jobs that come, until none comes or one fails; never returns.
 
@@ -282,13 +285,14 @@ def serve(
     try:
         engine = Engine(prepare(loaded, scratch), reporter, os.fdopen(data, "wb"))
         engine.rehearse(lambda: bool(select.select([jobs], [], [], 0)[0]))
-        spec = messages.receive(jobs)
-        if spec is not None:
-            engine.begin(spec)
-        while spec is not None:
+        received = messages.receive(jobs)
+        if received is not None:
+            engine.begin(*received)
+        while received is not None:
+            spec, _ = received
             if spec["sql"]:
                 engine.work(spec)
-            spec = messages.receive(jobs)
+            received = messages.receive(jobs)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent needs its class
         reporter.say(error=type(error).__name__, text=str(error)[:ERROR_CHARACTERS])
     os._exit(0)
@@ -300,7 +304,8 @@ def main(parent_pid: int, data: int, control: int, handover: int, policy: sandbo
     loaded = load()
     sandbox.alone()
     sandbox.enter(replace(policy, descriptors=(data, control)), socket.socket(fileno=handover))
-    serve(loaded, jobs=sys.stdin.buffer, data=data, control=control, scratch=policy.scratch)
+    jobs = socket.socket(fileno=sys.stdin.fileno())
+    serve(loaded, jobs=jobs, data=data, control=control, scratch=policy.scratch)
 
 
 if __name__ == "__main__":

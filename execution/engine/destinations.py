@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from catalog.storage.endpoints import resolved
 from execution.engine import reach
+from execution.engine.domain import COPY
 from execution.sandbox import Endpoint
 from problems import Problem
 from upend import slices as attaching
@@ -31,11 +32,12 @@ class TooManyStores(Problem):
 def endpoints_of(slices: Iterable[dict[str, Any]]) -> tuple[Endpoint, ...]:
     """Return the endpoints that the URLs in `slices` lead to; Upend's own where they are no others.
 
-    Raises `TooManyStores`, or `EndpointRefused` where a name leads to what Upend may not be sent
-    to.
+    Copies that the job brings lead nowhere. Raises `TooManyStores`, or `EndpointRefused` where a
+    name leads to what Upend may not be sent to.
     """
     own = {_place(one): one for one in reach.hosted()}
-    urls = {_origin(path): path for path in attaching.paths(slices)}
+    paths = (path for path in attaching.paths(slices) if not path.startswith(COPY))
+    urls = {_origin(path): path for path in paths}
     found = {_place(one): one for one in map(Endpoint.of_url, urls.values())}
     if len(found) > MAX_ENDPOINTS:
         raise TooManyStores(

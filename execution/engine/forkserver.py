@@ -104,7 +104,7 @@ class ForkServer:
         os.dup2(errors, sys.stderr.fileno())
         kept = replace(policy, descriptors=(jobs, data, control))
         sandbox.enter(kept, socket.socket(fileno=handover))
-        stream = os.fdopen(jobs, "rb")
+        stream = socket.socket(fileno=jobs)
         child.serve(self.loaded, jobs=stream, data=data, control=control, scratch=policy.scratch)
         raise SystemExit
 

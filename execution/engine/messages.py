@@ -1,18 +1,31 @@
-"""How jobs travel to an engine: a length, then JSON; several may follow each other on one pipe."""
+"""How jobs travel to an engine: a length, then JSON, and open files along with its first byte.
+
+Several may follow each other on one socket.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
 import struct
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from typing import Any
 
 LENGTH = struct.Struct(">Q")
+MOST_FILES = 128
+"""The system takes 253 at a time (SCM_MAX_FD in unix(7))."""
 
 
-def send(stream: BinaryIO, message: dict[str, Any]) -> None:
-    """Write one message whole."""
-    stream.write(packed(message))
-    stream.flush()
+def send(stream: socket.socket, message: dict[str, Any], files: Sequence[int] = ()) -> None:
+    """Write one message whole, with the descriptors `files`."""
+    send_packed(stream, packed(message), files)
+
+
+def send_packed(stream: socket.socket, body: bytes, files: Sequence[int] = ()) -> None:
+    """Write what `packed` has made."""
+    sent = socket.send_fds(stream, [body], list(files)) if files else 0
+    stream.sendall(body[sent:])
 
 
 def packed(message: dict[str, Any]) -> bytes:
@@ -21,14 +34,31 @@ def packed(message: dict[str, Any]) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def receive(stream: BinaryIO) -> dict[str, Any] | None:
-    """Return the next message; None where the other side has closed, whole or in the middle."""
-    head = stream.read(LENGTH.size)
-    if len(head) < LENGTH.size:
+def receive(stream: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Return the next message and the descriptors that came with it.
+
+    None where the other side has closed, whole or in the middle.
+    """
+    head, files, flags, _ = socket.recv_fds(stream, LENGTH.size, MOST_FILES)
+    if flags & socket.MSG_CTRUNC:
+        message = "an engine was sent more files than it can take"
+        raise OSError(message)
+    rest = _exactly(stream, LENGTH.size - len(head)) if head else None
+    body = None if rest is None else _exactly(stream, LENGTH.unpack(head + rest)[0])
+    if body is None:
+        for file in files:
+            os.close(file)
         return None
-    size = LENGTH.unpack(head)[0]
-    body = stream.read(size)
-    if len(body) < size:
-        return None
-    message: dict[str, Any] = json.loads(body)
-    return message
+    return json.loads(body), files
+
+
+def _exactly(stream: socket.socket, size: int) -> bytes | None:
+    """Return the next `size` bytes; None where fewer come."""
+    found = bytearray(size)
+    at = 0
+    while at < size:
+        read = stream.recv_into(memoryview(found)[at:])
+        if not read:
+            return None
+        at += read
+    return bytes(found)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
 from execution.engine import messages, reach, scratch, start
-from execution.engine.domain import EngineSpec, Outcome, Progress
+from execution.engine.domain import EngineSpec, Held, Outcome, Progress
 from execution.engine.problems import EngineDied
 from execution.engine.watch import Watch
 from execution.sandbox import Endpoint
@@ -57,12 +58,12 @@ class Engine:
     def __init__(self, endpoints: tuple[Endpoint, ...] | None = None) -> None:
         self.endpoints = reach.hosted() if endpoints is None else endpoints
         self._scratch = scratch.create()
-        pipes = [os.pipe() for _ in range(4)]
-        jobs, data, control, errors = pipes
+        data, control, errors = (os.pipe() for _ in range(3))
+        self._jobs, jobs = socket.socketpair()
+        self._jobs.shutdown(socket.SHUT_RD)  # nothing is taken from an engine by this way
         self._channel = reach.egress().open(self.endpoints)
         handover = self._channel.inner.detach()
-        theirs = start.Pipes(jobs[0], data[1], control[1], errors[1], handover)
-        self._jobs: BinaryIO = os.fdopen(jobs[1], "wb")
+        theirs = start.Pipes(jobs.detach(), data[1], control[1], errors[1], handover)
         self._data: BinaryIO = os.fdopen(data[0], "rb")
         self._control, self._errors = control[0], errors[0]
         try:
@@ -98,15 +99,14 @@ class Engine:
         self._close_pipes()
         scratch.remove(self._scratch)
 
-    def attach(self, job: bytes) -> bool:
+    def attach(self, job: bytes, copies: Sequence[Held]) -> bool:
         """Send a packed job without SQL, which the engine takes on its own time; False if it died.
 
-        Waits for it where the job is longer than what its pipe takes.
+        Waits for it where the job is longer than what its socket takes.
         """
         try:
-            self._jobs.write(job)
-            self._jobs.flush()
-        except BrokenPipeError:
+            messages.send_packed(self._jobs, job, [copy.fileno() for copy in copies])
+        except ConnectionError:
             return False
         return True
 
@@ -197,15 +197,14 @@ class Engine:
         self._channel.close()
         for descriptor in (self._control, self._errors):
             os.close(descriptor)
-        for stream in (self._jobs, self._data):
-            with contextlib.suppress(BrokenPipeError):  # an unsent rest, for a process that is gone
-                stream.close()
+        self._jobs.close()
+        self._data.close()
 
 
 class Pump(threading.Thread):
     """Sends the job, then carries batches from the pipe to the sink until the stream ends."""
 
-    def __init__(self, jobs: BinaryIO, data: BinaryIO, spec: EngineSpec, sink: Sink) -> None:
+    def __init__(self, jobs: socket.socket, data: BinaryIO, spec: EngineSpec, sink: Sink) -> None:
         super().__init__(name="engine-pump", daemon=True)
         self._jobs, self._data, self._spec, self._sink = jobs, data, spec, sink
         self.rows = 0
@@ -216,9 +215,10 @@ class Pump(threading.Thread):
     def run(self) -> None:
         """Do all of it, keeping the error for the watching thread."""
         try:
-            messages.send(self._jobs, self._spec.as_dict())
+            files = [copy.fileno() for copy in self._spec.copies]
+            messages.send(self._jobs, self._spec.as_dict(), files)
             self._receive()
-        except BrokenPipeError:
+        except ConnectionError:
             pass  # the process ended early: the watch finds out why
         except BaseException as error:  # noqa: BLE001 - raised again by the watching thread
             self.error = error

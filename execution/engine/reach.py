@@ -5,15 +5,20 @@ The binder's process imports this too: no Django here but its settings.
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import lru_cache
 
 from django.conf import settings
 
 from execution import sandbox
+from execution.engine import filecache
 from execution.engine import scratch as scratch_
+from execution.engine.filecache import FileCache
 
 _probing = threading.Lock()
+_caching = threading.Lock()
+_caches: dict[int, FileCache | None] = {}
 
 
 def hosted() -> tuple[sandbox.Endpoint, ...]:
@@ -43,6 +48,15 @@ def binder_policy() -> sandbox.Policy:
     return sandbox.Policy(
         without=probed().without, require_full=settings.REQUIRE_FULL_ISOLATION, descriptors=()
     )
+
+
+def file_cache() -> FileCache | None:
+    """Return this process's copies of files; None where there are to be none, or can be none."""
+    with _caching:
+        if os.getpid() not in _caches:
+            is_wanted = settings.FILE_CACHE_BYTES > 0 and filecache.is_possible()
+            _caches[os.getpid()] = FileCache(settings.FILE_CACHE_BYTES) if is_wanted else None
+        return _caches[os.getpid()]
 
 
 def probed() -> sandbox.Probed:

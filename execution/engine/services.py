@@ -21,8 +21,8 @@ from observability import metrics
 
 AT_ONCE_SECONDS = 1.0
 """A kept engine that fails a job this soon failed for what came before it."""
-PIPE_BYTES = 2**16
-"""What a pipe takes before anyone reads from it, on Linux."""
+SOCKET_BYTES = 2**16
+"""What a socket takes before anyone reads from it, on Linux and well within its default."""
 SPARES = 2
 """Engines waiting in each worker process: one for the next query while another warms up."""
 
@@ -151,13 +151,13 @@ def attach_ahead(
 def _attaching(spec: EngineSpec) -> Engine | None:
     """Return an engine that is attaching the slices of `spec`, where one can be spared.
 
-    What does not fit into a pipe that nobody reads is left: an engine that hangs holds up nobody.
+    What does not fit into a socket that nobody reads is left: an engine that hangs holds up nobody.
     """
     job = messages.packed(spec.as_dict())
-    if len(job) > PIPE_BYTES or endpoints_of(spec.slices) != reach.hosted():
+    if len(job) > SOCKET_BYTES or endpoints_of(spec.slices) != reach.hosted():
         return None
     engine = _one_to_spare()
-    if engine is None or engine.attach(job):
+    if engine is None or engine.attach(job, spec.copies):
         return engine
     engine.close()
     return None

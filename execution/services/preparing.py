@@ -163,9 +163,10 @@ def _spec(held: Writing) -> EngineSpec:
     seconds = workspace.query_timeout_seconds + URL_GRACE_SECONDS
     record = {"tables": [extract.job["table"]]}
     threads = threads_of_this_machine()
+    address = stores.Sealed(seconds=seconds)
     return EngineSpec(
         sql=extract.job["sql"],
-        slices=slices.build(record, locate=stores.sealed(seconds=seconds)).slices,
+        slices=slices.build(record, locate=address).slices,
         search_path=[],
         max_rows=MAX_ROWS,
         max_bytes=max(workspace.max_extract_bytes, 1) * ARROW_PER_PARQUET,
@@ -174,6 +175,7 @@ def _spec(held: Writing) -> EngineSpec:
         temp_bytes=SLOT_BYTES * SCRATCH_PER_MEMORY,
         cpu_seconds=workspace.query_timeout_seconds * threads,
         mask_key=masking.key_for(record, workspace.organization_id),
+        copies=address.copies,
     )
 
 

@@ -231,9 +231,15 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
     """Return the engine's job: the slices of the plan as it was made, sealed URLs, the limits."""
     workspace = query.workspace
     threads = threads_of_this_machine()
+    address = stores.Sealed(seconds=workspace.query_timeout_seconds + URL_GRACE_SECONDS)
+    built: list[dict[str, Any]] = []
+    if with_slices:
+        with steps.run("slice"):
+            record = slices.with_every_column(query.execution)
+            built = slices.build(record, locate=address).slices
     return EngineSpec(
         sql=query.execution.get("sql", query.sql),
-        slices=_sealed_slices(query) if with_slices else [],
+        slices=built,
         search_path=query.execution["search_path"],
         max_rows=workspace.max_result_rows,
         max_bytes=workspace.max_result_bytes,
@@ -243,11 +249,5 @@ def engine_spec(query: Query, *, with_slices: bool = True) -> EngineSpec:
         cpu_seconds=workspace.query_timeout_seconds * threads,
         is_heavy=query.is_heavy,
         mask_key=masking.key_for(query.execution, workspace.organization_id) if with_slices else "",
+        copies=address.copies,
     )
-
-
-def _sealed_slices(query: Query) -> list[dict[str, Any]]:
-    record = slices.with_every_column(query.execution)
-    with steps.run("slice"):
-        seconds = query.workspace.query_timeout_seconds + URL_GRACE_SECONDS
-        return slices.build(record, locate=stores.sealed(seconds=seconds)).slices

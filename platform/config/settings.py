@@ -317,6 +317,8 @@ QUERY_SLOTS = env.number("QUERY_SLOTS", 0)
 """Queries that one worker machine runs at a time; 0 is as many as the worker has threads."""
 QUERY_MEMORY_BYTES = env.number("QUERY_MEMORY_BYTES", 0)
 """What the queries of one worker machine may hold together; 0 is 60 % of its memory."""
+FILE_CACHE_BYTES = env.number("FILE_CACHE_BYTES", 2**28)
+"""What one worker keeps at most of files that its engines ask for again and again; 0 is nothing."""
 EXTRACT_TTL_SECONDS = env.number("EXTRACT_TTL_SECONDS", 24 * 3600)
 GRANT_TTL_SECONDS = env.number("GRANT_TTL_SECONDS", 600)
 MAINTENANCE_SAFE_SECONDS = env.number("MAINTENANCE_SAFE_SECONDS", 3600)

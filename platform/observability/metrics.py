@@ -67,6 +67,15 @@ ENGINES_KEPT = Gauge(
     "upend_engines_kept", "Engines that wait with a slice.", multiprocess_mode="livesum"
 )
 
+FILE_CACHE_LOOKUPS = Counter(
+    "upend_file_cache_lookups_total",
+    "Files of slices by whether the worker had a copy.",
+    ("outcome",),
+)
+FILE_CACHE_BYTES = Gauge(
+    "upend_file_cache_bytes", "Size of the copies of files.", multiprocess_mode="livesum"
+)
+
 RESULT_CACHE = Counter(
     "upend_result_cache_lookups_total", "Submitted queries by result cache outcome.", ("outcome",)
 )

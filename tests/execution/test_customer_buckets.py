@@ -265,7 +265,7 @@ def test_it_refuses_a_query_that_may_outlive_lent_keys(theirs: Bucket) -> None:
             store=lent(seconds),
         )
 
-    address = stores.sealed(seconds=360)
+    address = stores.Sealed(seconds=360)
     assert "X-Amz-Security-Token=token" in address(file(400))
     with pytest.raises(stores.KeysTooShort, match="may run for 360 s") as refused:
         address(file(300))

@@ -45,9 +45,10 @@ They depend on a row: of constants alone, planning would compute them, and give 
 ENDLESS = "SELECT sum(sin(a.range) * cos(b.range)) AS s FROM range(250000) a, range(2000000) b"
 """For hours: the tests cancel it."""
 READING = """
-    SELECT count(*) FROM tpch.lineitem a, tpch.lineitem b
-    WHERE a.l_comment || b.l_comment LIKE '%nothing such%'
+    SELECT count(*) FROM tpch.partsupp a, tpch.partsupp b
+    WHERE a.ps_comment || b.ps_comment LIKE '%nothing such%'
 """
+"""Of a table that no other test has the worker keep a copy of."""
 HARD = 2.0
 """Seconds from the request to cancel until the engine's process is gone."""
 

@@ -21,9 +21,11 @@ from django.conf import settings
 from catalog import storage
 from execution import sandbox
 from execution.engine import reach
+from execution.engine.domain import path_of
+from execution.engine.filecache import FileCache, Source
 from execution.engine.process import Engine
 from execution.sandbox import Policy, State
-from tests.patience import until_ended
+from tests.patience import until, until_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
 
@@ -57,7 +59,7 @@ class Confined:
             stdout=subprocess.PIPE,
             env={},
             cwd="/",
-            pass_fds=(channel.inner.fileno(),),
+            pass_fds=(channel.inner.fileno(), *(policy.descriptors or ())),
         )
         channel.started()
         assert process.stdin is not None
@@ -67,9 +69,8 @@ class Confined:
         return process
 
     def document(self, code: str, **changes: Any) -> dict[str, Any]:
-        policy = Policy(
-            scratch=str(self.scratch), endpoints=self.endpoints, descriptors=(), **changes
-        )
+        held = {"scratch": str(self.scratch), "endpoints": self.endpoints, "descriptors": ()}
+        policy = Policy(**held | changes)
         process = self.start(code, policy)
         output, _ = process.communicate(timeout=300)
         self.channel.close()
@@ -116,6 +117,30 @@ answer = [attempt(lambda: open(p, "w").write("x")) for p in
     allowed, *denied = confined.run(code)
     assert allowed == "allowed"
     assert set(denied) <= {"EACCES", "EPERM"}
+
+
+def test_it_reads_a_copy_that_it_was_handed_and_cannot_change_it(confined: Confined) -> None:
+    content = b"PAR1" * 1000
+    bucket_gives = Source(("file",), len(content), lambda to: str(to.write(content)), lambda: "")
+    cache = FileCache(10**6)
+    until(lambda: cache.copy(bucket_gives, seconds=0) is not None, "it was not copied")
+    copy = cache.copy(bucket_gives, seconds=0)
+    assert copy is not None
+    path = path_of(copy.fileno())
+    code = f"""
+answer = [attempt(lambda: open({path!r}, "rb").read(4) == b"PAR1" or 1 / 0),
+          attempt(lambda: os.write(os.open({path!r}, os.O_RDWR), b"x")),
+          attempt(lambda: os.write({copy.fileno()}, b"x")),
+          attempt(lambda: os.truncate({path!r}, 0)),
+          attempt(lambda: os.ftruncate(os.open({path!r}, os.O_RDWR), 0)),
+          attempt(lambda: os.fchmod({copy.fileno()}, 0o666)),
+          attempt(lambda: os.listdir("/proc/self/fd"))]
+"""
+    read, *denied = confined.run(code, descriptors=(copy.fileno(),))
+    assert read == "allowed"
+    assert "allowed" not in denied
+    assert Path(path).read_bytes() == content
+    cache.close()
 
 
 def test_it_reads_no_file_of_the_host(confined: Confined) -> None:
