@@ -38,7 +38,7 @@ ROUNDS = 20
 GROUP_BYS = (
     "SELECT {n} AS n, g, count(*), sum(v) FROM bench.{t} GROUP BY g ORDER BY g",
     "SELECT {n} AS n, g % 10 AS k, avg(v), min(i), max(i) FROM bench.{t} GROUP BY k ORDER BY k",
-    "SELECT {n} AS n, g, count(DISTINCT i % 99) FROM bench.{t} WHERE v > 50 GROUP BY g ORDER BY g",
+    "SELECT {n} AS n, g, count(DISTINCT i%1000) FROM bench.{t} WHERE v > 50 GROUP BY g ORDER BY g",
     "SELECT {n} AS n, s, count(*) FROM bench.{t} GROUP BY s ORDER BY count(*) DESC, s LIMIT 20",
     "SELECT {n} AS n, date_trunc('month', d) AS m, sum(v) FROM bench.{t} GROUP BY m ORDER BY m",
 )
@@ -46,12 +46,9 @@ COLD_ROUNDS = 6
 """Of so many times five tables: each takes 9 MB."""
 GOALS = {
     "pool": {"p50_ms": 60.0, "p95_ms": 150.0},
-    "cold": {"p50_ms": 60.0, "p95_ms": 150.0},
     "session": {"p50_ms": 25.0},
 }
-"""What Upend may add to plain DuckDB."""
-BESIDE = {"pool": "duckdb_cached", "cold": "duckdb_uncached", "session": "duckdb_cached"}
-"""The one that has read before what Upend has read before."""
+"""What Upend may add to plain DuckDB; `cold` is for information."""
 
 Rows = list[tuple[Any, ...]]
 Ask = Callable[[str], Rows]
@@ -179,17 +176,19 @@ def compare(
 
 def report(took: dict[str, list[float]], mode: str) -> dict[str, Any]:
     """Return percentiles of the times, and of what we add to each of the others, pair by pair."""
-    goal = GOALS[mode]
     added = {
         name: percentiles([a - b for a, b in zip(took["upend"], values, strict=True)])
         for name, values in took.items()
         if name != "upend"
     }
-    return {
+    found = {
         "times": {name: percentiles(values) for name, values in took.items()},
         "upend_adds_to": added,
+    }
+    if (goal := GOALS.get(mode)) is None:
+        return found
+    return found | {
         "goal": goal,
-        "is_met": is_met(added[BESIDE[mode]], goal),
         "is_met_over_uncached": is_met(added["duckdb_uncached"], goal),
         "is_met_over_cached": is_met(added["duckdb_cached"], goal),
     }

@@ -23,6 +23,7 @@ from execution.engine import services as engine
 from execution.machine import Machine, this_machine
 from execution.sandbox import IsolationIncomplete
 from execution.services import ahead
+from execution.services.slots import Slots
 
 QUEUE = "query"
 
@@ -30,6 +31,7 @@ _machine: list[Machine] = []
 _exporting = threading.Lock()
 _writing = threading.BoundedSemaphore(2)
 _stopping = threading.Event()
+_slots: list[Slots] = []
 _told_at: dict[str, float] = {}
 
 
@@ -71,6 +73,10 @@ def tell_presence(sender: Any, **_: Any) -> None:
 @shared_task(name="execution.run_queries")
 def run_queries() -> None:
     """Run what waits, the fairest first; a message that comes twice, or late, does no harm."""
+    _run_queries()
+
+
+def _run_queries() -> None:
     services.run_queries(
         _machine[0], after_each=engine.keep_spare_soon, is_stopping=_stopping.is_set
     )
@@ -141,6 +147,14 @@ def warm_engines(sender: Consumer, **_: Any) -> None:
 
 
 @worker_ready.connect
+def open_slots(sender: Consumer, **_: Any) -> None:
+    """Hear that queries wait, in the worker that runs them."""
+    if QUEUE in sender.app.amqp.queues.consume_from:
+        _slots.append(Slots(_machine[0], _run_queries, _stopping.is_set))
+        _slots[-1].start()
+
+
+@worker_ready.connect
 def prepare_ahead(sender: Consumer, **_: Any) -> None:
     """Hear of queries that are about to come, in the worker that runs them."""
     if QUEUE in sender.app.amqp.queues.consume_from:
@@ -154,5 +168,8 @@ def prepare_ahead(sender: Consumer, **_: Any) -> None:
 
 @worker_shutdown.connect
 def discard_engines(**_: Any) -> None:
-    """Leave no waiting engine behind."""
+    """End once what runs has ended, and leave no waiting engine behind."""
+    _stopping.set()
+    for slots in _slots:
+        slots.join()
     engine.discard_spare()

@@ -7,6 +7,7 @@ from typing import Any
 
 import celery
 import pytest
+from django.conf import settings
 from kombu import pools
 
 NOBODY = "redis://127.0.0.1:9/0"
@@ -17,15 +18,16 @@ SETTINGS = ("broker_url", "broker_write_url", "broker_read_url")
 def broker_away() -> Iterator[Callable[[], None]]:
     """Take the broker away for a test; calling the fixture's value brings it back sooner."""
     conf: Any = celery.current_app.conf
-    known = {name: getattr(conf, name) for name in SETTINGS}
+    known, ours = {name: getattr(conf, name) for name in SETTINGS}, settings.BROKER_URL
 
-    def point(urls: dict[str, str]) -> None:
+    def point(urls: dict[str, str], url: str) -> None:
         conf.update(urls)
+        settings.BROKER_URL = url
         forget_connections()
 
-    point(dict.fromkeys(SETTINGS, NOBODY))
-    yield lambda: point(known)
-    point(known)
+    point(dict.fromkeys(SETTINGS, NOBODY), NOBODY)
+    yield lambda: point(known, ours)
+    point(known, ours)
 
 
 def forget_connections() -> None:

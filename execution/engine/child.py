@@ -66,6 +66,7 @@ class Run:
         reporter: Reporter,
         *,
         home: str,
+        is_fetching: bool,
     ) -> None:
         self.connection = connection
         self.reporter = reporter
@@ -74,6 +75,7 @@ class Run:
         self.bytes = 0
         self.bytes_read = 0
         self._home = home
+        self._is_fetching = is_fetching
         self._count_at = time.monotonic() + COUNT_SECONDS
         self.truncated = False
         self.finished = threading.Event()
@@ -97,7 +99,7 @@ class Run:
         and the default one is gone.
         """
         began = time.monotonic()
-        if began < self._count_at:
+        if began < self._count_at or not self._is_fetching:
             return
         with contextlib.suppress(duckdb.Error), self.connection.cursor() as aside:
             aside.execute(f'USE "{self._home}"')
@@ -202,10 +204,14 @@ class Engine:
         self.lakes = [slices.prepare_lake(connection) for _ in range(LAKES_AHEAD)]
         self.home = database_of(connection)
         self.attach_seconds = 0.0
+        self.is_fetching = True
+        """Whether any of its files is in a bucket: else there is nothing to count."""
 
     def begin(self, spec: dict[str, Any], copies: Sequence[int] = ()) -> None:
         """Take the limits and the slice of the first job, and keep the files it came with."""
-        for file in (file for one in spec["slices"] for file in one["files"]):
+        files = [file for one in spec["slices"] for file in one["files"]]
+        self.is_fetching = not all(file["path"].startswith(COPY) for file in files)
+        for file in files:
             if file["path"].startswith(COPY):
                 file["path"] = path_of(copies[int(file["path"].removeprefix(COPY))])
         sandbox.limit(
@@ -246,7 +252,7 @@ class Engine:
 
     def work(self, spec: dict[str, Any]) -> None:
         """Carry out one job and report its outcome."""
-        run = Run(self.connection, self.reporter, home=self.home)
+        run = Run(self.connection, self.reporter, home=self.home, is_fetching=self.is_fetching)
         started = time.monotonic()
         progress = threading.Thread(target=run.report_progress, daemon=True)
         progress.start()
@@ -257,7 +263,7 @@ class Engine:
             run.finished.set()
         seconds = time.monotonic() - started
         progress.join()  # no line of this job may follow its outcome
-        bytes_read = fetched.count(self.connection)
+        bytes_read = fetched.count(self.connection) if self.is_fetching else 0
         self.reporter.say(
             outcome={
                 "columns": columns,
@@ -271,7 +277,8 @@ class Engine:
             }
         )
         self.attach_seconds = 0.0  # the next job finds the slice attached
-        fetched.forget(self.connection)  # nobody waits for that
+        if self.is_fetching:
+            fetched.forget(self.connection)  # nobody waits for that
 
 
 def serve(

@@ -7,6 +7,10 @@ be gone at any time, and is sealed: who reads the broker reads no rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from redis.client import Pipeline
+
 from api.broker import broker
 from execution.sealed import opened, seal
 
@@ -18,12 +22,12 @@ PREFIX = "upend:results:"
 KIND = "results at hand"
 
 
-def keep(name: str, rows: bytes) -> None:
-    """Keep the Arrow file of a run under its `name`; nothing where it is large."""
+def kept(name: str, rows: bytes) -> Callable[[Pipeline], object] | None:
+    """Return what keeps the Arrow file of a run under its `name`; None where it is large."""
     if len(rows) > MOST_BYTES:
-        return
+        return None
     sealed = seal(KIND, name, rows)
-    broker().attempt(lambda client: client.set(PREFIX + name, sealed, ex=SECONDS))
+    return lambda pipe: pipe.set(PREFIX + name, sealed, ex=SECONDS)
 
 
 def take(name: str) -> bytes | None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from redis.client import Pipeline
 
 from accounts.composed import Composed
 from accounts.domain import Actor
@@ -122,10 +123,12 @@ def succeed(
     result_key: str,
     result_bytes: int,
     landed: Callable[[], None] = lambda: None,
+    at_hand: Callable[[Pipeline], object] | None = None,
 ) -> bool:
     """End a run with its result; False where the claim was lost, and nothing changed.
 
-    Nothing is committed before `landed` returns: it raises where the rows are not there.
+    Nothing is committed before `landed` returns: it raises where the rows are not there. After
+    that `at_hand` keeps them in the broker for who is told.
     """
     now = timezone.now()
     facts = {
@@ -156,7 +159,7 @@ def succeed(
         after=facts | {"attempt": held.attempt},
     )
     if ended:
-        notices.tell(held.query.id, QueryState.SUCCEEDED)
+        notices.tell(held.query.id, QueryState.SUCCEEDED, at_hand)
         tallies.ended(held.query, QueryState.SUCCEEDED)
         tallies.wrote(outcome, result_bytes)
         if not outcome.truncated:  # half a run teaches nothing

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from execution.domain import QueryState
 from execution.models import Query
+from execution.services import slots
 
 RUN_QUERIES = "execution.run_queries"
 EXPORT_RESULT = "execution.export_result"
@@ -33,14 +34,17 @@ def say_it_waits(query_id: UUID) -> str:
     queued row's `heartbeat_at` is when it was last announced; the sweep repeats what is old. A
     new row is saved as announced: who dies between the two costs the query one sweep's patience.
     """
-    if publish(RUN_QUERIES):
+    if slots.call() or publish(RUN_QUERIES):
         return ""
     _note(query_id, None)
     return BROKER_DOWN
 
 
 def say_again(query_id: UUID) -> bool:
-    """Tell the workers once more that a query waits, and note when; False without a broker."""
+    """Tell the workers once more that a query waits, and note when; False without a broker.
+
+    By Celery, which reaches workers whose slots hear no calls.
+    """
     is_said = publish(RUN_QUERIES)
     if is_said:
         _note(query_id, timezone.now())
@@ -54,7 +58,8 @@ def _note(query_id: UUID, announced_at: datetime | None) -> None:
 
 def wake_another() -> None:
     """Tell one more worker slot to look: something waits."""
-    publish(RUN_QUERIES)
+    if not slots.call():
+        publish(RUN_QUERIES)
 
 
 def publish(task: str, *arguments: str) -> bool:

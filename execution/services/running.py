@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
+from redis.client import Pipeline
 
 from catalog import storage
 from execution import masking, observed, slices, stores
@@ -181,19 +183,29 @@ def _finish(held: Claim, file: ArrowFile, outcome: Outcome) -> bool:
             size = file.commit()
         return _succeed(held, outcome, size)
     landing = Landing(file.commit)
-    at_hand.keep(at_hand_name(held.query, held.attempt), rows)
+    succeed = partial(
+        _succeed,
+        held,
+        outcome,
+        len(rows),
+        at_hand=at_hand.kept(at_hand_name(held.query, held.attempt), rows),
+    )
     try:
-        ended = _succeed(held, outcome, len(rows), landed=landing.check)
+        ended = succeed(landed=landing.check)
     except NotLanded:
         with steps.run("upload"):
             landing.wait()
-        return _succeed(held, outcome, len(rows))
+        return succeed()
     landing.wait()  # for who lost the claim: the object must be there to be deleted
     return ended
 
 
 def _succeed(
-    held: Claim, outcome: Outcome, size: int, landed: Callable[[], None] = lambda: None
+    held: Claim,
+    outcome: Outcome,
+    size: int,
+    landed: Callable[[], None] = lambda: None,
+    at_hand: Callable[[Pipeline], object] | None = None,
 ) -> bool:
     with steps.run("finish"):
         return lifecycle.succeed(
@@ -202,6 +214,7 @@ def _succeed(
             result_key=result_key(held.query),
             result_bytes=size,
             landed=landed,
+            at_hand=at_hand,
         )
 
 
