@@ -175,14 +175,16 @@ def _submit(
             return _repeated(standing.earlier_id, request)
     if query.state == QueryState.QUEUED:
         limits.refuse_where_full(standing, actor=actor, workspace=workspace)
-    statements.insert(query)
-    extracts.attach(query, plan.offers)
-    audit.record(
+    audit.record_change(
+        statements.insertion(Query),
+        statements.values(query),
         actor=actor,
         event=Event.QUERY_SUBMITTED,
         target=ledger.query(query),
         after=query.plan | {"asked": query.asked} | handover.recorded(query),
     )
+    statements.inserted(query, query.id)
+    extracts.attach(query, plan.offers)
     tallies.submitted(query)
     if is_answered:
         audit.record(

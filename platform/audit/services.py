@@ -109,8 +109,8 @@ def record_change(
 ) -> bool:
     """Change one row and append the record of it by one statement; tell whether a row was changed.
 
-    `change` is an UPDATE that returns something, and `given` its parameters. Where it finds no row,
-    nothing is recorded. Raises `NotRecordable` outside a transaction.
+    `change` is an UPDATE or INSERT that returns something, and `given` its parameters. Where it
+    finds no row, nothing is recorded. Raises `NotRecordable` outside a transaction.
     """
     _check_in_transaction(event)
     row = _row(actor, event, target)
