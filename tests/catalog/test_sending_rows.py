@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -320,6 +321,12 @@ def test_it_keeps_the_plans_of_what_each_request_asks(shop: Shop) -> None:
     assert max(planned) <= 5
 
 
+FINDS_FEW = re.compile(
+    r"ingest_batch_unfinished|catalog_ingestbatch_pkey[^\n]*\n *Index Cond: \(id = "
+)
+"""By the index of what is unfinished, or by ids: the database chooses as its statistics say."""
+
+
 def test_it_looks_for_waiting_rows_among_those_that_wait_only(shop: Shop) -> None:
     shop.send([{"id": 1}])
     shop.work()
@@ -337,7 +344,8 @@ def test_it_looks_for_waiting_rows_among_those_that_wait_only(shop: Shop) -> Non
         cursor.execute("RESET plan_cache_mode")
         cursor.execute("RESET enable_seqscan")
     assert len(plans) >= 6  # how things stand, kept, found, taken, read, settled
-    assert [plan for plan in plans if "ingest_batch_unfinished" not in plan] == []
+    assert any("ingest_batch_unfinished" in plan for plan in plans)
+    assert [plan for plan in plans if not FINDS_FEW.search(plan)] == []
 
 
 def test_it_forgets_batches_after_their_time(shop: Shop) -> None:
