@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from execution import sandbox
 from execution.engine import arrow, fetched, messages, rehearsal
-from execution.engine.domain import COPY, ERROR_CHARACTERS, path_of, threads_of_this_machine
+from execution.engine.domain import COPY, ERROR_CHARACTERS, path_of
 from upend import slices
 
 PROGRESS_SECONDS = 0.2
@@ -200,7 +200,6 @@ class Engine:
     ) -> None:
         self.connection, self.reporter, self.data = connection, reporter, data
         self.threads, self.memory_bytes = 1, WARM_MEMORY_BYTES  # as it was loaded
-        self.limit(threads=threads_of_this_machine(), memory_bytes=WARM_MEMORY_BYTES)
         self.lakes = [slices.prepare_lake(connection) for _ in range(LAKES_AHEAD)]
         self.home = database_of(connection)
         self.attach_seconds = 0.0
@@ -225,13 +224,17 @@ class Engine:
             self.attach_seconds = time.monotonic() - began
 
     def attach(self, spec: dict[str, Any]) -> None:
-        """Give the engine its limits and its slices, then lock it."""
-        self.limit(threads=spec["threads"], memory_bytes=spec["memory_bytes"])
+        """Give the engine its slices and its limits, then lock it.
+
+        With one thread until then: DuckLake's statements about its tables are long and the tables
+        tiny, and to spread them over threads takes a sixth longer.
+        """
         self.connection.execute(f"SET max_temp_directory_size = '{int(spec['temp_bytes'])}B'")
         if spec["mask_key"]:
             slices.define_hmac(self.connection, bytes.fromhex(spec["mask_key"]))
         with unoptimized(self.connection):
             slices.attach(self.connection, spec["slices"], spec["search_path"], self.lakes)
+        self.limit(threads=spec["threads"], memory_bytes=spec["memory_bytes"])
         slices.lock(self.connection, slices.paths(spec["slices"]))
 
     def limit(self, *, threads: int, memory_bytes: int) -> None:
