@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.domain import Actor
-from api.broker import broker
+from api.broker import push
 from execution import footing
 from execution.bind import HiddenTable
 from execution.records import RECORD_FORMAT, table_entry
@@ -85,13 +85,7 @@ def tell(
         "request_digest": request_digest,
         "workspace": str(workspace.id),
     }
-    sealed = seal(KIND, KEY, json.dumps(said).encode())
-
-    def send(client: Any) -> None:
-        with client.pipeline(transaction=False) as pipe:
-            pipe.rpush(KEY, sealed).ltrim(KEY, -MOST_WAITING, -1).expire(KEY, SECONDS).execute()
-
-    broker().attempt(send)
+    push(seal(KIND, KEY, json.dumps(said).encode()), KEY, most=MOST_WAITING, seconds=SECONDS)
 
 
 def read(sealed: bytes) -> Json | None:

@@ -8,20 +8,16 @@ principal can have so.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
-import redis
 import structlog
-from django.conf import settings
 from django.db import close_old_connections
 
 from accounts import statements
 from accounts.composed import Composed, first
 from accounts.models import ServiceAccount, User
-from api.broker import connected
+from api.broker import take_for_ever
 from execution import foreseen, ledger
 from execution.authorization import ON_SERVER, SERVER, authorize_again
 from execution.domain import Place
@@ -34,9 +30,6 @@ from execution.services import cache
 from execution.services.running import engine_spec, session_need
 from problems import Problem
 from workspaces.models import Workspace
-
-LISTEN_SECONDS = 1
-PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -58,22 +51,7 @@ _workspaces = Composed(
 
 def listen_for_ever(machine: Machine, is_stopping: Callable[[], bool]) -> None:
     """Prepare for what is foreseen, one after the other, until `is_stopping` says so."""
-    rest = threading.Event()
-    while not is_stopping():
-        try:
-            _listen(machine, is_stopping)
-        except (redis.RedisError, OSError):
-            rest.wait(PAUSE_SECONDS)  # a broker that is away foresees nothing
-
-
-def _listen(machine: Machine, is_stopping: Callable[[], bool]) -> None:
-    with connected(
-        settings.BROKER_URL, LISTEN_SECONDS, socket_timeout=3 * LISTEN_SECONDS
-    ) as client:
-        while not is_stopping():
-            found: Any = client.blpop([foreseen.KEY], timeout=LISTEN_SECONDS)
-            if found:
-                _hear(found[1], machine)
+    take_for_ever(foreseen.KEY, lambda sealed: _hear(sealed, machine), is_stopping)
 
 
 def _hear(sealed: bytes, machine: Machine) -> None:

@@ -10,36 +10,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import redis
 import structlog
-from django.conf import settings
 from django.db import close_old_connections, connections
 
-from api.broker import broker, connected
+from api.broker import push, take_for_ever
 from execution.machine import Machine
 
 KEY = "upend:queries:calls"
 MOST_CALLS = 64
 """Each slot that is called looks until nothing is left: more calls than that tell nothing more."""
 CALL_SECONDS = 60
-LISTEN_SECONDS = 1
-PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 def call() -> bool:
     """Call one free slot; tell whether the broker took it."""
-
-    def send(client: redis.Redis) -> bool:
-        with client.pipeline(transaction=False) as pipe:
-            pipe.rpush(KEY, b"1")
-            pipe.ltrim(KEY, -MOST_CALLS, -1)
-            pipe.expire(KEY, CALL_SECONDS)
-            pipe.execute()
-        return True
-
-    return bool(broker().attempt(send))
+    return push(b"1", KEY, most=MOST_CALLS, seconds=CALL_SECONDS)
 
 
 class Slots:
@@ -66,21 +53,8 @@ class Slots:
             thread.join()
 
     def _serve_for_ever(self) -> None:
-        rest = threading.Event()
-        while not self._is_stopping():
-            try:
-                self._serve()
-            except (redis.RedisError, OSError):
-                rest.wait(PAUSE_SECONDS)  # the sweep calls by Celery, once the broker is back
+        take_for_ever(KEY, lambda _: self._hear(), self._is_stopping)
         connections.close_all()
-
-    def _serve(self) -> None:
-        with connected(
-            settings.BROKER_URL, LISTEN_SECONDS, socket_timeout=3 * LISTEN_SECONDS
-        ) as client:
-            while not self._is_stopping():
-                if client.blpop([KEY], timeout=LISTEN_SECONDS):
-                    self._hear()
 
     def _hear(self) -> None:
         if self._is_stopping():

@@ -21,6 +21,8 @@ LONGEST_SECONDS = 0.2
 """How long one question may take; a broker in the same room needs a thousandth of it."""
 SILENT_SECONDS = 5.0
 """How long nothing is tried after a failure: a broker that hangs costs a run 4% at most."""
+LISTEN_SECONDS = 1
+PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -75,3 +77,39 @@ def broker(silent_seconds: float = SILENT_SECONDS) -> Broker:
 @cache
 def _broker(url: str, silent_seconds: float, process: int) -> Broker:  # noqa: ARG001 - a fork shares no sockets
     return Broker(url, silent_seconds)
+
+
+def push(word: bytes, key: str, *, most: int, seconds: int) -> bool:
+    """Append a word to a list that keeps the latest `most`, for `seconds`; tell whether it left."""
+
+    def send(client: redis.Redis) -> bool:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.rpush(key, word)
+            pipe.ltrim(key, -most, -1)
+            pipe.expire(key, seconds)
+            pipe.execute()
+        return True
+
+    return bool(broker().attempt(send))
+
+
+def take_for_ever(
+    key: str, take: Callable[[bytes], object], is_stopping: Callable[[], bool]
+) -> None:
+    """Give each word of a list to `take`, one after the other, until `is_stopping` says so.
+
+    Of those who wait, here and elsewhere, the one that has waited longest gets the next word.
+    While the broker is away there is none.
+    """
+    rest = threading.Event()
+    while not is_stopping():
+        try:
+            with connected(
+                settings.BROKER_URL, LISTEN_SECONDS, socket_timeout=3 * LISTEN_SECONDS
+            ) as client:
+                while not is_stopping():
+                    found: Any = client.blpop([key], timeout=LISTEN_SECONDS)
+                    if found:
+                        take(found[1])
+        except (redis.RedisError, OSError):
+            rest.wait(PAUSE_SECONDS)

@@ -13,6 +13,7 @@ from api.broker import broker
 from execution import services
 from execution.services import queue, slots
 from execution.services.slots import Slots
+from tests.execution.ahead import forget_broker
 from tests.execution.queue import machine
 from tests.execution.rows import make_query
 from tests.patience import LONG_SECONDS, until
@@ -29,7 +30,7 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    brokers._broker.cache_clear()  # one that did not answer another test would be asked nothing
+    forget_broker()  # one that did not answer another test would be asked nothing
     broker().attempt(lambda client: client.delete(slots.KEY))
 
 
@@ -111,7 +112,7 @@ def test_it_goes_on_after_a_look_that_failed(open_slots: Callable[..., Opened]) 
 def test_it_goes_on_after_the_broker_closed_its_connection(
     open_slots: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(brokers, "PAUSE_SECONDS", 0.01)
     opened = open_slots(1)
     assert slots.call()
     until(lambda: len(opened.looked) == 1, "nobody looked")
